@@ -1,0 +1,120 @@
+"""A change to a data set as a value.
+
+Elements are in the DICOM JSON model (PS3.18 Annex F): a tag is eight upper-case hex
+digits, an element is a mapping with `vr` and, where it has a value, `Value`. A change
+addresses a top-level attribute: a change anywhere inside a sequence is a change of the
+whole top-level sequence, since that is what an Original Attributes item must hold
+(PS3.3 C.12.1.1.9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Tag = str
+Element = Mapping[str, Any]
+Item = Mapping[Tag, Element]
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Give the top-level attribute `tag` this element; None takes the attribute away."""
+
+    tag: Tag
+    element: Element | None
+
+
+# PS3.6: the attributes that this archive reads or assigns.
+SPECIFIC_CHARACTER_SET = "00080005"
+INSTANCE_COERCION_DATETIME = "00080015"
+SOP_CLASS_UID = "00080016"
+SOP_INSTANCE_UID = "00080018"
+STUDY_DATE = "00080020"
+ACCESSION_NUMBER = "00080050"
+ISSUER_OF_ACCESSION_NUMBER_SEQUENCE = "00080051"
+MODALITY = "00080060"
+REFERRING_PHYSICIAN_NAME = "00080090"
+STUDY_DESCRIPTION = "00081030"
+PATIENT_NAME = "00100010"
+PATIENT_ID = "00100020"
+ISSUER_OF_PATIENT_ID = "00100021"
+TYPE_OF_PATIENT_ID = "00100022"
+ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE = "00100024"
+PATIENT_BIRTH_DATE = "00100030"
+PATIENT_SEX = "00100040"
+OTHER_PATIENT_IDS = "00101000"
+OTHER_PATIENT_IDS_SEQUENCE = "00101002"
+PATIENT_IDENTITY_REMOVED = "00120062"
+STUDY_INSTANCE_UID = "0020000D"
+SERIES_INSTANCE_UID = "0020000E"
+REQUESTED_PROCEDURE_DESCRIPTION = "00321060"
+REQUESTED_PROCEDURE_CODE_SEQUENCE = "00321064"
+LOCAL_NAMESPACE_ENTITY_ID = "00400031"
+UNIVERSAL_ENTITY_ID = "00400032"
+UNIVERSAL_ENTITY_ID_TYPE = "00400033"
+SCHEDULED_PROCEDURE_STEP_ID = "00400009"
+REQUEST_ATTRIBUTES_SEQUENCE = "00400275"
+REQUESTED_PROCEDURE_ID = "00401001"
+MODIFIED_ATTRIBUTES_SEQUENCE = "04000550"
+ORIGINAL_ATTRIBUTES_SEQUENCE = "04000561"
+ATTRIBUTE_MODIFICATION_DATETIME = "04000562"
+MODIFYING_SYSTEM = "04000563"
+SOURCE_OF_PREVIOUS_VALUES = "04000564"
+REASON_FOR_THE_ATTRIBUTE_MODIFICATION = "04000565"
+
+
+def element(vr: str, *values: Any) -> Element:
+    """The element with these values; without any, one that is present and empty."""
+    return {"vr": vr, "Value": list(values)} if values else {"vr": vr}
+
+
+def values(element: Element | None) -> list[Any]:
+    """The values of an element, none where it is absent or empty."""
+    return list(element.get("Value", ())) if element else []
+
+
+def text(element: Element | None) -> str:
+    """The first value as text without padding; empty where there is none."""
+    found = values(element)
+    if not found or found[0] is None:
+        return ""
+    first = found[0]
+    if isinstance(first, Mapping):
+        return str(first.get("Alphabetic", ""))
+    return str(first).strip(" \0")
+
+
+def person_name(alphabetic: str, ideographic: str = "", phonetic: str = "") -> Element:
+    """A PN element of up to three component groups (PS3.5 section 6.2)."""
+    groups = {"Alphabetic": alphabetic, "Ideographic": ideographic, "Phonetic": phonetic}
+    held = {name: group for name, group in groups.items() if group}
+    return element("PN", held) if held else element("PN")
+
+
+def same(one: Element | None, other: Element | None) -> bool:
+    """Whether two elements mean the same: by content, padding and empty items aside.
+
+    An attribute that is absent is not the same as one that is present and empty.
+    """
+    if one is None or other is None:
+        return one is other
+    return _normal(one) == _normal(other)
+
+
+def _normal(found: Element) -> object:
+    return tuple(_normal_value(v) for v in values(found)) or tuple(found.get("InlineBinary", ""))
+
+
+def _normal_value(value: Any) -> object:
+    if isinstance(value, Mapping):
+        if all(isinstance(v, Mapping) for v in value.values()):
+            return tuple(sorted((tag, _normal(v)) for tag, v in value.items()))
+        return tuple(sorted((k, str(v).rstrip(" ^=")) for k, v in value.items() if v))
+    return value.strip(" \0") if isinstance(value, str) else value
+
+
+def tags(changes: Iterable[Assign]) -> list[Tag]:
+    """The tags of some changes, in order."""
+    return [change.tag for change in changes]

@@ -1,0 +1,400 @@
+"""Whose an arriving instance is: the ladder, from facts alone.
+
+Rule 1: nothing here reads a clock, a database, a socket or a random number.
+Rule 2: identifiers decide; demographics may only veto.
+Rule 3: every outcome has a name in Outcome, most decisive first. When several things
+        are wrong at once the first is the one that is told; the tests walk down.
+Rule 4: every rung writes its evidence, also the ones that lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from reconcile.core.corroborate import Corroboration, Gate, corroborate
+from reconcile.core.facts import (
+    InstanceFacts,
+    OrderFacts,
+    PersonFacts,
+    RegistryFacts,
+    Source,
+)
+from reconcile.core.identity import (
+    Domain,
+    Issuer,
+    PatientIdentifier,
+    is_valid_patient_id,
+)
+
+#: The rule's name and version, as audit rows tell it. Raise it when decisions change.
+RULE = "identity@1"
+
+
+class Outcome(StrEnum):
+    """What becomes of an instance, in order of precedence."""
+
+    NOT_PATIENT = "not-patient"
+    ALREADY_STORED = "already-stored"
+    DUPLICATE_DIFFERS = "DUPLICATE-DIFFERS"
+    DEIDENTIFIED = "deidentified"
+    CHARSET = "CHARSET"
+    INVALID_ID = "INVALID-ID"
+    ISSUER_CONFLICT = "ISSUER-CONFLICT"
+    ISSUER_MISSING = "ISSUER-MISSING"
+    CHECK_DIGIT = "CHECK-DIGIT"
+    TEST = "test"
+    STUDY_IDENTITY_SPLIT = "STUDY-IDENTITY-SPLIT"
+    ACCESSION_AMBIGUOUS = "ACCESSION-AMBIGUOUS"
+    EVIDENCE_CONFLICT = "EVIDENCE-CONFLICT"
+    NO_IDENTITY = "NO-IDENTITY"
+    PROVISIONAL = "provisional"
+    DEMOGRAPHIC_CONFLICT = "DEMOGRAPHIC-CONFLICT"
+    UNCORROBORATED = "UNCORROBORATED"
+    COERCE = "coerce"
+
+    @property
+    def is_hold(self) -> bool:
+        """Whether a person has to decide; the value is then the hold's code."""
+        return self.value.isupper()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one rung of the ladder found; `person_id` where it names somebody."""
+
+    rung: str
+    found: str
+    person_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whose an instance is, and how that came out.
+
+    Attributes:
+        rung: which rungs decided, as "I+G:CONFIRM".
+        person_id: the person; empty where there is none yet, or none to be.
+        identity: the identifier under which the instance was received and decided;
+            None where the header has none that says anything.
+        order_ids: orders of this person that the header names.
+        reviews: codes of what is done, but wants a person's eye.
+    """
+
+    outcome: Outcome
+    rung: str = ""
+    person_id: str = ""
+    identity: PatientIdentifier | None = None
+    order_ids: tuple[str, ...] = ()
+    reviews: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The domain that an issuer designates; `outcome` where that is the end."""
+
+    domain: Domain | None = None
+    unknown: bool = False
+    outcome: Outcome | None = None
+
+
+def decide(
+    instance: InstanceFacts, registry: RegistryFacts, source: Source, digest: str
+) -> Decision:
+    """Decide whose an arriving instance is.
+
+    Args:
+        instance: what its data set says.
+        registry: what the registry knew, read under the locks of this decision.
+        source: how its sender's instances are read.
+        digest: SHA-256 of its data set bytes, in hex.
+
+    Source:
+        PS3.4 B.4.1.3; IHE RAD-8 and PIR; docs/explanation/identity.md.
+    """
+    if digest in registry.known_digests:
+        return Decision(Outcome.ALREADY_STORED)
+    if registry.stored_digest:
+        return Decision(Outcome.DUPLICATE_DIFFERS)
+    if not instance.patient_scoped:
+        return Decision(Outcome.NOT_PATIENT)
+    if instance.identity_removed and source.deidentified == "separate":
+        return _deidentified(instance, registry)
+    return _Ladder(instance, registry, source).climb()
+
+
+def issuer_domain(issuer: Issuer, domains: dict[str, Domain] | None) -> Named:
+    """The domain that `issuer` designates, by universal ID or by local name.
+
+    The two must designate the same authority where both are said (PS3.3 10.15).
+    A domain that nobody configured is made from the issuer itself.
+    """
+    known = list((domains or {}).values())
+    by_uid = [d for d in known if d.universal_id and d.universal_id == issuer.universal_id]
+    by_name = [d for d in known if issuer.namespace in (d.name, *d.aliases)]
+    if by_name and issuer.universal_id and by_name[0].universal_id:
+        if not by_name[0].is_named_by(issuer):
+            return Named(outcome=Outcome.ISSUER_CONFLICT)
+    found = by_uid or by_name
+    if found:
+        return Named(found[0])
+    name = issuer.namespace or issuer.universal_id
+    made = Domain(name, issuer.universal_id, issuer.universal_id_type)
+    return Named(made, unknown=True)
+
+
+def received_identifier(
+    instance: InstanceFacts, source: Source
+) -> tuple[str, Issuer]:
+    """Patient ID and issuer as the header says them, or as the source is known to.
+
+    A source with `cx_in_patient_id` writes HL7 CX ("100^^^A") into (0010,0020).
+    """
+    if source.cx_in_patient_id and "^" in instance.patient_id:
+        parts = instance.patient_id.split("^")
+        authority = (parts[3] if len(parts) > 3 else "").split("&")
+        return parts[0], Issuer(*authority[:3])
+    return instance.patient_id, instance.issuer
+
+
+def named_identifiers(
+    instance: InstanceFacts, registry_domains: dict[str, Domain], source: Source
+) -> tuple[PatientIdentifier, ...]:
+    """Every identifier that a header names in a known domain: what to look up."""
+    raw, issuer = received_identifier(instance, source)
+    said = [(raw, issuer or Issuer(source.domain)), *instance.other_ids]
+    found = []
+    for value, authority in said:
+        domain = issuer_domain(authority, registry_domains).domain if authority else None
+        if domain and value.strip(" \0") and not domain.denies(value):
+            found.append(PatientIdentifier(domain.normalise(value), domain.name))
+    return tuple(dict.fromkeys(found))
+
+
+def _deidentified(instance: InstanceFacts, registry: RegistryFacts) -> Decision:
+    """Kept apart in a domain of its own, matched to nobody."""
+    value = instance.patient_id.strip(" \0")
+    identity = PatientIdentifier(value, registry.deidentified_domain) if value else None
+    known = registry.by_identifier.get(identity) if identity else None
+    evidence = (Evidence("N", "patient identity was removed"),)
+    return Decision(
+        Outcome.DEIDENTIFIED,
+        "N",
+        known.person_id if known else "",
+        identity,
+        evidence=evidence,
+    )
+
+
+class _Ladder:
+    """One climb: the rungs are evaluated first, then the outcomes in their order."""
+
+    def __init__(
+        self, instance: InstanceFacts, registry: RegistryFacts, source: Source
+    ) -> None:
+        self.instance = instance
+        self.registry = registry
+        self.source = source
+        self.raw, self.issuer = received_identifier(instance, source)
+        self.named = self._name_domain()
+        self.denied = self.named.domain is not None and self.named.domain.denies(self.raw)
+        self.has_id = bool(self.raw.strip(" \0")) and not self.denied
+        self.identity = self._identity()
+        self.by_id = registry.by_identifier.get(self.identity) if self.identity else None
+        self.by_cross = self._cross_persons()
+        self.evidence: list[Evidence] = self._gather()
+
+    def climb(self) -> Decision:
+        held = self._refuse_identifier()
+        if held:
+            return self._end(held)
+        if self.named.domain and self.named.domain.test and self.identity:
+            known = self.by_id.person_id if self.by_id else ""
+            return self._end(Outcome.TEST, "T", known)
+        held = self._refuse_evidence()
+        if held:
+            return self._end(held)
+        candidates = self._candidates()
+        if not candidates:
+            if self.identity is None:
+                return self._end(Outcome.NO_IDENTITY)
+            return self._end(Outcome.PROVISIONAL, "P", reviews=self._new_reviews())
+        return self._gate(self.registry.persons[candidates.pop()])
+
+    def _name_domain(self) -> Named:
+        issuer = self.issuer or Issuer(self.source.domain)
+        if not issuer:
+            return Named()
+        return issuer_domain(issuer, dict(self.registry.domains))
+
+    def _identity(self) -> PatientIdentifier | None:
+        domain = self.named.domain
+        if not self.has_id or domain is None or not is_valid_patient_id(self.raw):
+            return None
+        return PatientIdentifier(domain.normalise(self.raw), domain.name)
+
+    def _cross_persons(self) -> frozenset[str]:
+        """Persons of Other Patient IDs whose issuer is a configured domain (rung X)."""
+        found = set()
+        for value, issuer in self.instance.other_ids:
+            named = issuer_domain(issuer, dict(self.registry.domains)) if issuer else Named()
+            if named.domain is None or named.unknown:
+                continue
+            key = PatientIdentifier(named.domain.normalise(value), named.domain.name)
+            if person := self.registry.by_identifier.get(key):
+                found.add(person.person_id)
+        return frozenset(found)
+
+    def _refuse_identifier(self) -> Outcome | None:
+        """What is wrong with the Patient ID itself, most decisive first."""
+        if "PatientID" in self.instance.undecodable:
+            return Outcome.CHARSET
+        if not is_valid_patient_id(self.raw):
+            return Outcome.INVALID_ID
+        if self.named.outcome:
+            return self.named.outcome
+        if self.has_id and self.named.domain is None:
+            return Outcome.ISSUER_MISSING
+        if self.identity and self.named.domain:
+            if self.named.domain.breaks_check_digit(self.identity.value):
+                return Outcome.CHECK_DIGIT
+        return None
+
+    def _refuse_evidence(self) -> Outcome | None:
+        """What is wrong with the evidence taken together, most decisive first."""
+        study = self.registry.study
+        if study and study.person_ids and self.identity:
+            own = self.by_id.person_id if self.by_id else ""
+            if own not in study.person_ids:
+                return Outcome.STUDY_IDENTITY_SPLIT
+        bare = {o.person_id for o in self._orders("bare-accession")}
+        if len(bare) > 1 and not self._orders("study-uid", "accession"):
+            return Outcome.ACCESSION_AMBIGUOUS
+        if len(self._candidates()) > 1:
+            return Outcome.EVIDENCE_CONFLICT
+        return None
+
+    def _orders(self, *found_by: str) -> tuple[OrderFacts, ...]:
+        return tuple(o for o in self.registry.orders if o.found_by in found_by)
+
+    def _candidates(self) -> set[str]:
+        """Every person that a rung names; more than one is never "the best of"."""
+        found = {o.person_id for o in self._orders("study-uid", "accession")}
+        found |= self.by_cross
+        if self.by_id:
+            found.add(self.by_id.person_id)
+        if self.registry.study:
+            found |= self.registry.study.person_ids
+        return found
+
+    def _gather(self) -> list[Evidence]:
+        study = self.registry.study
+        found = [Evidence("N", self._normalised())]
+        for person in sorted(study.person_ids if study else ()):
+            found.append(Evidence("U", "study is known", person))
+        for order in self.registry.orders:
+            found.append(Evidence("O", f"order by {order.found_by}", order.person_id))
+        if self.identity:
+            known = "identifier is known" if self.by_id else "identifier is not known"
+            found.append(Evidence("I", known, self.by_id.person_id if self.by_id else ""))
+        for person in sorted(self.by_cross):
+            found.append(Evidence("X", "other patient ID is known", person))
+        return found
+
+    def _normalised(self) -> str:
+        if self.denied:
+            return "the Patient ID is one that says nothing"
+        if not self.has_id:
+            return "no Patient ID"
+        if self.named.domain is None:
+            return "Patient ID without issuer"
+        how = "as the header says" if self.issuer else "as the source's domain"
+        return f"issuer {how}"
+
+    def _gate(self, person: PersonFacts) -> Decision:
+        domain = self.named.domain or self.registry.domains[self.registry.archive_domain]
+        rungs = self._deciding_rungs(person)
+        if domain.gate == "off" or domain.temporary:
+            self.evidence.append(Evidence("G", "off for this domain", person.person_id))
+            return self._coerce(person, f"{rungs}+G:OFF", frozenset())
+        header = self.instance.demographics
+        if "PatientName" in self.instance.undecodable:
+            header = replace(header, name=type(header.name)())
+        verdict = corroborate(header, person.versions, domain)
+        words = f"{verdict.gate}: {'; '.join(verdict.reasons)}"
+        self.evidence.append(Evidence("G", words, person.person_id))
+        rung = f"{rungs}+G:{verdict.gate}"
+        held = self._veto(verdict, person)
+        if held:
+            return self._end(held, rung)
+        return self._coerce(person, rung, verdict.flags)
+
+    def _veto(self, verdict: Corroboration, person: PersonFacts) -> Outcome | None:
+        if verdict.gate is Gate.NOINFO:
+            return None if self._stands_without_gate(person) else Outcome.UNCORROBORATED
+        return None if verdict.may_coerce else Outcome.DEMOGRAPHIC_CONFLICT
+
+    def _stands_without_gate(self, person: PersonFacts) -> bool:
+        """Whether identifiers alone are enough: order and ID agree, or bare IDs are."""
+        own = self.by_id is not None and self.by_id.person_id == person.person_id
+        return own and (self.source.bare_id == "accept" or bool(self._own_orders(person)))
+
+    def _own_orders(self, person: PersonFacts) -> tuple[OrderFacts, ...]:
+        found = self.registry.orders
+        return tuple(o for o in found if o.person_id == person.person_id)
+
+    def _deciding_rungs(self, person: PersonFacts) -> str:
+        """The rungs that named the person; U only where nothing else did."""
+        found = []
+        named = ("study-uid", "accession")
+        if any(o.found_by in named for o in self._own_orders(person)):
+            found.append("O")
+        if self.by_id and self.by_id.person_id == person.person_id:
+            found.append("I")
+        if person.person_id in self.by_cross:
+            found.append("X")
+        return "+".join(found) or "U"
+
+    def _coerce(
+        self, person: PersonFacts, rung: str, flags: frozenset[str]
+    ) -> Decision:
+        if person.state != "verified":
+            return self._end(Outcome.PROVISIONAL, rung, person.person_id)
+        reviews = sorted(flags - {"WEAK"})
+        if self.identity and self.by_id is None:
+            reviews.append("NEW-XREF")
+        if self._died_before(person):
+            reviews.append("AFTER-DEATH")
+        if "PatientName" in self.instance.undecodable:
+            reviews.append("CHARSET")
+        if any(order.cancelled for order in self._own_orders(person)):
+            reviews.append("ORDER-CLOSED")
+        return self._end(Outcome.COERCE, rung, person.person_id, tuple(reviews))
+
+    def _died_before(self, person: PersonFacts) -> bool:
+        died = person.current.death_date if person.current else ""
+        return bool(died) and died[:8] < self.instance.study_date
+
+    def _new_reviews(self) -> tuple[str, ...]:
+        unknown = ("UNKNOWN-DOMAIN",) if self.named.unknown else ()
+        return (*unknown, "PROVISIONAL")
+
+    def _end(
+        self,
+        outcome: Outcome,
+        rung: str = "",
+        person_id: str = "",
+        reviews: tuple[str, ...] = (),
+    ) -> Decision:
+        person = self.registry.persons.get(person_id)
+        orders = self._own_orders(person) if person else ()
+        return Decision(
+            outcome,
+            rung or "Q",
+            person_id,
+            self.identity if (self.by_id or not person_id) else None,
+            tuple(order.order_id for order in orders),
+            reviews,
+            tuple(self.evidence),
+        )

@@ -1,0 +1,195 @@
+"""What a decision is made from: what the instance says, and what the registry knew.
+
+Facts are plain values. Whoever loads them does so under the locks that the decision is
+recorded under; whoever decides on them needs nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from reconcile.core.attributes import Element, Tag
+from reconcile.core.identity import Demographics, Domain, Issuer, PatientIdentifier
+from reconcile.core.order import Code
+
+
+@dataclass(frozen=True, slots=True)
+class RequestItem:
+    """One item of Request Attributes Sequence (0040,0275); empty: not said."""
+
+    accession_number: str = ""
+    accession_issuer: Issuer = Issuer()
+    study_instance_uid: str = ""
+    rp_id: str = ""
+    sps_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFacts:
+    """What a data set says. Empty: absent or zero length.
+
+    Attributes:
+        patient_id: as received, padding included.
+        issuer: of (0010,0021) and (0010,0024).
+        other_ids: items of Other Patient IDs Sequence.
+        undecodable: keywords of attributes whose bytes are not text in the declared
+            character set ("PatientID", "PatientName").
+        present: the elements that this archive may assign, in the DICOM JSON model;
+            a tag that is absent from the data set is absent here.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_instance_uid: str = ""
+    series_instance_uid: str = ""
+    patient_id: str = ""
+    issuer: Issuer = Issuer()
+    other_ids: tuple[tuple[str, Issuer], ...] = ()
+    demographics: Demographics = field(default_factory=Demographics)
+    accession_number: str = ""
+    accession_issuer: Issuer = Issuer()
+    rp_id: str = ""
+    sps_id: str = ""
+    requests: tuple[RequestItem, ...] = ()
+    study_date: str = ""
+    modality: str = ""
+    identity_removed: bool = False
+    undecodable: frozenset[str] = frozenset()
+    present: Mapping[Tag, Element] = field(default_factory=dict)
+
+    @property
+    def patient_scoped(self) -> bool:
+        """Whether the instance belongs to a study at all."""
+        return bool(self.study_instance_uid)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """How instances of one peer are read: its [[source]] in the configuration."""
+
+    ae_title: str
+    domain: str = ""
+    coerce: bool = True
+    warn: bool = True
+    accession_issuer: str = ""
+    charset: str = ""
+    bare_id: str = "accept"
+    deidentified: str = "separate"
+    cx_in_patient_id: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFacts:
+    """A person as the registry knew them: always the surviving one of a merge.
+
+    Attributes:
+        assigned: the identifier in the archive's own domain, if there is one.
+        versions: demographics that an authoritative source ever gave, newest first;
+            of a provisional person, those of the images that made them.
+        current: what instances are coerced to; None where no feed has spoken.
+    """
+
+    person_id: str
+    state: str
+    identifiers: tuple[PatientIdentifier, ...] = ()
+    assigned: PatientIdentifier | None = None
+    versions: tuple[Demographics, ...] = ()
+    current: Demographics | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcedureFacts:
+    """A requested procedure; `bound_to`: received Study UID that already took its UID."""
+
+    procedure_id: str
+    rp_id: str
+    study_instance_uid: str = ""
+    description: str = ""
+    code: Code | None = None
+    sps_ids: tuple[str, ...] = ()
+    bound_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFacts:
+    """An order with its person and its requested procedures.
+
+    `found_by` is "study-uid", "accession" (with its issuer), "study-link" (the study is
+    linked to it already) or "bare-accession": an accession number that nobody says the
+    issuer of. The last two are no evidence by themselves.
+    """
+
+    order_id: str
+    accession_number: str
+    accession_issuer: str
+    person_id: str
+    found_by: str = "accession"
+    referring_physician: str = ""
+    procedures: tuple[ProcedureFacts, ...] = ()
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFacts:
+    """A study that is already known under the received Study Instance UID.
+
+    Attributes:
+        assigned_uid: what it is given out as; it stays.
+        person_ids: persons of its series that are not held, surviving ones of merges.
+        order_ids: the orders that it is linked to.
+    """
+
+    study_id: str
+    assigned_uid: str
+    revision: int
+    person_ids: frozenset[str] = frozenset()
+    order_ids: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryFacts:
+    """What the registry knew of an instance when it was asked.
+
+    Attributes:
+        domains: configured domains by name, built-in ones included.
+        by_identifier: persons of identifiers that the header names and the registry
+            knows, the normalised identifier the key.
+        persons: every person that any of the facts speaks of, by id.
+        orders: found by Study UID or by accession with its issuer, all of them.
+        stored_digest: of the receipt that the SOP Instance UID now points to.
+        known_digests: of every receipt of this SOP Instance UID.
+        series_assigned: Series UID by which this received one is already given out.
+        series_taken: another study already holds this received Series UID.
+    """
+
+    domains: Mapping[str, Domain]
+    archive_domain: str
+    deidentified_domain: str = "D"
+    study: StudyFacts | None = None
+    by_identifier: Mapping[PatientIdentifier, PersonFacts] = field(default_factory=dict)
+    persons: Mapping[str, PersonFacts] = field(default_factory=dict)
+    orders: tuple[OrderFacts, ...] = ()
+    stored_digest: str = ""
+    known_digests: frozenset[str] = frozenset()
+    series_assigned: str = ""
+    series_taken: bool = False
+    refused_rules: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How messages of one sender are read: its [[feed]] in the configuration.
+
+    `authority` names the domains that it may assign in; the first is the issuer of an
+    identifier that comes without one. `held_answer` acknowledges a message that is kept
+    and waits for a person.
+    """
+
+    application: str
+    facility: str = ""
+    authority: tuple[str, ...] = ()
+    accession_issuer: str = ""
+    profile: str = "lenient"
+    held_answer: str = "AA"
+    charset: str = ""

@@ -1,0 +1,145 @@
+"""Which Study and Series Instance UID an instance is given out under, once and for all.
+
+Rule 1: a received Study UID is mapped once; whatever arrives later under it follows.
+Rule 2: the modality's own UID is adopted unless an order that has a UID is named
+        unambiguously and no other received study has taken that UID.
+Rule 3: one acquisition for several orders (group case) is linked to all and mapped to
+        none: PS3.4 B.4.1.3 note 3 discourages changing UIDs without need.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconcile.core.facts import (
+    InstanceFacts,
+    OrderFacts,
+    ProcedureFacts,
+    RegistryFacts,
+    RequestItem,
+)
+
+
+class StudyRule(StrEnum):
+    """Why a study has the UID that it has, most decisive first."""
+
+    KNOWN = "known"
+    GROUP_CASE = "group-case"
+    NO_ORDER = "no-order"
+    AMBIGUOUS_PROCEDURE = "ambiguous-procedure"
+    ORDER_WITHOUT_UID = "order-without-uid"
+    ORDER_UID_RECEIVED = "order-uid-received"
+    REFUSED = "refused"
+    SECOND_STUDY = "second-study"
+    ORDER_UID = "order-uid"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyDecision:
+    """The Study UID to give out, the procedure it was taken from, the orders to link."""
+
+    rule: StudyRule
+    assigned_uid: str
+    order_ids: tuple[str, ...] = ()
+    procedure_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesDecision:
+    """The Series UID to give out; empty: a new one has to be made."""
+
+    assigned_uid: str
+
+
+def decide_study(
+    instance: InstanceFacts, registry: RegistryFacts, orders: tuple[OrderFacts, ...]
+) -> StudyDecision:
+    """Decide the Study Instance UID of an instance whose person is decided.
+
+    Args:
+        instance: the received header.
+        registry: what is known of the received UID.
+        orders: the orders of this person that the header names.
+
+    Source:
+        PS3.4 B.4.1.3; IHE RAD SWF and PIR (scheduled, unscheduled and group case).
+    """
+    received = instance.study_instance_uid
+    linked = tuple(order.order_id for order in orders)
+    if registry.study:
+        return StudyDecision(StudyRule.KNOWN, registry.study.assigned_uid, linked)
+    if is_group_case(instance):
+        return StudyDecision(StudyRule.GROUP_CASE, received, linked)
+    if not orders:
+        return StudyDecision(StudyRule.NO_ORDER, received)
+    procedure = named_procedure(instance, orders)
+    if procedure is None:
+        return StudyDecision(StudyRule.AMBIGUOUS_PROCEDURE, received, linked)
+    rule = _rule_for(received, procedure, registry)
+    assigned = procedure.study_instance_uid if rule is StudyRule.ORDER_UID else received
+    return StudyDecision(rule, assigned, linked, procedure.procedure_id)
+
+
+def _rule_for(
+    received: str, procedure: ProcedureFacts, registry: RegistryFacts
+) -> StudyRule:
+    if not procedure.study_instance_uid:
+        return StudyRule.ORDER_WITHOUT_UID
+    if procedure.study_instance_uid == received:
+        return StudyRule.ORDER_UID_RECEIVED
+    if StudyRule.ORDER_UID in registry.refused_rules:
+        return StudyRule.REFUSED
+    if procedure.bound_to not in ("", received):
+        return StudyRule.SECOND_STUDY
+    return StudyRule.ORDER_UID
+
+
+def is_group_case(instance: InstanceFacts) -> bool:
+    """Whether one acquisition answers several requests (PS3.17 Annex J.4)."""
+    named = {_request_key(item) for item in instance.requests}
+    return len(named) > 1
+
+
+def _request_key(item: RequestItem) -> tuple[object, ...]:
+    return (item.accession_number, item.accession_issuer, item.rp_id)
+
+
+def named_procedure(
+    instance: InstanceFacts, orders: tuple[OrderFacts, ...]
+) -> ProcedureFacts | None:
+    """The one requested procedure that the header names, None where it is not one.
+
+    A Study UID that is the procedure's own, a Requested Procedure ID or a Scheduled
+    Procedure Step ID names it; else it is named if the orders have only one.
+    """
+    procedures = [p for order in orders for p in order.procedures]
+    for fits in (_has_study_uid, _has_rp_id, _has_sps_id):
+        found = [p for p in procedures if fits(instance, p)]
+        if len(found) == 1:
+            return found[0]
+    return procedures[0] if len(procedures) == 1 else None
+
+
+def _has_study_uid(instance: InstanceFacts, procedure: ProcedureFacts) -> bool:
+    return procedure.study_instance_uid == instance.study_instance_uid
+
+
+def _has_rp_id(instance: InstanceFacts, procedure: ProcedureFacts) -> bool:
+    return bool(procedure.rp_id) and procedure.rp_id == instance.rp_id
+
+
+def _has_sps_id(instance: InstanceFacts, procedure: ProcedureFacts) -> bool:
+    return bool(instance.sps_id) and instance.sps_id in procedure.sps_ids
+
+
+def decide_series(instance: InstanceFacts, registry: RegistryFacts) -> SeriesDecision:
+    """Decide the Series Instance UID: one series is never in two studies (PS3.3 A.1.2).
+
+    The second of two studies that received the same Series UID is given a new one.
+    """
+    if registry.series_assigned:
+        return SeriesDecision(registry.series_assigned)
+    if registry.series_taken:
+        return SeriesDecision("")
+    return SeriesDecision(instance.series_instance_uid)

@@ -1,0 +1,239 @@
+"""What the attributes of an instance must become, once it is decided whose it is.
+
+Targets say what should stand there; what really changes in one data set is for
+`dataset.overlay.plan` to find. A target that is already met makes no event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from reconcile.core import attributes as at
+from reconcile.core.attributes import Assign, Element
+from reconcile.core.coercion import Decision, Outcome
+from reconcile.core.facts import (
+    InstanceFacts,
+    OrderFacts,
+    PersonFacts,
+    ProcedureFacts,
+    RegistryFacts,
+)
+from reconcile.core.identity import Domain, PatientIdentifier, PersonName
+from reconcile.core.order import Code
+from reconcile.core.study import is_group_case
+
+#: The built-in domain of Patient IDs under which held studies are given out.
+HELD_DOMAIN = Domain("H")
+
+#: Greatest number of characters of an SH, LO or CS value (PS3.5 Table 6.2-1).
+SH_CHARACTERS_MAX = 16
+LO_CHARACTERS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Assignments, and codes of what could not be assigned as it was said."""
+
+    assigns: tuple[Assign, ...] = ()
+    reviews: tuple[str, ...] = ()
+
+
+def targets(
+    decision: Decision,
+    instance: InstanceFacts,
+    registry: RegistryFacts,
+    *,
+    study_uid: str,
+    series_uid: str,
+    held_id: str = "",
+    procedure_id: str = "",
+) -> Targets:
+    """The assignments that follow from a decision.
+
+    Args:
+        study_uid: the assigned Study Instance UID.
+        series_uid: the assigned Series Instance UID.
+        held_id: Patient ID of a held study in domain H; empty: it is hidden.
+        procedure_id: the requested procedure that the study answers, if just one.
+    """
+    uids = _uids(study_uid, series_uid)
+    if decision.outcome.is_hold:
+        return Targets((*_held(held_id), *uids) if held_id else ())
+    if decision.outcome is Outcome.NOT_PATIENT:
+        return Targets()
+    if decision.outcome is not Outcome.COERCE:
+        return Targets((*_issuer_filled_in(decision, registry), *uids))
+    person = registry.persons[decision.person_id]
+    orders = [o for o in registry.orders if o.order_id in decision.order_ids]
+    order = orders[0] if len(orders) == 1 and not is_group_case(instance) else None
+    ordered = _order(order, procedure_id, instance, registry) if order else Targets()
+    patient = (*_patient_id(decision, person, instance, registry), *_demographics(person))
+    return Targets((*patient, *uids, *ordered.assigns), ordered.reviews)
+
+
+def _uids(study_uid: str, series_uid: str) -> tuple[Assign, ...]:
+    return (
+        Assign(at.STUDY_INSTANCE_UID, at.element("UI", study_uid)),
+        Assign(at.SERIES_INSTANCE_UID, at.element("UI", series_uid)),
+    )
+
+
+def _held(held_id: str) -> tuple[Assign, ...]:
+    """Under no real patient's identity: no ID of any patient is left."""
+    return (
+        Assign(at.PATIENT_ID, at.element("LO", held_id)),
+        *_issuer(HELD_DOMAIN),
+        Assign(at.OTHER_PATIENT_IDS, None),
+        Assign(at.OTHER_PATIENT_IDS_SEQUENCE, None),
+    )
+
+
+def _issuer_filled_in(decision: Decision, registry: RegistryFacts) -> tuple[Assign, ...]:
+    if decision.identity is None:
+        return ()
+    return _issuer(domain_of(decision.identity.domain, registry.domains))
+
+
+def domain_of(name: str, domains: Mapping[str, Domain]) -> Domain:
+    """The configured domain of that name, or one that is no more than its name."""
+    return domains.get(name) or Domain(name)
+
+
+def _issuer(domain: Domain) -> tuple[Assign, ...]:
+    """Issuer of Patient ID with its qualifiers (PS3.3 Table 10-18)."""
+    qualifiers = None
+    if domain.universal_id and domain.universal_id != domain.name:
+        qualifiers = at.element("SQ", _universal(domain))
+    return (
+        Assign(at.ISSUER_OF_PATIENT_ID, at.element("LO", domain.name)),
+        Assign(at.ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE, qualifiers),
+    )
+
+
+def _universal(domain: Domain) -> dict[str, Element]:
+    return {
+        at.UNIVERSAL_ENTITY_ID: at.element("UT", domain.universal_id),
+        at.UNIVERSAL_ENTITY_ID_TYPE: at.element("CS", domain.universal_id_type or "ISO"),
+    }
+
+
+def _patient_id(
+    decision: Decision,
+    person: PersonFacts,
+    instance: InstanceFacts,
+    registry: RegistryFacts,
+) -> Iterable[Assign]:
+    """The archive's own ID of the person; the received one stays findable."""
+    assigned = person.assigned or decision.identity
+    if assigned is None:
+        return
+    yield Assign(at.PATIENT_ID, at.element("LO", assigned.value))
+    yield from _issuer(domain_of(assigned.domain, registry.domains))
+    if decision.identity and decision.identity != assigned:
+        yield _other_ids(decision.identity, instance, registry)
+
+
+def _other_ids(
+    received: PatientIdentifier, instance: InstanceFacts, registry: RegistryFacts
+) -> Assign:
+    present = at.values(instance.present.get(at.OTHER_PATIENT_IDS_SEQUENCE))
+    raw = at.text(instance.present.get(at.PATIENT_ID)) or received.value
+    item = _other_id_item(raw, domain_of(received.domain, registry.domains))
+    if any(_names_same_id(item, other) for other in present):
+        return Assign(at.OTHER_PATIENT_IDS_SEQUENCE, at.element("SQ", *present))
+    return Assign(at.OTHER_PATIENT_IDS_SEQUENCE, at.element("SQ", *present, item))
+
+
+def _other_id_item(value: str, domain: Domain) -> dict[str, Element]:
+    """An item of Other Patient IDs Sequence; Type of Patient ID is Type 1 there."""
+    item = {
+        at.PATIENT_ID: at.element("LO", value),
+        at.ISSUER_OF_PATIENT_ID: at.element("LO", domain.name),
+        at.TYPE_OF_PATIENT_ID: at.element("CS", "TEXT"),
+    }
+    for assign in _issuer(domain)[1:]:
+        if assign.element:
+            item[assign.tag] = assign.element
+    return item
+
+
+def _names_same_id(one: Mapping[str, Element], other: Mapping[str, Element]) -> bool:
+    named = (at.PATIENT_ID, at.ISSUER_OF_PATIENT_ID)
+    return all(at.text(one.get(tag)) == at.text(other.get(tag)) for tag in named)
+
+
+def _demographics(person: PersonFacts) -> Iterable[Assign]:
+    """What the master patient index says; where it says nothing, nothing changes."""
+    said = person.current
+    if said is None:
+        return
+    if said.name:
+        yield Assign(at.PATIENT_NAME, name_element(said.name))
+    if len(said.birth_date) == 8:
+        yield Assign(at.PATIENT_BIRTH_DATE, at.element("DA", said.birth_date))
+    if said.sex:
+        yield Assign(at.PATIENT_SEX, at.element("CS", said.sex))
+
+
+def name_element(name: PersonName) -> Element:
+    """A name as a PN element."""
+    return at.person_name(name.alphabetic, name.ideographic, name.phonetic)
+
+
+def _order(
+    order: OrderFacts,
+    procedure_id: str,
+    instance: InstanceFacts,
+    registry: RegistryFacts,
+) -> Targets:
+    """Accession with its issuer, referring physician, requested procedure."""
+    found: list[Assign] = []
+    reviews: tuple[str, ...] = ()
+    if len(order.accession_number) > SH_CHARACTERS_MAX:
+        reviews = ("TOO-LONG",)
+    elif order.accession_number:
+        found.extend(_accession(order, registry))
+    if order.referring_physician:
+        physician = at.person_name(order.referring_physician)
+        found.append(Assign(at.REFERRING_PHYSICIAN_NAME, physician))
+    for procedure in order.procedures:
+        if procedure.procedure_id == procedure_id:
+            found.extend(_procedure(procedure, instance))
+    return Targets(tuple(found), reviews)
+
+
+def _accession(order: OrderFacts, registry: RegistryFacts) -> Iterable[Assign]:
+    yield Assign(at.ACCESSION_NUMBER, at.element("SH", order.accession_number))
+    if not order.accession_issuer:
+        return
+    domain = domain_of(order.accession_issuer, registry.domains)
+    item = {at.LOCAL_NAMESPACE_ENTITY_ID: at.element("UT", domain.name)}
+    if domain.universal_id:
+        item |= _universal(domain)
+    yield Assign(at.ISSUER_OF_ACCESSION_NUMBER_SEQUENCE, at.element("SQ", item))
+
+
+def _procedure(
+    procedure: ProcedureFacts, instance: InstanceFacts
+) -> Iterable[Assign]:
+    described = procedure.description[:LO_CHARACTERS_MAX]
+    if described:
+        yield Assign(at.STUDY_DESCRIPTION, at.element("LO", described))
+        yield Assign(at.REQUESTED_PROCEDURE_DESCRIPTION, at.element("LO", described))
+    if procedure.code and len(procedure.code.value) <= SH_CHARACTERS_MAX:
+        coded = at.element("SQ", code_item(procedure.code))
+        yield Assign(at.REQUESTED_PROCEDURE_CODE_SEQUENCE, coded)
+    if at.REQUEST_ATTRIBUTES_SEQUENCE not in instance.present and procedure.rp_id:
+        if len(procedure.rp_id) <= SH_CHARACTERS_MAX:
+            item = {at.REQUESTED_PROCEDURE_ID: at.element("SH", procedure.rp_id)}
+            yield Assign(at.REQUEST_ATTRIBUTES_SEQUENCE, at.element("SQ", item))
+
+
+def code_item(code: Code) -> dict[str, Element]:
+    """An item of a code sequence (PS3.3 Table 8.8-1)."""
+    return {
+        "00080100": at.element("SH", code.value),
+        "00080102": at.element("SH", code.designator[:SH_CHARACTERS_MAX]),
+        "00080104": at.element("LO", code.meaning[:LO_CHARACTERS_MAX] or code.value),
+    }

@@ -1,0 +1,150 @@
+"""What a message that speaks of a patient does to the registry: decided from facts.
+
+Rule 1: a feed assigns only in domains that it has authority over.
+Rule 2: identifiers of two persons in one message are a question for a person, never a
+        merge: only a merge message merges.
+Rule 3: an update that suddenly describes somebody else is held. That is how most
+        overlays are born.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconcile.core.coercion import issuer_domain
+from reconcile.core.corroborate import Gate, corroborate
+from reconcile.core.facts import Feed, PersonFacts
+from reconcile.core.identity import (
+    Demographics,
+    Domain,
+    Issuer,
+    PatientIdentifier,
+    PatientUpdate,
+    is_valid_patient_id,
+)
+
+#: Gate results of (old, new) that say: this is another person.
+OVERLAY = frozenset({Gate.TWIN, Gate.JUNIOR, Gate.CONFLICT})
+
+
+class UpdateOutcome(StrEnum):
+    """What becomes of a patient message, most decisive first."""
+
+    NO_IDENTIFIER = "no-identifier"
+    INVALID_ID = "INVALID-ID"
+    UNKNOWN_DOMAIN = "UNKNOWN-DOMAIN"
+    NOT_AUTHORITATIVE = "NOT-AUTHORITATIVE"
+    IDENTITY_CONFLICT = "IDENTITY-CONFLICT"
+    SUSPECTED_OVERLAY = "SUSPECTED-OVERLAY"
+    NEW = "new"
+    ALREADY_SAME = "already-same"
+    UPDATE = "update"
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the message waits for a person; the value is then the item's code."""
+        return self.value.isupper() and self is not UpdateOutcome.INVALID_ID
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The identifiers of a message, by what may be done with them.
+
+    `known` are in configured domains and are looked up; of these, `assignable` are in
+    domains of the feed's authority and may be given to a person. Both keep the value as
+    it was said beside the normalised identifier.
+    """
+
+    known: Mapping[PatientIdentifier, str]
+    assignable: Mapping[PatientIdentifier, str]
+    invalid: bool = False
+    any_said: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateDecision:
+    """The outcome, whom it concerns, and which identifiers that person gains."""
+
+    outcome: UpdateOutcome
+    person_id: str = ""
+    gains: tuple[PatientIdentifier, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+def said_identifiers(
+    update: PatientUpdate, feed: Feed, domains: Mapping[str, Domain]
+) -> Said:
+    """Sort the identifiers of a message; those that say nothing are left out."""
+    known: dict[PatientIdentifier, str] = {}
+    invalid = any_said = False
+    for raw, said_issuer in update.identifiers:
+        issuer = said_issuer or Issuer(feed.authority[0] if feed.authority else "")
+        named = issuer_domain(issuer, dict(domains)) if issuer else None
+        any_said = any_said or bool(raw.strip())
+        if not raw.strip() or named is None or named.unknown or named.domain is None:
+            continue
+        if not is_valid_patient_id(raw):
+            invalid = True
+        elif not named.domain.denies(raw):
+            value = named.domain.normalise(raw)
+            known[PatientIdentifier(value, named.domain.name)] = raw
+    own = {i: raw for i, raw in known.items() if i.domain in feed.authority}
+    return Said(known, own, invalid, any_said)
+
+
+def decide_update(
+    update: PatientUpdate,
+    said: Said,
+    owners: Mapping[PatientIdentifier, str],
+    persons: Mapping[str, PersonFacts],
+    domains: Mapping[str, Domain],
+) -> UpdateDecision:
+    """Decide what a patient message does.
+
+    Args:
+        owners: surviving person of each identifier of the message that is known.
+        persons: those persons, as they were before the message.
+
+    Source:
+        IHE ITI-30, ITI-8 (patient identity feed); RAD-4, RAD-12.
+    """
+    refused = _refuse(said)
+    if refused:
+        return UpdateDecision(refused)
+    found = set(owners.values())
+    gains = tuple(i for i in said.assignable if i not in owners)
+    if len(found) > 1:
+        return UpdateDecision(UpdateOutcome.IDENTITY_CONFLICT)
+    if not found:
+        return UpdateDecision(UpdateOutcome.NEW, "", gains)
+    person = persons[found.pop()]
+    domain = domains[next(iter(said.known)).domain]
+    verdict = corroborate(update.demographics, person.versions, domain)
+    if verdict.gate in OVERLAY and domain.gate != "off" and not domain.temporary:
+        return UpdateDecision(
+            UpdateOutcome.SUSPECTED_OVERLAY, person.person_id, reasons=verdict.reasons
+        )
+    if not gains and person.state == "verified" and not _news(update, person.current):
+        return UpdateDecision(UpdateOutcome.ALREADY_SAME, person.person_id)
+    return UpdateDecision(UpdateOutcome.UPDATE, person.person_id, gains, verdict.reasons)
+
+
+def _refuse(said: Said) -> UpdateOutcome | None:
+    if not said.any_said:
+        return UpdateOutcome.NO_IDENTIFIER
+    if said.assignable:
+        return None
+    if said.known:
+        return UpdateOutcome.NOT_AUTHORITATIVE
+    return UpdateOutcome.INVALID_ID if said.invalid else UpdateOutcome.UNKNOWN_DOMAIN
+
+
+def _news(update: PatientUpdate, current: Demographics | None) -> bool:
+    """Whether a message says anything of the person that was not so before."""
+    if current is None or update.cleared:
+        return True
+    new = update.demographics
+    fields = ("name", "birth_date", "sex", "death_date", "multiple_birth")
+    return any(getattr(new, f) and getattr(new, f) != getattr(current, f) for f in fields)

@@ -1,0 +1,1 @@
+"""REMEMBER. The only room that knows SQL."""

@@ -1,0 +1,134 @@
+"""The way to PostgreSQL: engines by role, one transaction a step, bounded retry.
+
+A step may run twice: it changes nothing but the registry, and works on copies of what
+it was given. What the database cannot do now becomes ServiceUnavailable, which every
+door turns into "try again later".
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, func, select
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from reconcile.db.ids import lock_key
+from reconcile.errors import ServiceUnavailable
+
+T = TypeVar("T")
+Step = Callable[[Connection], T]
+
+log = logging.getLogger(__name__)
+
+# Two transactions met: serialization failure, deadlock, or both made the same row.
+RETRIED = frozenset({"40001", "40P01", "23P01", "23505"})
+ATTEMPTS_MAX = 8
+
+# A store that waits longer than this for a lock is refused, so that its sender retries.
+LOCK_TIMEOUT_MS = 15_000
+STATEMENT_TIMEOUT_MS = 60_000
+IDLE_IN_TRANSACTION_MS = 60_000
+
+
+class TryAgain(Exception):
+    """Raised by a step that met the outcome of another: run it again from the start."""
+
+
+class Database:
+    """PostgreSQL as the archive uses it: a writer, and a reader for questions."""
+
+    def __init__(self, writer_url: str, reader_url: str = "", *, pool_size: int = 10):
+        self.writer = _engine(writer_url, pool_size, read_only=False)
+        self.reader = _engine(reader_url or writer_url, pool_size, read_only=True)
+
+    def run(self, step: Step[T]) -> T:
+        """Run `step` in one transaction; again where it met another one's.
+
+        Raises:
+            ServiceUnavailable: the server is away, or stays busy.
+        """
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                with self.writer.begin() as connection:
+                    return step(connection)
+            except TryAgain:
+                log.debug("step=retry attempt=%d", attempt)
+            except DBAPIError as error:
+                _raise_unless_retried(error)
+            except PoolTimeout as error:
+                raise ServiceUnavailable("no database connection is free") from error
+            time.sleep(random.uniform(0, 0.005 * 2**attempt))
+        raise ServiceUnavailable("the registry stays busy")
+
+    @contextmanager
+    def read_only(self) -> Iterator[Connection]:
+        """A connection for questions: one snapshot for all that is asked of it.
+
+        Raises:
+            ServiceUnavailable: the server is away.
+        """
+        try:
+            with self.reader.connect() as connection, connection.begin():
+                yield connection
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            raise ServiceUnavailable("the database cannot be reached") from error
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self.writer.dispose()
+        self.reader.dispose()
+
+
+def lock(connection: Connection, keys: Sequence[tuple[str, ...]], *, shared: bool) -> None:
+    """Take advisory locks until the end of the transaction, in sorted order.
+
+    Whoever decides on a fact holds its lock shared; whoever changes it, exclusively.
+    """
+    take = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
+    for number in sorted({lock_key(*parts) for parts in keys}):
+        connection.execute(select(take(number)))
+
+
+def _engine(url: str, pool_size: int, *, read_only: bool) -> Engine:
+    options = {
+        "lock_timeout": LOCK_TIMEOUT_MS,
+        "statement_timeout": STATEMENT_TIMEOUT_MS,
+        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_MS,
+        "default_transaction_read_only": "on" if read_only else "off",
+        "timezone": "UTC",
+    }
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=30,
+        pool_pre_ping=True,
+        isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
+        hide_parameters=True,
+        connect_args={
+            "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+            "connect_timeout": 10,
+            "application_name": "reconcile",
+        },
+    )
+
+
+def _raise_unless_retried(error: DBAPIError) -> None:
+    code = getattr(error.orig, "sqlstate", None)
+    if code in RETRIED:
+        log.debug("sqlstate=%s step=retry", code)
+        return
+    if isinstance(error, OperationalError | InterfaceError) or code is None:
+        raise ServiceUnavailable("the database cannot be reached") from _safe(error)
+    raise error
+
+
+def _safe(error: DBAPIError) -> Exception:
+    """The error without its detail, which may quote values."""
+    return RuntimeError(type(error.orig).__name__)

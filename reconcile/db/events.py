@@ -1,0 +1,131 @@
+"""Happenings and coercion events, written; the history is only added to."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, insert, select
+
+from reconcile.core.audit import BODY_VERSION, Values, event_body
+from reconcile.db import history as h
+from reconcile.db import tables as t
+from reconcile.db.ids import uuid7
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One decision: what caused it, by which rule, under which configuration."""
+
+    cause: str
+    cause_id: str
+    actor: str
+    configuration_digest: str
+    recorded_at: datetime
+    rule: str = ""
+    rung: str = ""
+    explanation: Mapping[str, Any] = field(default_factory=dict)
+    depends_on: tuple[UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceEvent:
+    """A coercion of one instance at storing."""
+
+    happening_id: UUID
+    instance_id: UUID
+    study_id: UUID | None
+    person_id: UUID | None
+    reason: str
+    source: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    received_study_instance_uid: str
+    attributes: tuple[str, ...]
+    recorded_at: datetime
+
+
+def happen(connection: Connection, happening: Happening) -> UUID:
+    """Write a happening down; its id is what every row it makes points to."""
+    happening_id = uuid7()
+    connection.execute(
+        insert(h.happening).values(
+            id=happening_id,
+            cause=happening.cause,
+            cause_id=happening.cause_id,
+            rule=happening.rule,
+            rung=happening.rung,
+            configuration_digest=happening.configuration_digest,
+            actor=happening.actor,
+            explanation=dict(happening.explanation),
+            recorded_at=happening.recorded_at,
+        )
+    )
+    _depend(connection, happening_id, happening.depends_on)
+    return happening_id
+
+
+def _depend(connection: Connection, happening_id: UUID, on: Iterable[UUID]) -> None:
+    rows = [{"happening_id": happening_id, "depends_on": other} for other in on]
+    if rows:
+        connection.execute(insert(h.happening_dependency), rows)
+
+
+def record(connection: Connection, event: InstanceEvent, values: Values) -> UUID:
+    """Write the audit row of a coercion, in the transaction of what it tells of."""
+    event_id = uuid7()
+    position = connection.execute(h.event_position.next_value().select()).scalar_one()
+    nonce = secrets.token_bytes(16)
+    personal = values.body()
+    columns: dict[str, Any] = {
+        "happening_id": event.happening_id,
+        "level": "instance",
+        "instance_id": event.instance_id,
+        "study_id": event.study_id,
+        "person_id": event.person_id,
+        "reason": event.reason,
+        "source": event.source,
+        "sop_instance_uid": event.sop_instance_uid,
+        "series_instance_uid": event.series_instance_uid,
+        "study_instance_uid": event.study_instance_uid,
+        "received_study_instance_uid": event.received_study_instance_uid,
+        "attributes": list(event.attributes),
+        "recorded_at": event.recorded_at,
+    }
+    fields = {name: _plain(value) for name, value in columns.items()}
+    body = event_body({"id": str(event_id), "position": position, **fields}, nonce, personal)
+    connection.execute(
+        insert(h.coercion_event).values(
+            id=event_id, position=position, body_version=BODY_VERSION, body=body, **columns
+        )
+    )
+    connection.execute(
+        insert(h.coercion_value).values(event_id=event_id, nonce=nonce, body=personal)
+    )
+    return event_id
+
+
+def coerced_tags(
+    connection: Connection, uid_domain: str, sop_instance_uid: str
+) -> tuple[str, ...]:
+    """Tags of what an instance is given out with otherwise than it came."""
+    i = t.instance.c
+    query = (
+        select(t.assignment.c.assigns)
+        .join(t.instance, i.assignment_id == t.assignment.c.id)
+        .where(i.uid_domain == uid_domain, i.sop_instance_uid == sop_instance_uid)
+    )
+    assigns = connection.execute(query).scalar() or []
+    return tuple(tag for tag, _ in assigns)
+
+
+def _plain(value: Any) -> Any:
+    """A column's value as canonical JSON can say it."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) else value

@@ -1,0 +1,111 @@
+"""What waits for a person, or wants one's eye: opened once, however much follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from reconcile.db import tables as t
+from reconcile.db.database import TryAgain
+from reconcile.db.ids import uuid7
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A hold, a review or a held message.
+
+    `subject` tells two items of one study and code apart; `received` holds the header's
+    identity in the DICOM JSON model, `candidates` ranked persons with their reasons.
+    """
+
+    kind: str
+    code: str
+    subject: str = ""
+    source: str = ""
+    study_id: UUID | None = None
+    message_id: UUID | None = None
+    received: Mapping[str, Any] = field(default_factory=dict)
+    candidates: Sequence[Mapping[str, Any]] = ()
+
+
+def open_item(
+    connection: Connection, item: Item, happening_id: UUID, receipt_id: UUID | None = None
+) -> UUID:
+    """Open an item, or find the one that is open; a receipt is added to it."""
+    made = upsert(t.hold).values(
+        id=uuid7(),
+        kind=item.kind,
+        code=item.code,
+        subject=item.subject,
+        source=item.source,
+        study_id=item.study_id,
+        message_id=item.message_id,
+        received=dict(item.received),
+        candidates=list(item.candidates),
+        happening_id=happening_id,
+    )
+    connection.execute(made.on_conflict_do_nothing())
+    hold_id = _find(connection, item.study_id, item.message_id, item.code, item.subject)
+    if hold_id is None:
+        raise TryAgain
+    if receipt_id is not None:
+        _add(connection, hold_id, receipt_id)
+    return hold_id
+
+
+def add_to_open(
+    connection: Connection,
+    study_id: UUID | None,
+    code: str,
+    subject: str,
+    receipt_id: UUID,
+) -> bool:
+    """Add a receipt to the item that is open already; False: there is none."""
+    found = _find(connection, study_id, None, code, subject)
+    if found is not None:
+        _add(connection, found, receipt_id)
+    return found is not None
+
+
+def _find(
+    connection: Connection,
+    study_id: UUID | None,
+    message_id: UUID | None,
+    code: str,
+    subject: str,
+) -> UUID | None:
+    hold = t.hold.c
+    query = select(hold.id).where(
+        hold.study_id.is_not_distinct_from(study_id),
+        hold.message_id.is_not_distinct_from(message_id),
+        hold.code == code,
+        hold.subject == subject,
+        hold.state == "open",
+    )
+    return connection.execute(query).scalar()
+
+
+def _add(connection: Connection, hold_id: UUID, receipt_id: UUID) -> None:
+    row = upsert(t.hold_instance).values(hold_id=hold_id, receipt_id=receipt_id)
+    connection.execute(row.on_conflict_do_nothing())
+
+
+def close_item(connection: Connection, code: str, message_id: UUID, by: str) -> None:
+    """Close what a message opened, when its cause is gone."""
+    hold = t.hold
+    change = hold.update().where(
+        hold.c.message_id == message_id, hold.c.code == code, hold.c.state == "open"
+    )
+    connection.execute(
+        change.values(
+            state="closed",
+            closed_at=func.clock_timestamp(),
+            closed_by=by,
+            version=hold.c.version + 1,
+        )
+    )

@@ -1,0 +1,27 @@
+"""Identifiers that the registry makes: row ids, UIDs, lock keys."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+import uuid
+
+
+def uuid7() -> uuid.UUID:
+    """A UUIDv7 (RFC 9562 section 5.7): later ones sort after earlier ones."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = milliseconds << 80 | secrets.randbits(80)
+    value &= ~(0xF << 76) & ~(0x3 << 62)
+    return uuid.UUID(int=value | 0x7 << 76 | 0x2 << 62)
+
+
+def new_uid() -> str:
+    """A new UID under 2.25 (PS3.5 section B.2)."""
+    return f"2.25.{uuid.uuid4().int}"
+
+
+def lock_key(*parts: str) -> int:
+    """The key of a PostgreSQL advisory lock: 64 bits, signed."""
+    digest = hashlib.sha256("\0".join(parts).encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)

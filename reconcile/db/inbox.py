@@ -1,0 +1,82 @@
+"""Every HL7 message as it came, kept before it is acted on, acted on once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from reconcile.db import tables as t
+from reconcile.db.ids import uuid7
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A message in the inbox; `state` is "kept" until it was acted on."""
+
+    message_id: UUID
+    state: str
+    acknowledgement: str
+    error: Mapping[str, Any] | None
+
+
+def keep(
+    connection: Connection, *, sender: str, control_id: str, event: str, body: bytes
+) -> Kept:
+    """Keep a message; the same one again is found, with what was answered then."""
+    digest = hashlib.sha256(body).digest()
+    made = upsert(t.message).values(
+        id=uuid7(), sender=sender, control_id=control_id, digest=digest, event=event, body=body
+    )
+    connection.execute(made.on_conflict_do_nothing())
+    m = t.message.c
+    query = select(t.message).where(
+        m.sender == sender, m.control_id == control_id, m.digest == digest
+    )
+    row = connection.execute(query).one()
+    return Kept(row.id, row.state, row.acknowledgement or "", row.error)
+
+
+def hold_for_change(connection: Connection, message_id: UUID) -> str:
+    """Lock a message while it is acted on; the state that it is in."""
+    query = select(t.message.c.state).where(t.message.c.id == message_id)
+    return str(connection.execute(query.with_for_update()).scalar_one())
+
+
+def control_id_reused(connection: Connection, message_id: UUID) -> bool:
+    """Whether the sender used this MSH-10 before, for other content."""
+    m = t.message.c
+    own = select(m.sender, m.control_id).where(m.id == message_id).subquery()
+    query = select(m.id).where(
+        m.sender == own.c.sender, m.control_id == own.c.control_id, m.id != message_id
+    )
+    return connection.execute(query).first() is not None
+
+
+def settle(
+    connection: Connection,
+    message_id: UUID,
+    *,
+    state: str,
+    acknowledgement: str,
+    error: Mapping[str, Any] | None = None,
+    effects: Sequence[str] = (),
+    happening_id: UUID | None = None,
+) -> None:
+    """Write down what a message did, and what was answered."""
+    change = update(t.message).where(t.message.c.id == message_id)
+    connection.execute(
+        change.values(
+            state=state,
+            acknowledgement=acknowledgement,
+            error=dict(error) if error else None,
+            effects=list(effects),
+            happening_id=happening_id,
+            settled_at=func.clock_timestamp(),
+        )
+    )

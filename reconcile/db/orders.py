@@ -1,0 +1,232 @@
+"""Orders, requested procedures and scheduled steps: looked up for a decision, kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    false,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from reconcile.core.facts import OrderFacts, ProcedureFacts
+from reconcile.core.order import Code, OrderState, OrderUpdate, RequestedProcedure
+from reconcile.db import tables as t
+from reconcile.db.ids import uuid7
+
+CLOSED = (OrderState.CANCELLED.value, OrderState.DISCONTINUED.value)
+
+_o, _p, _s = t.imaging_order.c, t.requested_procedure.c, t.scheduled_procedure_step.c
+
+
+def find(
+    connection: Connection,
+    *,
+    study_uids: Iterable[str] = (),
+    linked: Iterable[UUID] = (),
+    accessions: Iterable[tuple[str, str]] = (),
+    bare_accessions: Iterable[str] = (),
+) -> tuple[OrderFacts, ...]:
+    """Orders that a header names: by Study UID, by accession with issuer, or without.
+
+    An order that is found in more than one way is told by the strongest. Its person is
+    the one who owns, today, the identity under which it was ordered.
+    """
+    ways: tuple[tuple[str, ColumnElement[bool]], ...] = (
+        ("study-uid", _has_study_uid([u for u in study_uids if u])),
+        ("accession", _has_accession(accessions)),
+        ("study-link", _o.id.in_(list(linked))),
+        ("bare-accession", _o.accession_number.in_([a for a in bare_accessions if a])),
+    )
+    found: dict[UUID, OrderFacts] = {}
+    for name, condition in ways:
+        for row in connection.execute(_query().where(condition)).all():
+            if row.id not in found:
+                found[row.id] = _facts(connection, row, name)
+    return tuple(found.values())
+
+
+def _query() -> Any:
+    live = func.upper_inf(t.identity_link.c.recorded)
+    link = and_(t.identity_link.c.identity_id == _o.identity_id, live)
+    return (
+        select(t.imaging_order, t.person.c.canonical_id)
+        .join(t.identity_link, link)
+        .join(t.person, t.person.c.id == t.identity_link.c.person_id)
+        .order_by(_o.id)
+        .with_for_update(of=t.imaging_order, read=True)
+    )
+
+
+def _has_study_uid(uids: list[str]) -> ColumnElement[bool]:
+    if not uids:
+        return false()
+    orders = select(_p.order_id).where(_p.study_instance_uid.in_(uids), _p.removed.is_(False))
+    return _o.id.in_(orders)
+
+
+def _has_accession(accessions: Iterable[tuple[str, str]]) -> ColumnElement[bool]:
+    wanted = [
+        and_(_o.accession_number == number, _o.accession_issuer == issuer)
+        for number, issuer in accessions
+        if number
+    ]
+    return or_(*wanted) if wanted else false()
+
+
+def _facts(connection: Connection, row: Row[Any], found_by: str) -> OrderFacts:
+    return OrderFacts(
+        str(row.id),
+        row.accession_number,
+        row.accession_issuer,
+        str(row.canonical_id),
+        found_by,
+        row.referring_physician,
+        _procedures(connection, row.id),
+        row.state in CLOSED,
+    )
+
+
+def _procedures(connection: Connection, order_id: UUID) -> tuple[ProcedureFacts, ...]:
+    bound = (
+        select(func.min(t.uid_map.c.received_uid))
+        .where(
+            t.uid_map.c.assigned_uid == _p.study_instance_uid,
+            t.uid_map.c.level == "study",
+            t.uid_map.c.kind == "map",
+            _p.study_instance_uid != "",
+            func.upper_inf(t.uid_map.c.valid),
+        )
+        .scalar_subquery()
+    )
+    steps = (
+        select(func.array_agg(_s.sps_id))
+        .where(_s.procedure_id == _p.id, _s.removed.is_(False))
+        .scalar_subquery()
+    )
+    query = select(t.requested_procedure, bound.label("bound_to"), steps.label("sps_ids"))
+    query = query.where(_p.order_id == order_id, _p.removed.is_(False)).order_by(_p.rp_id)
+    return tuple(
+        ProcedureFacts(
+            str(row.id),
+            row.rp_id,
+            row.study_instance_uid,
+            row.description,
+            Code(**row.code) if row.code else None,
+            tuple(row.sps_ids or ()),
+            row.bound_to or "",
+        )
+        for row in connection.execute(query)
+    )
+
+
+def current(connection: Connection, number: str, issuer: str) -> Row[Any] | None:
+    """The order of an accession, locked for change, with its person."""
+    query = _query().with_for_update(of=t.imaging_order)
+    query = query.where(_o.accession_number == number, _o.accession_issuer == issuer)
+    row: Row[Any] | None = connection.execute(query).first() if number else None
+    return row
+
+
+def current_by_study_uid(connection: Connection, uids: list[str]) -> Row[Any] | None:
+    """The order whose procedure has one of these Study UIDs, locked for change."""
+    query = _query().with_for_update(of=t.imaging_order).where(_has_study_uid(uids))
+    row: Row[Any] | None = connection.execute(query).first()
+    return row
+
+
+def identity_of(connection: Connection, order_id: UUID) -> UUID:
+    """The identity under which an order was made."""
+    query = select(_o.identity_id).where(_o.id == order_id)
+    return UUID(str(connection.execute(query).scalar_one()))
+
+
+def keep(
+    connection: Connection,
+    order: OrderUpdate,
+    *,
+    issuer: str,
+    state: OrderState,
+    identity_id: UUID,
+    source: str,
+    happening_id: UUID,
+) -> UUID:
+    """Insert or change an order by its accession and issuer; its id."""
+    said = {
+        "state": state.value,
+        "referring_physician": order.referring_physician,
+        "placer_order_number": order.placer_order_number or None,
+        "filler_order_number": order.filler_order_number or None,
+        "source": source,
+        "said_at": order.said_at or func.clock_timestamp(),
+    }
+    kept = {field: value for field, value in said.items() if value}
+    made = upsert(t.imaging_order).values(
+        id=uuid7(),
+        accession_number=order.accession_number,
+        accession_issuer=issuer,
+        identity_id=identity_id,
+        happening_id=happening_id,
+        **said,
+    )
+    made = made.on_conflict_do_update(
+        index_elements=["accession_number", "accession_issuer"],
+        index_where=_o.accession_number != "",
+        set_={**kept, "version": _o.version + 1},
+    )
+    order_id: UUID = connection.execute(made.returning(_o.id)).scalar_one()
+    for procedure in order.procedures:
+        _keep_procedure(connection, procedure, order_id, happening_id)
+    return order_id
+
+
+def change_state(connection: Connection, order_id: UUID, state: OrderState) -> None:
+    """An order is cancelled, started, completed; what was acquired stays."""
+    change = update(t.imaging_order).where(_o.id == order_id)
+    connection.execute(change.values(state=state.value, version=_o.version + 1))
+
+
+def _keep_procedure(
+    connection: Connection, procedure: RequestedProcedure, order_id: UUID, happening_id: UUID
+) -> None:
+    code = procedure.code
+    said = {
+        "study_instance_uid": procedure.study_instance_uid,
+        "description": procedure.description,
+        "code": {"value": code.value, "designator": code.designator, "meaning": code.meaning}
+        if code
+        else None,
+    }
+    kept = {field: value for field, value in said.items() if value} | {"removed": False}
+    made = upsert(t.requested_procedure).values(
+        id=uuid7(), order_id=order_id, rp_id=procedure.rp_id, happening_id=happening_id, **said
+    )
+    made = made.on_conflict_do_update(index_elements=["order_id", "rp_id"], set_=kept)
+    procedure_id = connection.execute(made.returning(_p.id)).scalar_one()
+    for step in procedure.steps:
+        row = {
+            "modality": step.modality,
+            "station_ae_titles": list(step.station_ae_titles),
+            "start": step.start,
+            "description": step.description,
+            "removed": False,
+        }
+        one = upsert(t.scheduled_procedure_step).values(
+            id=uuid7(),
+            procedure_id=procedure_id,
+            sps_id=step.sps_id,
+            happening_id=happening_id,
+            **row,
+        )
+        one = one.on_conflict_do_update(index_elements=["procedure_id", "sps_id"], set_=row)
+        connection.execute(one)

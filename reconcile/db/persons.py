@@ -1,0 +1,346 @@
+"""Persons: who owns an identifier, what was said of them, what they are known by.
+
+The chain is identity -> identity_link -> person -> merge_edge; `person.canonical_id`
+caches where it ends. Demographics are one row per thing said: what a person is given out
+as is a fold over them (survivorship), so that a bad update can be taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from reconcile.core.facts import PersonFacts
+from reconcile.core.identity import Demographics, Domain, PatientIdentifier, PersonName
+from reconcile.db import tables as t
+from reconcile.db.database import TryAgain
+from reconcile.db.ids import uuid7
+
+#: Authority of what an image said of a person that no feed has spoken of.
+IMAGE_AUTHORITY = 0
+FEED_AUTHORITY = 10
+
+_live_link = func.upper_inf(t.identity_link.c.recorded)
+_live_identity = func.upper_inf(t.identity.c.valid)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One thing said of a person: the fields that were said, those that were cleared."""
+
+    demographics: Demographics
+    cleared: frozenset[str]
+    authority: int
+    said_at: datetime
+
+
+# -- Domains ------------------------------------------------------------------------
+
+
+def keep_domains(connection: Connection, domains: Iterable[Domain]) -> None:
+    """Make the configured domains known to the registry; run at every start."""
+    for domain in domains:
+        row = {
+            "universal_id": domain.universal_id or None,
+            "universal_id_type": domain.universal_id_type or None,
+            "configured": True,
+        }
+        made = upsert(t.domain).values(name=domain.name, **row)
+        connection.execute(made.on_conflict_do_update(index_elements=["name"], set_=row))
+
+
+def meet_domain(connection: Connection, domain: Domain) -> None:
+    """Make a domain known that only a data set or a message named."""
+    made = upsert(t.domain).values(
+        name=domain.name,
+        universal_id=domain.universal_id or None,
+        universal_id_type=domain.universal_id_type or None,
+        configured=False,
+    )
+    connection.execute(made.on_conflict_do_nothing())
+
+
+# -- Reading ------------------------------------------------------------------------
+
+
+def owners(
+    connection: Connection,
+    identifiers: Iterable[PatientIdentifier],
+    *,
+    for_change: bool = False,
+) -> dict[PatientIdentifier, tuple[UUID, UUID]]:
+    """(identity, surviving person) of each identifier that is known, under lock.
+
+    Readers for a decision hold the identity FOR SHARE; who changes it, FOR UPDATE.
+    """
+    wanted = sorted({(i.domain, i.value) for i in identifiers})
+    if not wanted:
+        return {}
+    query = (
+        select(t.identity.c.domain, t.identity.c.id_norm, t.identity.c.id, t.person.c.canonical_id)
+        .join(t.identity_link, and_(t.identity_link.c.identity_id == t.identity.c.id, _live_link))
+        .join(t.person, t.person.c.id == t.identity_link.c.person_id)
+        .where(_live_identity, tuple_(t.identity.c.domain, t.identity.c.id_norm).in_(wanted))
+        .order_by(t.identity.c.domain, t.identity.c.id_norm)
+        .with_for_update(of=t.identity, read=not for_change)
+    )
+    rows = connection.execute(query)
+    return {PatientIdentifier(r.id_norm, r.domain): (r.id, r.canonical_id) for r in rows}
+
+
+def facts(
+    connection: Connection, person_ids: Iterable[UUID], archive_domain: str
+) -> dict[str, PersonFacts]:
+    """What is known of surviving persons and of all that were merged into them."""
+    wanted = set(person_ids)
+    if not wanted:
+        return {}
+    identifiers = _identifiers(connection, wanted)
+    said = _said(connection, wanted)
+    query = select(t.person.c.id, t.person.c.state).where(t.person.c.id.in_(wanted))
+    return {
+        str(row.id): _person(row, identifiers.get(row.id, []), said.get(row.id, []), archive_domain)
+        for row in connection.execute(query)
+    }
+
+
+def _person(
+    row: Row[Any],
+    identifiers: list[PatientIdentifier],
+    said: list[Said],
+    archive_domain: str,
+) -> PersonFacts:
+    own = [i for i in identifiers if i.domain == archive_domain]
+    spoken = [s for s in said if s.authority > IMAGE_AUTHORITY]
+    history = survivorship(spoken or said)
+    return PersonFacts(
+        str(row.id),
+        row.state,
+        tuple(identifiers),
+        own[0] if own else None,
+        tuple(reversed(history)),
+        history[-1] if spoken else None,
+    )
+
+
+def survivorship(said: Iterable[Said]) -> list[Demographics]:
+    """Every state that the demographics were in, oldest first.
+
+    The greater authority wins; within one, the later. What was omitted is kept.
+    """
+    states: list[Demographics] = []
+    current = Demographics()
+    for word in sorted(said, key=lambda s: (s.authority, s.said_at)):
+        current = _said_over(current, word)
+        states.append(current)
+    return states
+
+
+def _said_over(current: Demographics, word: Said) -> Demographics:
+    new = word.demographics
+    changes: dict[str, Any] = {}
+    for name in ("name", "birth_date", "sex", "death_date"):
+        if getattr(new, name):
+            changes[name] = getattr(new, name)
+        elif name in word.cleared:
+            changes[name] = PersonName() if name == "name" else ""
+    if new.multiple_birth:
+        changes["multiple_birth"] = True
+    return replace(current, **changes)
+
+
+def _identifiers(
+    connection: Connection, persons: set[UUID]
+) -> dict[UUID, list[PatientIdentifier]]:
+    query = (
+        select(t.person.c.canonical_id, t.identity.c.domain, t.identity.c.id_norm)
+        .join(t.identity_link, and_(t.identity_link.c.person_id == t.person.c.id, _live_link))
+        .join(t.identity, and_(t.identity.c.id == t.identity_link.c.identity_id, _live_identity))
+        .where(t.person.c.canonical_id.in_(persons))
+        # The survivor's own identifiers stand before those of persons merged into it.
+        .order_by(t.person.c.id != t.person.c.canonical_id, t.identity.c.id)
+    )
+    found: dict[UUID, list[PatientIdentifier]] = {}
+    for row in connection.execute(query):
+        known = found.setdefault(row.canonical_id, [])
+        known.append(PatientIdentifier(row.id_norm, row.domain))
+    return found
+
+
+def _said(connection: Connection, persons: set[UUID]) -> dict[UUID, list[Said]]:
+    query = (
+        select(t.person.c.canonical_id, t.demographics)
+        .join(t.demographics, t.demographics.c.person_id == t.person.c.id)
+        .where(t.person.c.canonical_id.in_(persons), func.upper_inf(t.demographics.c.recorded))
+    )
+    found: dict[UUID, list[Said]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.canonical_id, []).append(_to_said(row))
+    return found
+
+
+def _to_said(row: Row[Any]) -> Said:
+    said = dict(row.said)
+    cleared = frozenset(said.pop("cleared", ()))
+    name = PersonName(**said.pop("name", {}))
+    return Said(Demographics(name=name, **said), cleared, row.authority, row.said_at)
+
+
+def said_as_json(demographics: Demographics, cleared: Iterable[str] = ()) -> dict[str, Any]:
+    """Only what was said, so that silence can be told from an empty value."""
+    name = demographics.name
+    groups = {g: getattr(name, g) for g in ("alphabetic", "ideographic", "phonetic")}
+    said: dict[str, Any] = {
+        "birth_date": demographics.birth_date,
+        "sex": demographics.sex,
+        "death_date": demographics.death_date,
+        "multiple_birth": demographics.multiple_birth,
+    }
+    said = {field: value for field, value in said.items() if value}
+    if name:
+        said["name"] = {group: value for group, value in groups.items() if value}
+    return said | ({"cleared": sorted(cleared)} if cleared else {})
+
+
+def any_identity(connection: Connection, person_id: UUID) -> UUID | None:
+    """An identity that a person has, the oldest first."""
+    query = (
+        select(t.identity_link.c.identity_id)
+        .join(t.person, t.person.c.id == t.identity_link.c.person_id)
+        .where(t.person.c.canonical_id == person_id, _live_link)
+        .order_by(t.identity_link.c.identity_id)
+    )
+    return connection.execute(query).scalar()
+
+
+def alike(
+    connection: Connection, value: str, birth_date: str, *, limit: int = 20
+) -> list[UUID]:
+    """Surviving persons to suggest: the same bare ID in any domain, or the birth date."""
+    by_id = (
+        select(t.identity_link.c.person_id)
+        .join(t.identity, t.identity.c.id == t.identity_link.c.identity_id)
+        .where(_live_link, _live_identity, t.identity.c.id_norm.in_(_near(value)))
+    )
+    said = t.demographics.c
+    by_date = select(said.person_id).where(said.said["birth_date"].astext == birth_date)
+    ways = [by_id] + ([by_date] if birth_date else [])
+    query = (
+        select(t.person.c.canonical_id)
+        .distinct()
+        .where(or_(*(t.person.c.id.in_(way) for way in ways)), t.person.c.state != "test")
+        .limit(limit)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def _near(value: str) -> list[str]:
+    bare = value.strip(" \0")
+    spellings = (bare, bare.lstrip("0"), bare.upper(), bare.lower())
+    return sorted({spelling for spelling in spellings if spelling})
+
+
+# -- Writing ------------------------------------------------------------------------
+
+
+def create(connection: Connection, state: str, happening_id: UUID) -> UUID:
+    """A new person, nobody's yet."""
+    person_id = uuid7()
+    row = {"id": person_id, "canonical_id": person_id, "state": state}
+    connection.execute(insert(t.person).values(**row, happening_id=happening_id))
+    return person_id
+
+
+def verify(connection: Connection, person_id: UUID) -> None:
+    """A feed has spoken of this person: provisional becomes verified."""
+    change = update(t.person).where(t.person.c.id == person_id, t.person.c.state == "provisional")
+    connection.execute(change.values(state="verified", version=t.person.c.version + 1))
+
+
+def own(
+    connection: Connection,
+    identifier: PatientIdentifier,
+    raw: str,
+    person_id: UUID,
+    happening_id: UUID,
+) -> UUID:
+    """Give a person an identifier that nobody owns; the identity's id.
+
+    Raises:
+        TryAgain: somebody else has just been given it.
+    """
+    identity_id = uuid7()
+    made = upsert(t.identity).values(
+        id=identity_id,
+        domain=identifier.domain,
+        id_norm=identifier.value,
+        id_raw=raw,
+        happening_id=happening_id,
+    )
+    if connection.execute(made.on_conflict_do_nothing()).rowcount == 0:
+        raise TryAgain
+    link = {"id": uuid7(), "identity_id": identity_id, "person_id": person_id}
+    connection.execute(insert(t.identity_link).values(**link, happening_id=happening_id))
+    return identity_id
+
+
+def mint(connection: Connection, domain: str) -> str:
+    """The next free Patient ID of a domain that this archive assigns from: "E1"."""
+    while True:
+        count = update(t.domain).where(t.domain.c.name == domain)
+        count = count.values(minted=t.domain.c.minted + 1)
+        number = connection.execute(count.returning(t.domain.c.minted)).scalar_one()
+        value = f"{domain}{number}"
+        taken = select(t.identity.c.id).where(
+            t.identity.c.domain == domain, t.identity.c.id_norm == value
+        )
+        if connection.execute(taken).first() is None:
+            return value
+
+
+def say(
+    connection: Connection,
+    person_id: UUID,
+    said: Mapping[str, Any],
+    *,
+    source: str,
+    authority: int,
+    said_at: datetime,
+    happening_id: UUID,
+) -> None:
+    """Remember what a source said of a person."""
+    connection.execute(
+        insert(t.demographics).values(
+            id=uuid7(),
+            person_id=person_id,
+            source=source,
+            authority=authority,
+            said=dict(said),
+            said_at=said_at,
+            happening_id=happening_id,
+        )
+    )
+
+
+def raise_revisions(connection: Connection, person_ids: Iterable[UUID]) -> None:
+    """Make every decision stale that was made from what these persons were.
+
+    A decision that belongs to a study may be cached only with the study's revision.
+    """
+    wanted = list(person_ids)
+    studies = (
+        select(t.series.c.study_id)
+        .join(t.identity_link, and_(t.identity_link.c.identity_id == t.series.c.identity_id))
+        .join(t.person, t.person.c.id == t.identity_link.c.person_id)
+        .where(or_(t.person.c.canonical_id.in_(wanted), t.person.c.id.in_(wanted)))
+        .where(_live_link)
+    )
+    connection.execute(
+        update(t.study).where(t.study.c.id.in_(studies)).values(revision=t.study.c.revision + 1)
+    )

@@ -1,0 +1,147 @@
+"""Facts out: what the registry knows of an arriving instance, under the right locks.
+
+A study that is known is held FOR SHARE: whoever changes it waits. The making of a study
+that is not known is serialised by advisory locks on its received UID and on the
+accessions that its header names, which order messages take as well; so that one study
+is not mapped twice, and an order is never missed by a store beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row
+
+from reconcile.core.coercion import issuer_domain, named_identifiers
+from reconcile.core.facts import InstanceFacts, OrderFacts, RegistryFacts, Source, StudyFacts
+from reconcile.core.identity import Domain, Issuer, PatientIdentifier
+from reconcile.db import orders, persons, stored
+from reconcile.db.database import lock
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Facts, and the rows behind them that recording needs again."""
+
+    facts: RegistryFacts
+    uid_domain: str
+    study: Row[Any] | None
+    identities: Mapping[PatientIdentifier, UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The domains that facts are read in."""
+
+    domains: Mapping[str, Domain]
+    archive_domain: str
+    deidentified_domain: str
+
+
+def load(
+    connection: Connection, instance: InstanceFacts, source: Source, frame: Frame
+) -> Loaded:
+    """What the registry knows of an instance, locked until the transaction ends."""
+    apart = instance.identity_removed and source.deidentified == "separate"
+    uid_domain = frame.deidentified_domain if apart and instance.patient_scoped else ""
+    current, known = stored.receipts(connection, uid_domain, instance.sop_instance_uid)
+    study = _study(connection, instance, source, frame, uid_domain)
+    facts = stored.study_facts(connection, study) if study is not None else None
+    named = _named(instance, source, frame, apart=apart)
+    owners = persons.owners(connection, named)
+    found = () if apart else _orders(connection, instance, source, frame, facts)
+    person_ids = _person_ids(owners, found, facts)
+    known_persons = persons.facts(connection, person_ids, frame.archive_domain)
+    refused = stored.refused_rules(connection, instance.study_instance_uid)
+    registry = RegistryFacts(
+        frame.domains,
+        frame.archive_domain,
+        frame.deidentified_domain,
+        facts,
+        {i: known_persons[str(p)] for i, (_, p) in owners.items() if str(p) in known_persons},
+        known_persons,
+        found,
+        current,
+        known,
+        refused_rules=refused,
+    )
+    return Loaded(registry, uid_domain, study, {i: row[0] for i, row in owners.items()})
+
+
+def _study(
+    connection: Connection,
+    instance: InstanceFacts,
+    source: Source,
+    frame: Frame,
+    uid_domain: str,
+) -> Row[Any] | None:
+    """The study of the received UID; where there is none, nobody else makes it now."""
+    uid = instance.study_instance_uid
+    if not uid:
+        return None
+    assigned = stored.assigned_study_uid(connection, uid_domain, uid)
+    if not assigned:
+        lock(connection, _making(instance, uid_domain), shared=False)
+        assigned = stored.assigned_study_uid(connection, uid_domain, uid)
+    return stored.study_row(connection, uid_domain, assigned) if assigned else None
+
+
+def _making(instance: InstanceFacts, uid_domain: str) -> list[tuple[str, ...]]:
+    numbers = {instance.accession_number, *(r.accession_number for r in instance.requests)}
+    accessions = [("accession", number) for number in numbers if number]
+    return [("study", uid_domain, instance.study_instance_uid), *accessions]
+
+
+def _named(
+    instance: InstanceFacts, source: Source, frame: Frame, *, apart: bool
+) -> tuple[PatientIdentifier, ...]:
+    if apart:
+        value = instance.patient_id.strip(" \0")
+        return (PatientIdentifier(value, frame.deidentified_domain),) if value else ()
+    return named_identifiers(instance, dict(frame.domains), source)
+
+
+def _orders(
+    connection: Connection,
+    instance: InstanceFacts,
+    source: Source,
+    frame: Frame,
+    study: StudyFacts | None,
+) -> tuple[OrderFacts, ...]:
+    """Every order that the header names, at the top level or in its requests."""
+    said = {(instance.accession_number, instance.accession_issuer)}
+    said |= {(item.accession_number, item.accession_issuer) for item in instance.requests}
+    named, bare = set(), set()
+    for number, issuer in said:
+        authority = accession_issuer(issuer, source.accession_issuer, frame.domains)
+        named.add((number, authority)) if authority else bare.add(number)
+    uids = {instance.study_instance_uid, *(r.study_instance_uid for r in instance.requests)}
+    linked = [UUID(o) for o in study.order_ids] if study else []
+    return orders.find(
+        connection,
+        study_uids=sorted(uids),
+        linked=linked,
+        accessions=sorted(named),
+        bare_accessions=sorted(bare),
+    )
+
+
+def accession_issuer(issuer: Issuer, default: str, domains: Mapping[str, Domain]) -> str:
+    """The domain that an accession number comes from; empty where nobody says."""
+    if not issuer:
+        return default
+    found = issuer_domain(issuer, dict(domains)).domain
+    return found.name if found else ""
+
+
+def _person_ids(
+    owners: Mapping[PatientIdentifier, tuple[UUID, UUID]],
+    found: tuple[OrderFacts, ...],
+    study: StudyFacts | None,
+) -> set[UUID]:
+    ids = {person for _, person in owners.values()}
+    ids |= {UUID(order.person_id) for order in found}
+    return ids | {UUID(p) for p in (study.person_ids if study else ())}
