@@ -77,7 +77,9 @@ def rank(
     Equal bits mean equally likely; the order of such is only stable.
 
     Args:
+        header: demographics that are looked for.
         identifier: what the header names, normalised by the rules of its domain.
+        persons: who comes into question.
         domain: whose placeholder names and dates weigh nothing.
     """
     found = [_weigh(header, identifier, person, domain) for person in persons]

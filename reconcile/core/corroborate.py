@@ -85,6 +85,10 @@ class _Evidence:
         complete = self.name is not None and self.name.complete
         return complete, self.birth_date > DateAgreement.UNKNOWN
 
+    @property
+    def agrees_a_little(self) -> bool:
+        return self.birth_date.compatible or (self.name is not None and self.name.agrees)
+
 
 def corroborate(
     header: Demographics, versions: Sequence[Demographics], domain: Domain
@@ -105,12 +109,22 @@ def corroborate(
     if not compared:
         return Corroboration(Gate.NOINFO, ("nothing is known of the person",))
     most = max(evidence.knows for evidence in compared)
-    verdicts = [_verdict(evidence) for evidence in compared if evidence.knows == most]
-    return min(verdicts, key=_badness)
+    verdicts = [(e, _verdict(e)) for e in compared if e.knows == most]
+    return min(verdicts, key=_badness)[1]
 
 
-def _badness(verdict: Corroboration) -> tuple[int, bool, int]:
-    return list(Gate).index(verdict.gate), not verdict.may_coerce, len(verdict.flags)
+# From best to worst. What agrees, but is too little to confirm, is better than what
+# contradicts; what says nothing at all is no comfort.
+_BEST_FIRST = list(Gate)
+_TOO_LITTLE = _BEST_FIRST.index(Gate.TWIN) + 0.5
+
+
+def _badness(found: tuple[_Evidence, Corroboration]) -> tuple[float, bool, int]:
+    evidence, verdict = found
+    place: float = _BEST_FIRST.index(verdict.gate)
+    if verdict.gate is Gate.NOINFO and evidence.agrees_a_little:
+        place = _TOO_LITTLE
+    return place, not verdict.may_coerce, len(verdict.flags)
 
 
 def _subject(said: Demographics, domain: Domain) -> _Subject:
@@ -183,7 +197,7 @@ def _by_given_name(name: NameAgreement) -> Gate:
     """Of a twin, family name and birth date say nothing: the given name must be equal."""
     if name.same:
         return Gate.CONFIRM
-    return Gate.TWIN if name.complete else Gate.NOINFO
+    return Gate.TWIN if name.complete or name.numbered_apart else Gate.NOINFO
 
 
 def _is_marriage(evidence: _Evidence) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime
 #: Patient ID is LO: at most 64 characters (PS3.5 Table 6.2-1).
 PATIENT_ID_CHARACTERS_MAX = 64
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -102,7 +102,7 @@ def is_valid_patient_id(raw: str) -> bool:
 
 def passes_luhn(value: str) -> bool:
     """ISO/IEC 7812-1 Annex B check digit over a string of digits."""
-    if not value.isdigit():
+    if not (value.isascii() and value.isdigit()):
         return False
     digits = [int(d) for d in reversed(value)]
     doubled = [sum(divmod(2 * d, 10)) for d in digits[1::2]]

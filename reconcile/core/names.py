@@ -117,9 +117,9 @@ def _jaro(a: str, b: str) -> float:
     return (common / len(a) + common / len(b) + (common - moved) / common) / 3
 
 
-def is_initial(token: str) -> bool:
+def is_initial(word: str) -> bool:
     """Whether a token is one letter; a single ideograph or syllable is a whole name."""
-    return len(token) == 1 and token < "\u2e80"
+    return len(word) == 1 and word < "\u2e80"
 
 
 def pairing(a: str, b: str) -> Match:
@@ -242,12 +242,15 @@ class NameAgreement:
     Attributes:
         same: the given names are equal as a whole, and no middle name contradicts. It
             is what tells twins apart.
+        numbered_apart: both given names are placeholders, of two newborns ("BABY GIRL
+            A", "BABY GIRL B").
     """
 
     family: Match | None
     given: Match | None
     same: bool = False
     swapped: bool = False
+    numbered_apart: bool = False
 
     @property
     def agrees(self) -> bool:
@@ -367,9 +370,12 @@ def _whole_in_one(words: Tokens, b: NameParts) -> Match:
 
 def _compare_two_singles(a: NameParts, b: NameParts) -> NameAgreement:
     level = matching(a.main, b.main)
+    if a.designation and b.designation:
+        one, other = sorted((joined(a.designation), joined(b.designation)), key=len)
+        apart = not other.startswith(one)
+        return NameAgreement(level, None, one == other, numbered_apart=apart)
     if a.designation or b.designation:
-        same = bool(a.designation) and joined(a.designation) == joined(b.designation)
-        return NameAgreement(level, None, same)
+        return NameAgreement(level, None)
     equal = joined(a.main) == joined(b.main)
     as_long = equal or len(a.main) == len(b.main)
     return NameAgreement(level, level if as_long else None, equal)

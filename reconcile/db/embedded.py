@@ -293,7 +293,9 @@ class EmbeddedPostgres:
     def _run(self, program: str, *arguments: str) -> None:
         done = self._as_server([str(self._programs / program), *arguments])
         if done.returncode:
-            where = f", see {self._log}" if self._log.exists() else f": {_last(done.stdout)}"
+            where = (
+                f", see {self._log}" if self._log.exists() else f": {_last(done.stdout)}"
+            )
             raise ServiceUnavailable(f"{program} failed{where}")
 
     def _as_server(self, command: list[str]) -> subprocess.CompletedProcess[str]:

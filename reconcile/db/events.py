@@ -110,18 +110,20 @@ def record(connection: Connection, event: InstanceEvent, values: Values) -> UUID
     return event_id
 
 
-def coerced_tags(
+def coerced_attributes(
     connection: Connection, uid_domain: str, sop_instance_uid: str
 ) -> tuple[str, ...]:
-    """Tags of what an instance is given out with otherwise than it came."""
-    i = t.instance.c
+    """Keywords of what an instance is given out with otherwise than it came."""
+    i, e = t.instance.c, h.coercion_event.c
     query = (
-        select(t.assignment.c.assigns)
-        .join(t.instance, i.assignment_id == t.assignment.c.id)
+        select(e.attributes)
+        .join(t.instance, i.id == e.instance_id)
         .where(i.uid_domain == uid_domain, i.sop_instance_uid == sop_instance_uid)
+        .where(i.assignment_id.is_not(None))
+        .order_by(e.position)
     )
-    assigns = connection.execute(query).scalar() or []
-    return tuple(tag for tag, _ in assigns)
+    found = [name for names in connection.execute(query).scalars() for name in names]
+    return tuple(dict.fromkeys(found))
 
 
 def _plain(value: Any) -> Any:

@@ -105,13 +105,14 @@ def facts(
     said = _said(connection, wanted)
     query = select(t.person.c.id, t.person.c.state).where(t.person.c.id.in_(wanted))
     return {
-        str(row.id): _person(row, identifiers.get(row.id, []), said.get(row.id, []), archive_domain)
-        for row in connection.execute(query)
+        str(p): _person(p, state, identifiers.get(p, []), said.get(p, []), archive_domain)
+        for p, state in connection.execute(query).tuples()
     }
 
 
 def _person(
-    row: Row[Any],
+    person_id: UUID,
+    state: str,
     identifiers: list[PatientIdentifier],
     said: list[Said],
     archive_domain: str,
@@ -120,8 +121,8 @@ def _person(
     spoken = [s for s in said if s.authority > IMAGE_AUTHORITY]
     history = survivorship(spoken or said)
     return PersonFacts(
-        str(row.id),
-        row.state,
+        str(person_id),
+        state,
         tuple(identifiers),
         own[0] if own else None,
         tuple(reversed(history)),

@@ -65,4 +65,4 @@ def make_extension(connection: Connection) -> None:
 
 def _statement(template: str, *names: str) -> sql.Composed:
     # The templates are constants of this module; only names go in, quoted.
-    return sql.SQL(template).format(*map(sql.Identifier, names))  # type: ignore[arg-type]
+    return sql.SQL(template).format(*map(sql.Identifier, names))

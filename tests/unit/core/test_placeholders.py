@@ -41,4 +41,4 @@ def test_what_stood_for_a_given_name_is_kept_beside_it() -> None:
     In a multiple birth the numbering is all that tells the children apart.
     """
     found = known_groups(PersonName("KOCH^BABY GIRL A"), CONFIGURED)[0]
-    assert ("baby", "girl", "a") == found.designation
+    assert found.designation == ("baby", "girl", "a")

@@ -1,0 +1,1 @@
+"""SHELL. Puts the parts together."""

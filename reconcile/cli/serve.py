@@ -1,0 +1,242 @@
+"""`reconcile serve`: the supervisor.
+
+It owns the embedded PostgreSQL, binds every port before a child exists, spawns (never
+forks) receivers, hl7 and web, restarts a child that dies, and says `ready` when all of
+them are. A child lives no longer than its supervisor: it reads its orders from standard
+input and stops when that ends.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reconcile.cli import wiring
+from reconcile.db import migrate, persons
+from reconcile.db.embedded import EmbeddedPostgres, Urls
+from reconcile.errors import ConfigurationError, ServiceUnavailable
+from reconcile.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: Seconds that a child has to finish what it began.
+STOP_SECONDS = 30
+#: Seconds that a child has to open its door.
+START_SECONDS = 60
+#: A child that dies again and again is restarted after this many seconds at most.
+BACKOFF_SECONDS_MAX = 30
+
+
+@dataclass
+class Child:
+    """One process of the archive, and how to start it again."""
+
+    role: str
+    orders: dict[str, Any]
+    fds: tuple[int, ...]
+    process: subprocess.Popen[bytes] | None = None
+    ready: threading.Event = field(default_factory=threading.Event)
+    deaths: int = 0
+    started_at: float = 0.0
+
+    def start(self) -> None:
+        self.ready.clear()
+        self.started_at = time.monotonic()
+        command = [sys.executable, "-m", "reconcile.cli.worker", self.role]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=self.fds
+        )
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(self.orders).encode() + b"\n")
+        self.process.stdin.flush()
+        threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
+
+    def _listen(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        if process.stdout.readline().strip() == b"ready":
+            self.ready.set()
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def signal(self, number: int) -> None:
+        if self.process is not None and self.alive:
+            self.process.send_signal(number)
+
+
+class Supervisor:
+    """Starts, watches and stops the processes of one archive."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.stopping = threading.Event()
+        self.postgres: EmbeddedPostgres | None = None
+        self.sockets: dict[str, socket.socket] = {}
+        self.children: list[Child] = []
+
+    def run(self, on_ready: Callable[[dict[str, str]], None] | None = None) -> int:
+        """Serve until SIGTERM or SIGINT; the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stopping.set())
+        try:
+            self._start()
+            self._say_ready(on_ready)
+            self._watch()
+        finally:
+            self._stop()
+        return 0
+
+    def _start(self) -> None:
+        self.settings.data_dir.mkdir(parents=True, exist_ok=True)
+        urls = self._database()
+        parts = wiring.parts(self.settings, urls.writer, urls.reader, pool_size=2)
+        domains = list(parts.rules.domains.values())
+        parts.database.run(lambda connection: persons.keep_domains(connection, domains))
+        self._require_keys_beyond_loopback(parts)
+        parts.database.close()
+        parts.storage.clean_spool()
+        self._bind()
+        self.children = self._plan(urls)
+        for child in self.children:
+            child.start()
+
+    def _database(self) -> Urls:
+        database = self.settings.database
+        if database.url:
+            owner = database.owner_url or database.url
+            urls = Urls(owner, database.url, database.reader_url or database.url)
+        else:
+            self.postgres = EmbeddedPostgres(self.settings.data_dir)
+            urls = self.postgres.start()
+        migrate.upgrade(urls.owner)
+        return urls
+
+    def _require_keys_beyond_loopback(self, parts: wiring.Parts) -> None:
+        if self.settings.http_is_loopback:
+            return
+        from reconcile.db.views_keys import any_key
+
+        with parts.database.read_only() as connection:
+            if not any_key(connection):
+                raise ConfigurationError(
+                    "[listen] http is not on loopback and there is no API key:"
+                    " make one with `reconcile key add`"
+                )
+
+    def _bind(self) -> None:
+        listen = self.settings.listen
+        for door in ("dicom", "hl7", "http", "dicom_tls", "hl7_tls"):
+            address = getattr(listen, door)
+            if address:
+                self.sockets[door] = _listening(address, door)
+
+    def _plan(self, urls: Urls) -> list[Child]:
+        receivers = self.settings.serve.receivers or os.cpu_count() or 1
+        roles = ["receiver"] * receivers + ["hl7", "web"]
+        doors = {"receiver": ("dicom", "dicom_tls"), "hl7": ("hl7", "hl7_tls"), "web": ("http",)}
+        children = []
+        for number, role in enumerate(roles):
+            fds = {d: self.sockets[d].fileno() for d in doors[role] if d in self.sockets}
+            orders = {
+                "settings": json.loads(self.settings.model_dump_json()),
+                "writer": urls.writer,
+                "reader": urls.reader,
+                "owner": urls.owner if role == "web" else "",
+                "fds": fds,
+                "number": number,
+            }
+            children.append(Child(role, orders, tuple(fds.values())))
+        return children
+
+    def addresses(self) -> dict[str, str]:
+        """host:port of every open door."""
+        return {door: "%s:%d" % s.getsockname()[:2] for door, s in self.sockets.items()}
+
+    def _say_ready(self, on_ready: Callable[[dict[str, str]], None] | None) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        for child in self.children:
+            while not child.ready.wait(0.1):
+                if self.stopping.is_set():
+                    return
+                if not child.alive or time.monotonic() > deadline:
+                    raise ServiceUnavailable(f"the {child.role} process did not start")
+        told = " ".join(f"{door}={at}" for door, at in self.addresses().items())
+        print(f"ready {told}", flush=True)
+        if self.settings.http_is_loopback:
+            log.warning("without API keys the HTTP door answers on this machine only")
+        if on_ready:
+            threading.Thread(target=on_ready, args=(self.addresses(),), daemon=True).start()
+
+    def _watch(self) -> None:
+        while not self.stopping.wait(0.5):
+            for child in self.children:
+                if not child.alive:
+                    self._restart(child)
+
+    def _restart(self, child: Child) -> None:
+        lived = time.monotonic() - child.started_at
+        child.deaths = 1 if lived > BACKOFF_SECONDS_MAX else child.deaths + 1
+        code = child.process.returncode if child.process else None
+        log.error("process=%s died=%s restart=%d", child.role, code, child.deaths)
+        if self.stopping.wait(min(2 ** (child.deaths - 1) - 1, BACKOFF_SECONDS_MAX)):
+            return
+        child.start()
+
+    def _stop(self) -> None:
+        for child in self.children:
+            child.signal(signal.SIGTERM)
+        for opened in self.sockets.values():
+            opened.close()
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in self.children:
+            if child.process is None:
+                continue
+            try:
+                child.process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.error("process=%s did not stop in time", child.role)
+                child.process.kill()
+        if self.postgres:
+            self.postgres.stop()
+
+
+def _listening(address: str, door: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        opened.bind((host, int(port)))
+    except OSError as error:
+        reason = error.strerror
+        raise ServiceUnavailable(f"[listen] {door} = {address}: {reason}") from error
+    opened.listen(128)
+    return opened
+
+
+def serve(settings: Settings, *, demo: bool = False) -> int:
+    """Run the archive, with the sample hospital played through its doors if asked."""
+    on_ready = None
+    if demo:
+        from reconcile.cli.demo import play
+
+        on_ready = play
+    return Supervisor(settings).run(on_ready)
+
+
+def data_folder(settings: Settings) -> Path:
+    """Where everything lies that is not in an external database or store."""
+    return settings.data_dir

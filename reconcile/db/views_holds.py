@@ -1,0 +1,175 @@
+"""What waits for a person, and the inbox of HL7 messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, Select, func, select
+
+from reconcile.db import tables as t
+from reconcile.db.views import NESTED_MAX, Page, Where, decode_cursor, page, uuid_of
+from reconcile.errors import NotFound
+
+_hold, _message = t.hold.c, t.message.c
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A hold, a review or a held message, as the outer face tells it.
+
+    `sop_instance_uids` are the first of `instances`, where it is one of a list.
+    """
+
+    id: UUID
+    kind: str
+    code: str
+    state: str
+    version: int
+    opened_at: datetime
+    closed_at: datetime | None
+    closed_by: str | None
+    study_instance_uid: str | None
+    sop_instance_uids: tuple[str, ...]
+    instances: int
+    message_id: UUID | None
+    source: str
+    received: Mapping[str, Any]
+    candidates: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An HL7 message: what came, what was answered, what it did."""
+
+    id: UUID
+    received_at: datetime
+    settled_at: datetime | None
+    sender: str
+    control_id: str
+    event: str
+    state: str
+    acknowledgement: str | None
+    error: Mapping[str, Any] | None
+    effects: Sequence[str]
+    happening: UUID | None
+
+
+# -- Holds --------------------------------------------------------------------------
+
+
+def holds(
+    connection: Connection,
+    where: Where,
+    *,
+    kind: str = "",
+    code: str = "",
+    state: str = "",
+) -> Page[Hold]:
+    """A page of items, the oldest first."""
+    query = _holds()
+    for column, wanted in ((_hold.kind, kind), (_hold.code, code), (_hold.state, state)):
+        if wanted:
+            query = query.where(column == wanted)
+    if where.cursor:
+        query = query.where(_hold.id > decode_cursor(where.cursor, UUID))
+    query = query.order_by(_hold.id).limit(where.limit + 1)
+    rows, following = page(connection.execute(query).all(), where.limit, "id")
+    return Page(tuple(_item(connection, row, NESTED_MAX) for row in rows), following)
+
+
+def hold(connection: Connection, hold_id: str) -> Hold:
+    """One item, with all its instances.
+
+    Raises:
+        NotFound: there is none of this id.
+    """
+    wanted = uuid_of(hold_id)
+    row = connection.execute(_holds().where(_hold.id == wanted)).first() if wanted else None
+    if row is None:
+        raise NotFound("there is no hold of this id")
+    return _item(connection, row, None)
+
+
+def holds_of_study(connection: Connection, study_id: UUID) -> tuple[Hold, ...]:
+    """What is open for a study."""
+    query = _holds().where(_hold.study_id == study_id, _hold.state == "open")
+    rows = connection.execute(query.order_by(_hold.id)).all()
+    return tuple(_item(connection, row, NESTED_MAX) for row in rows)
+
+
+def _holds() -> Select[Any]:
+    return select(t.hold, t.study.c.study_instance_uid).outerjoin(
+        t.study, t.study.c.id == _hold.study_id
+    )
+
+
+def _item(connection: Connection, row: Row[Any], most: int | None) -> Hold:
+    held, receipt = t.hold_instance.c, t.receipt.c
+    of_hold = held.hold_id == row.id
+    count = select(func.count()).select_from(t.hold_instance).where(of_hold)
+    named = select(receipt.sop_instance_uid).join(t.hold_instance, held.receipt_id == receipt.id)
+    named = named.where(of_hold).order_by(held.receipt_id).limit(most)
+    uids = connection.execute(named).scalars()
+    return Hold(
+        row.id,
+        row.kind,
+        row.code,
+        row.state,
+        row.version,
+        row.opened_at,
+        row.closed_at,
+        row.closed_by,
+        row.study_instance_uid,
+        tuple(dict.fromkeys(uids)),
+        connection.execute(count).scalar_one(),
+        row.message_id,
+        row.source,
+        row.received,
+        row.candidates,
+    )
+
+
+# -- Messages -----------------------------------------------------------------------
+
+
+def messages(
+    connection: Connection,
+    where: Where,
+    *,
+    state: str = "",
+    sender: str = "",
+    control_id: str = "",
+    event: str = "",
+) -> Page[Message]:
+    """A page of the inbox, the newest first; without what the messages say."""
+    columns = [column for column in _message if column.name not in ("body", "digest")]
+    query = select(*columns)
+    wanted = {"state": state, "sender": sender, "control_id": control_id, "event": event}
+    for name, value in wanted.items():
+        if value:
+            query = query.where(_message[name] == value)
+    if where.cursor:
+        query = query.where(_message.id < decode_cursor(where.cursor, UUID))
+    query = query.order_by(_message.id.desc()).limit(where.limit + 1)
+    rows, following = page(connection.execute(query).all(), where.limit, "id")
+    return Page(tuple(_told(row) for row in rows), following)
+
+
+def _told(row: Row[Any]) -> Message:
+    return Message(
+        row.id,
+        row.received_at,
+        row.settled_at,
+        row.sender,
+        row.control_id,
+        row.event,
+        row.state,
+        row.acknowledgement,
+        row.error,
+        row.effects,
+        row.happening_id,
+    )

@@ -1,0 +1,167 @@
+"""Single instances: what is given out of them today, and everything that ever came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, Select, select
+
+from reconcile.core.attributes import Assign
+from reconcile.db import tables as t
+from reconcile.db.views import instances_named, series_named, studies_named, uuid_of
+from reconcile.errors import NotFound
+
+_i, _r = t.instance.c, t.receipt.c
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Assignments that an instance is given out with, and what its item tells of them."""
+
+    assigns: tuple[Assign, ...]
+    coerced_at: datetime
+    modifying_system: str
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One arrival as it is kept: the name of its file is the digest, in hex.
+
+    `file_meta` is the meta information that an imported file brought, else empty.
+    """
+
+    receipt_id: UUID
+    sop_instance_uid: str
+    sop_class_uid: str
+    digest: str
+    length: int
+    transfer_syntax_uid: str
+    text_charset: str
+    file_meta: bytes
+    source: str
+    received_at: datetime
+    outcome: str
+    current: bool
+    hidden: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What an instance is given out from: its receipt, and its live assignments."""
+
+    kept: Kept
+    live: tuple[Live, ...]
+
+
+def holding(
+    connection: Connection, sop_instance_uid: str, study_uid: str = "", series_uid: str = ""
+) -> Holding:
+    """What is given out of an instance; study and series by received or assigned UID.
+
+    Raises:
+        NotFound: there is none, not in this study and series, or it is held and hidden.
+    """
+    query = _arrivals().where(
+        _i.receipt_id == _r.id,
+        _i.hidden.is_(False),
+        _i.id.in_(instances_named(sop_instance_uid)),
+    )
+    if series_uid:
+        query = query.where(_i.series_id.in_(series_named(series_uid)))
+    if study_uid:
+        of_study = select(t.series.c.id).where(t.series.c.study_id.in_(studies_named(study_uid)))
+        query = query.where(_i.series_id.in_(of_study))
+    row = connection.execute(query.order_by(_i.uid_domain)).first()
+    if row is None:
+        raise NotFound("there is no such instance to be given out")
+    return Holding(_kept(row), _live(connection, row))
+
+
+def received(
+    connection: Connection, sop_instance_uid: str, receipt: str = "", *, hidden: bool = True
+) -> Kept:
+    """An instance as it came: what is given out now, or the arrival that is named.
+
+    Args:
+        hidden: whether to give one that is held and hidden.
+
+    Raises:
+        NotFound: there is none.
+    """
+    query = _arrivals().where(_r.sop_instance_uid == sop_instance_uid)
+    if receipt:
+        query = query.where(_r.id == uuid_of(receipt))
+    else:
+        query = query.where(_i.receipt_id == _r.id)
+    if not hidden:
+        query = query.where(_i.hidden.is_(False))
+    row = connection.execute(query.order_by(_i.uid_domain)).first()
+    if row is None:
+        raise NotFound("there is no such arrival of this instance")
+    return _kept(row)
+
+
+def receipts(connection: Connection, sop_instance_uid: str) -> tuple[Kept, ...]:
+    """Every arrival of an instance, the first one first.
+
+    Raises:
+        NotFound: there is none.
+    """
+    query = _arrivals().where(_r.sop_instance_uid == sop_instance_uid).order_by(_r.id)
+    found = tuple(_kept(row) for row in connection.execute(query))
+    if not found:
+        raise NotFound("there is no instance of this SOP Instance UID")
+    return found
+
+
+def _arrivals() -> Select[Any]:
+    """Receipts with their instance, whichever of them it now points to."""
+    same = (_i.uid_domain == _r.uid_domain) & (_i.sop_instance_uid == _r.sop_instance_uid)
+    columns = (
+        t.receipt,
+        _i.sop_class_uid,
+        _i.hidden,
+        _i.assignment_id,
+        _i.coerced_at,
+        (_i.receipt_id == _r.id).label("current"),
+    )
+    return select(*columns).select_from(t.receipt).join(t.instance, same)
+
+
+def _kept(row: Row[Any]) -> Kept:
+    return Kept(
+        row.id,
+        row.sop_instance_uid,
+        row.sop_class_uid,
+        row.digest.hex(),
+        row.length,
+        row.transfer_syntax_uid,
+        row.text_charset,
+        row.file_meta,
+        row.source,
+        row.received_at,
+        row.outcome,
+        row.current,
+        row.hidden,
+    )
+
+
+def _live(connection: Connection, row: Row[Any]) -> tuple[Live, ...]:
+    """In the order in which they apply; those of later happenings will follow here."""
+    if row.assignment_id is None:
+        return ()
+    query = select(t.assignment).where(t.assignment.c.id == row.assignment_id)
+    found = connection.execute(query).one()
+    assigns = _assigns(found.assigns)
+    told = (found.modifying_system, found.source, found.reason)
+    return (Live(assigns, row.coerced_at, *told),)
+
+
+def _assigns(listed: Iterable[list[Any]]) -> tuple[Assign, ...]:
+    return tuple(Assign(tag, element) for tag, element in listed)

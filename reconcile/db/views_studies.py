@@ -1,0 +1,390 @@
+"""Studies and what hangs on them: UIDs by either name, orders, why they are whose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, and_, func, select
+
+from reconcile.core.explain import explain
+from reconcile.db import history as h
+from reconcile.db import tables as t
+from reconcile.db.views import (
+    Page,
+    Where,
+    decode_cursor,
+    instances_named,
+    page,
+    series_named,
+    studies_named,
+)
+from reconcile.db.views_holds import Hold, holds_of_study
+from reconcile.db.views_patients import identifiers_of
+from reconcile.errors import NotFound
+
+_study, _map, _order = t.study.c, t.uid_map.c, t.imaging_order.c
+_procedure, _step = t.requested_procedure.c, t.scheduled_procedure_step.c
+
+
+# -- UIDs ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Uids:
+    """A UID by both its names.
+
+    `others`: a Series UID that came in more than one study is given out as these too.
+    """
+
+    level: str
+    received: tuple[str, ...]
+    assigned: str
+    others: tuple[str, ...] = ()
+
+
+def uids(connection: Connection, uid: str) -> Uids:
+    """What a UID is, looked up by its received or by its assigned form.
+
+    Raises:
+        NotFound: no study, series or instance is known by it.
+    """
+    found = _study_uids(connection, uid) or _series_uids(connection, uid)
+    if found is None and connection.execute(instances_named(uid)).first() is not None:
+        found = Uids("instance", (uid,), uid)
+    if found is None:
+        raise NotFound("no study, series or instance is known by this UID")
+    return found
+
+
+def _study_uids(connection: Connection, uid: str) -> Uids | None:
+    query = select(t.study).where(_study.id.in_(studies_named(uid))).order_by(_study.id)
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    received = tuple(each.received_uid for each in _maps(connection, row) if each.live)
+    return Uids("study", received or (row.study_instance_uid,), row.study_instance_uid)
+
+
+def _series_uids(connection: Connection, uid: str) -> Uids | None:
+    s = t.series.c
+    query = select(t.series).where(s.id.in_(series_named(uid)))
+    # The one that is given out under it first, then those that are not held.
+    query = query.order_by(s.series_instance_uid != uid, s.held.is_not(None), s.id)
+    rows = connection.execute(query).all()
+    if not rows:
+        return None
+    assigned = rows[0].series_instance_uid
+    others = dict.fromkeys(r.series_instance_uid for r in rows if r.series_instance_uid != assigned)
+    return Uids("series", (rows[0].received_series_instance_uid,), assigned, tuple(others))
+
+
+# -- Explanations -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """One row of the UID map, with the rule that made it."""
+
+    received_uid: str
+    assigned_uid: str
+    kind: str
+    rule: str
+    happening: UUID
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Instances of a study that were decided alike, and how.
+
+    Attributes:
+        evidence: each {"rung", "found", "person"}, those of the rungs that decided.
+        lost: evidence that named somebody, and did not decide.
+        sentences: the same for people.
+    """
+
+    happening: UUID
+    first_at: datetime
+    last_at: datetime
+    instances: int
+    cause: str
+    actor: str
+    rule: str
+    rung: str
+    outcome: str
+    study_rule: str | None
+    person: UUID | None
+    evidence: tuple[Mapping[str, Any], ...]
+    lost: tuple[Mapping[str, Any], ...]
+    reviews: tuple[str, ...]
+    would_change: str
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyExplained:
+    """Why a study is whose it is."""
+
+    study_instance_uid: str
+    received: tuple[str, ...]
+    revision: int
+    sentences: tuple[str, ...]
+    decisions: tuple[Decided, ...]
+    persons: Mapping[str, tuple[str, ...]]
+    uid_map: tuple[Mapped, ...]
+    orders: tuple[Order, ...]
+    open_items: tuple[Hold, ...]
+
+
+def study_explained(connection: Connection, uid: str) -> StudyExplained:
+    """Which rung decided a study, which evidence lost, what would change it.
+
+    Raises:
+        NotFound: no study is known by this UID.
+    """
+    query = select(t.study).where(_study.id.in_(studies_named(uid))).order_by(_study.id)
+    row = connection.execute(query).first()
+    if row is None:
+        raise NotFound("no study is known by this UID")
+    decisions = _decisions(connection, row.id)
+    maps = _maps(connection, row)
+    items = holds_of_study(connection, row.id)
+    named = {UUID(e["person"]) for d in decisions for e in (*d.evidence, *d.lost) if e["person"]}
+    persons = identifiers_of(connection, named | {d.person for d in decisions if d.person})
+    return StudyExplained(
+        row.study_instance_uid,
+        tuple(each.received_uid for each in maps if each.live),
+        row.revision,
+        _summary(decisions, items),
+        decisions,
+        {str(person): held for person, held in persons.items()},
+        maps,
+        _orders_of_study(connection, row.id),
+        items,
+    )
+
+
+def _summary(decisions: tuple[Decided, ...], items: tuple[Hold, ...]) -> tuple[str, ...]:
+    told = [f"{_count(d.instances)}: {sentence}" for d in decisions for sentence in d.sentences]
+    waits = [f"Waits for a person: {i.code}." for i in items if i.kind == "hold"]
+    return (*told, *waits)
+
+
+def _count(instances: int) -> str:
+    return "1 instance" if instances == 1 else f"{instances} instances"
+
+
+def _decisions(connection: Connection, study_id: UUID) -> tuple[Decided, ...]:
+    """Decisions of a study's instances, those that came out alike told as one."""
+    i, s, g = t.instance.c, t.series.c, h.happening.c
+    alike = (g.cause, g.actor, g.rule, g.rung, g.explanation, t.person.c.canonical_id)
+    query = (
+        select(
+            *alike,
+            # The least UUIDv7 is the first; uuid has no min() before PostgreSQL 18.
+            func.array_agg(g.id).label("happenings"),
+            func.min(g.recorded_at).label("first_at"),
+            func.max(g.recorded_at).label("last_at"),
+            func.count(i.id).label("instances"),
+        )
+        .select_from(t.instance)
+        .join(t.series, s.id == i.series_id)
+        .join(h.happening, g.id == i.happening_id)
+        .outerjoin(t.identity_link, _live_link())
+        .outerjoin(t.person, t.person.c.id == t.identity_link.c.person_id)
+        .where(s.study_id == study_id)
+        .group_by(*alike)
+        .order_by("first_at")
+    )
+    return tuple(_decided(row) for row in connection.execute(query))
+
+
+def _live_link() -> Any:
+    link = t.identity_link.c
+    of_series = link.identity_id == t.series.c.identity_id
+    return and_(of_series, t.series.c.held.is_(None), func.upper_inf(link.recorded))
+
+
+def _decided(row: Row[Any]) -> Decided:
+    person = str(row.canonical_id) if row.canonical_id else ""
+    told = explain(row.rung, person, row.explanation)
+    return Decided(
+        min(row.happenings),
+        row.first_at,
+        row.last_at,
+        row.instances,
+        row.cause,
+        row.actor,
+        row.rule,
+        row.rung,
+        row.explanation.get("outcome", ""),
+        row.explanation.get("study_rule"),
+        row.canonical_id,
+        told.decided,
+        told.lost,
+        tuple(row.explanation.get("reviews", ())),
+        told.would_change,
+        told.sentences,
+    )
+
+
+def _maps(connection: Connection, study: Row[Any]) -> tuple[Mapped, ...]:
+    """The received UIDs of a study, closed maps too."""
+    live = func.upper_inf(_map.valid).label("live")
+    query = select(t.uid_map, live).where(
+        _map.assigned_uid == study.study_instance_uid,
+        _map.uid_domain == study.uid_domain,
+        _map.level == "study",
+    )
+    return tuple(
+        Mapped(r.received_uid, r.assigned_uid, r.kind, r.rule, r.happening_id, r.live)
+        for r in connection.execute(query.order_by(_map.id))
+    )
+
+
+# -- Orders -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A scheduled procedure step; `start` is a DT as the RIS said it."""
+
+    sps_id: str
+    modality: str
+    station_ae_titles: tuple[str, ...]
+    start: str
+    description: str
+    removed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Procedure:
+    """A requested procedure with its steps."""
+
+    rp_id: str
+    study_instance_uid: str | None
+    description: str
+    code: Mapping[str, str] | None
+    removed: bool
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order, whose it is today, and the studies that are linked to it."""
+
+    id: UUID
+    accession_number: str
+    accession_issuer: str | None
+    placer_order_number: str | None
+    filler_order_number: str | None
+    state: str
+    referring_physician: str
+    person: UUID | None
+    identifiers: tuple[str, ...]
+    source: str
+    said_at: datetime
+    version: int
+    procedures: tuple[Procedure, ...]
+    studies: tuple[str, ...]
+
+
+def orders(connection: Connection, accession: str, where: Where) -> Page[Order]:
+    """A page of orders, the oldest first; of one accession number if it is given."""
+    query = select(_order.id)
+    if accession:
+        query = query.where(_order.accession_number == accession)
+    if where.cursor:
+        query = query.where(_order.id > decode_cursor(where.cursor, UUID))
+    query = query.order_by(_order.id).limit(where.limit + 1)
+    rows, following = page(connection.execute(query).all(), where.limit, "id")
+    return Page(_orders(connection, [row.id for row in rows]), following)
+
+
+def _orders_of_study(connection: Connection, study_id: UUID) -> tuple[Order, ...]:
+    link = t.study_order.c
+    query = select(link.order_id).where(
+        link.study_id == study_id, func.upper_inf(link.recorded)
+    )
+    return _orders(connection, list(connection.execute(query).scalars()))
+
+
+def _orders(connection: Connection, order_ids: list[UUID]) -> tuple[Order, ...]:
+    link = t.identity_link.c
+    owned = and_(link.identity_id == _order.identity_id, func.upper_inf(link.recorded))
+    query = (
+        select(t.imaging_order, t.person.c.canonical_id)
+        .outerjoin(t.identity_link, owned)
+        .outerjoin(t.person, t.person.c.id == link.person_id)
+        .where(_order.id.in_(order_ids))
+        .order_by(_order.id)
+    )
+    rows = connection.execute(query).all()
+    persons = identifiers_of(connection, {r.canonical_id for r in rows if r.canonical_id})
+    procedures = _procedures(connection, order_ids)
+    studies = _linked_studies(connection, order_ids)
+    return tuple(
+        Order(
+            row.id,
+            row.accession_number,
+            row.accession_issuer or None,
+            row.placer_order_number,
+            row.filler_order_number,
+            row.state,
+            row.referring_physician,
+            row.canonical_id,
+            persons.get(row.canonical_id, ()),
+            row.source,
+            row.said_at,
+            row.version,
+            tuple(procedures.get(row.id, ())),
+            tuple(studies.get(row.id, ())),
+        )
+        for row in rows
+    )
+
+
+def _procedures(connection: Connection, order_ids: list[UUID]) -> dict[UUID, list[Procedure]]:
+    query = select(t.requested_procedure).where(_procedure.order_id.in_(order_ids))
+    rows = connection.execute(query.order_by(_procedure.rp_id)).all()
+    steps = _steps(connection, [row.id for row in rows])
+    found: dict[UUID, list[Procedure]] = {}
+    for row in rows:
+        procedure = Procedure(
+            row.rp_id,
+            row.study_instance_uid or None,
+            row.description,
+            row.code,
+            row.removed,
+            tuple(steps.get(row.id, ())),
+        )
+        found.setdefault(row.order_id, []).append(procedure)
+    return found
+
+
+def _steps(connection: Connection, procedure_ids: list[UUID]) -> dict[UUID, list[Step]]:
+    query = select(t.scheduled_procedure_step).where(_step.procedure_id.in_(procedure_ids))
+    found: dict[UUID, list[Step]] = {}
+    for row in connection.execute(query.order_by(_step.sps_id)):
+        stations = tuple(row.station_ae_titles)
+        step = Step(row.sps_id, row.modality, stations, row.start, row.description, row.removed)
+        found.setdefault(row.procedure_id, []).append(step)
+    return found
+
+
+def _linked_studies(connection: Connection, order_ids: list[UUID]) -> dict[UUID, list[str]]:
+    link = t.study_order.c
+    query = (
+        select(link.order_id, _study.study_instance_uid)
+        .join(t.study, _study.id == link.study_id)
+        .where(link.order_id.in_(order_ids), func.upper_inf(link.recorded))
+        .order_by(link.id)
+    )
+    found: dict[UUID, list[str]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.order_id, []).append(row.study_instance_uid)
+    return found

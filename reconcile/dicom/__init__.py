@@ -1,0 +1,1 @@
+"""DOOR. DICOM upper layer and DIMSE services; decides nothing."""

@@ -1,0 +1,32 @@
+"""Who we say we are (PS3.7 section D.3.3.2), and pynetdicom's settings.
+
+pynetdicom keeps its settings in module globals: they are set here, once, and nowhere
+else. Its own loggers are silenced: at some levels they print data sets, and an
+exception's message may quote one.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+from pynetdicom import _config
+
+from reconcile import __version__
+
+IMPLEMENTATION_CLASS_UID = "2.25.203818501613841059530473019128565071869"
+IMPLEMENTATION_VERSION = f"RECONCILE_{__version__}"[:16]
+
+_SILENT = logging.CRITICAL + 1
+
+
+def configure_pynetdicom() -> None:
+    """Set pynetdicom's globals for a process that receives. May be called again."""
+    _config.LOG_HANDLER_LEVEL = "none"
+    _config.LOG_REQUEST_IDENTIFIERS = False
+    _config.LOG_RESPONSE_IDENTIFIERS = False
+    _config.STORE_RECV_CHUNKED_DATASET = False
+    _config.UNRESTRICTED_STORAGE_SERVICE = False
+    for name in ("pynetdicom", "pydicom"):
+        logging.getLogger(name).setLevel(_SILENT)
+    warnings.filterwarnings("ignore", module=r"(pydicom|pynetdicom)(\..*)?")

@@ -1,0 +1,166 @@
+"""How much a peer may ask of us: every limit has a name and a reason.
+
+No length that a peer sends is believed before it is bounded here. What pynetdicom 3.0.4
+does without a bound (a PDU of 4 GiB, a connection that never says anything, any number of
+associations) is overridden in `upper_layer`, `messages` and `association`; the numbers,
+and the checks that need no pynetdicom, are here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass
+
+from reconcile.errors import LimitExceeded
+
+ASSOCIATE_RQ = 0x01
+P_DATA_TF = 0x04
+RELEASE_RQ = 0x05
+RELEASE_RP = 0x06
+ABORT = 0x07
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of one door, in bytes and seconds; each process has its own.
+
+    Attributes:
+        maximum_pdu: what we negotiate for P-DATA-TF (PS3.8 section D.1).
+        pdu_slack: how far past it a peer may go that does not count headers, or does
+            not keep to it.
+        associate_pdu: of an A-ASSOCIATE-RQ; 128 contexts of 45 transfer syntaxes take
+            150 000.
+        presentation_contexts: there are 128 odd ids.
+        transfer_syntaxes: of one context.
+        user_items: sub-items of User Information, for each class up to three.
+        pdu_seconds: from the first byte of a PDU to its last; a peer that drips bytes
+            does not get longer.
+        request_seconds: from connecting to the last byte of the association request.
+        handshake_seconds: of TLS, in all.
+        idle_seconds: between two PDUs.
+        associations: at once in this process.
+        associations_per_peer: at once from one IP address.
+        overflow: connections past the limits that are kept just long enough to be told
+            so; past that they are closed.
+        command_bytes: a command set is a few hundred bytes.
+        identifier_bytes: a data set that is no instance and is kept in memory.
+        instance_bytes: a data set past it is answered A702.
+        pipelined: requests that wait while one is carried out; past that we do not read.
+    """
+
+    maximum_pdu: int = 131_072
+    pdu_slack: int = 65_536
+    associate_pdu: int = 1 << 20
+    presentation_contexts: int = 128
+    transfer_syntaxes: int = 128
+    user_items: int = 1024
+    pdu_seconds: float = 60.0
+    request_seconds: float = 30.0
+    handshake_seconds: float = 5.0
+    idle_seconds: float = 120.0
+    associations: int = 100
+    associations_per_peer: int = 50
+    overflow: int = 20
+    command_bytes: int = 65_536
+    identifier_bytes: int = 1 << 20
+    instance_bytes: int = 4 << 30
+    pipelined: int = 4
+
+    def pdu_bytes(self, kind: int) -> int:
+        """The longest PDU of this type that is read.
+
+        Raises:
+            LimitExceeded: no requestor may send a PDU of this type (PS3.8 Table 9-10).
+        """
+        if kind == ASSOCIATE_RQ:
+            return self.associate_pdu
+        if kind == P_DATA_TF:
+            return self.maximum_pdu + self.pdu_slack
+        if kind in (RELEASE_RQ, RELEASE_RP, ABORT):
+            return 4
+        raise LimitExceeded(f"PDU type {kind:02X}H is not for an acceptor")
+
+    def check_request(self, body: bytes | bytearray) -> None:
+        """Count the items of an A-ASSOCIATE-RQ before anything is made of them.
+
+        Args:
+            body: the PDU after its length field (PS3.8 Table 9-11).
+
+        Raises:
+            LimitExceeded: too many items, or one that is longer than what is left.
+        """
+        view = memoryview(body)
+        contexts = 0
+        for kind, value in _items(view[68:]):
+            if kind == 0x20:
+                contexts += 1
+                _at_most(self.transfer_syntaxes + 1, _count(value[4:]), "transfer syntaxes")
+            elif kind == 0x50:
+                _at_most(self.user_items, _count(value), "user information items")
+        _at_most(self.presentation_contexts, contexts, "presentation contexts")
+
+
+def _items(view: memoryview) -> list[tuple[int, memoryview]]:
+    """Items of PS3.8 section 9.3: type, reserved, length of two bytes, value."""
+    found = []
+    at = 0
+    while at < len(view):
+        end = at + 4 + int.from_bytes(view[at + 2 : at + 4], "big")
+        if at + 4 > len(view) or end > len(view):
+            raise LimitExceeded("an item is longer than its PDU")
+        found.append((view[at], view[at + 4 : end]))
+        at = end
+    return found
+
+
+def _count(view: memoryview) -> int:
+    return len(_items(view))
+
+
+def _at_most(limit: int, count: int, what: str) -> None:
+    if count > limit:
+        raise LimitExceeded(f"{count} {what}, at most {limit} are taken")
+
+
+class Gate:
+    """Counts who is inside, in all and by address. Safe for many threads."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._inside: Counter[str] = Counter()
+        self._overflow = 0
+
+    @property
+    def inside(self) -> int:
+        """Connections that hold a place."""
+        with self._lock:
+            return self._inside.total()
+
+    def enter(self, address: str) -> bool | None:
+        """Take a place: True; past the limits False, to be told so; None: go away."""
+        with self._lock:
+            if self._has_room(address):
+                self._inside[address] += 1
+                return True
+            if self._overflow >= self._limits.overflow:
+                return None
+            self._overflow += 1
+            return False
+
+    def _has_room(self, address: str) -> bool:
+        return (
+            self._inside.total() < self._limits.associations
+            and self._inside[address] < self._limits.associations_per_peer
+        )
+
+    def leave(self, address: str, admitted: bool) -> None:
+        """Give back what `enter` gave."""
+        with self._lock:
+            if not admitted:
+                self._overflow -= 1
+                return
+            self._inside[address] -= 1
+            if not self._inside[address]:
+                del self._inside[address]

@@ -1,0 +1,1 @@
+"""DO. Load facts, decide, keep, record: one module per happening."""

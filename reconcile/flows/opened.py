@@ -1,0 +1,83 @@
+"""A stored or spooled file, open for reading, whatever its size: mapped, never loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reconcile.dataset.elements import encoding_of
+from reconcile.dataset.facts import Received, read
+from reconcile.dataset.inflate import inflate
+from reconcile.errors import CannotUnderstand
+from reconcile.flows.arrival import Arrival
+
+_CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def opened(arrival: Arrival, scratch: Path) -> Iterator[tuple[Received, str, int]]:
+    """(header, digest in hex, length in bytes) of an arrival's data set.
+
+    Raises:
+        CannotUnderstand: the data set is empty or cannot be read.
+    """
+    with data_set(arrival.path, arrival.data_offset) as view:
+        digest = arrival.digest or _digest(view)
+        with readable(view, arrival.transfer_syntax, scratch) as buffer:
+            yield read(buffer, arrival.transfer_syntax, arrival.source.charset), digest, len(view)
+
+
+@contextmanager
+def data_set(path: Path, offset: int) -> Iterator[memoryview]:
+    """The data set's bytes of a file, mapped.
+
+    Raises:
+        CannotUnderstand: the file holds no data set.
+    """
+    with path.open("rb") as file:
+        if path.stat().st_size <= offset:
+            raise CannotUnderstand("the data set is empty")
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        view = memoryview(mapped)[offset:]
+        try:
+            yield view
+        finally:
+            view.release()
+            _close(mapped)
+
+
+@contextmanager
+def readable(view: memoryview, transfer_syntax: str, scratch: Path) -> Iterator[memoryview]:
+    """The bytes of a data set with the deflate of its transfer syntax undone."""
+    if not encoding_of(transfer_syntax).deflated:
+        yield view
+        return
+    with tempfile.TemporaryFile(dir=scratch) as file:
+        inflate(view, file)
+        file.flush()
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        inflated = memoryview(mapped)
+        try:
+            yield inflated
+        finally:
+            inflated.release()
+            _close(mapped)
+
+
+def _close(mapped: mmap.mmap) -> None:
+    """Unmap; where an error's traceback still holds a view, the collector does it."""
+    try:
+        mapped.close()
+    except BufferError:
+        pass
+
+
+def _digest(view: memoryview) -> str:
+    digest = hashlib.sha256()
+    for start in range(0, len(view), _CHUNK_BYTES):
+        digest.update(view[start : start + _CHUNK_BYTES])
+    return digest.hexdigest()

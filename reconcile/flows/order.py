@@ -1,0 +1,140 @@
+"""A message that orders imaging, or changes an order: RAD-4, RAD-13."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row
+
+from reconcile.core.order import OrderControl, OrderState, OrderUpdate, state_after
+from reconcile.db import orders, registry
+from reconcile.db.database import lock
+from reconcile.flows.message import Fault, MessageFlow, Outcome, Received
+from reconcile.flows.patient import Patient, PatientFlow
+
+UNKNOWN_ORDER = Fault("204", "the order is not known", "ORC^1^2")
+OTHER_PATIENT = Fault("205", "the order belongs to another patient", "PID^1^3")
+
+#: Controls that bring an order into being; the others speak of one that is known.
+CREATES = frozenset({OrderControl.NEW, OrderControl.CHANGE})
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFlow:
+    """Act on what a message says of orders."""
+
+    messages: MessageFlow
+    patients: PatientFlow
+
+    def apply(self, message: Received, updates: Sequence[OrderUpdate]) -> Outcome:
+        """Create or change the orders of a message, all of them or none.
+
+        The archive learns of patients from orders (IHE RAD: registration does not reach
+        it), so an unknown patient is created.
+
+        Raises:
+            ServiceUnavailable: nothing was changed; the message stays in the inbox.
+        """
+
+        def step(connection: Connection, message: Received) -> Outcome:
+            lock(connection, _keys(updates), shared=False)
+            patient = self.patients.settle(connection, message, updates[0].patient)
+            if isinstance(patient, Outcome):
+                return patient
+            return self._orders(connection, message, updates, patient)
+
+        return self.messages.act(message, step)
+
+    def _orders(
+        self,
+        connection: Connection,
+        message: Received,
+        updates: Sequence[OrderUpdate],
+        patient: Patient,
+    ) -> Outcome:
+        effects = list(patient.effects)
+        found = [self._find(connection, message, update) for update in updates]
+        for update, (_, known) in zip(updates, found, strict=True):
+            if known is not None and known.canonical_id != patient.person_id:
+                people = (str(patient.person_id),)
+                return self.messages.hold(
+                    connection, message, "ORDER-MOVED", OTHER_PATIENT, person_ids=people
+                )
+            if known is None and update.control not in CREATES:
+                return self._unknown(patient, effects)
+        for update, (issuer, known) in zip(updates, found, strict=True):
+            effects.append(self._order(connection, message, update, patient, issuer, known))
+        return Outcome("applied", "AA", None, tuple(effects), patient.happening_id)
+
+    def _unknown(self, patient: Patient, effects: list[str]) -> Outcome:
+        return Outcome("refused", "AE", UNKNOWN_ORDER, tuple(effects), patient.happening_id)
+
+    def _find(
+        self, connection: Connection, message: Received, update: OrderUpdate
+    ) -> tuple[str, Row[Any] | None]:
+        """(domain that the accession comes from, the order if it is known)."""
+        domains = self.messages.rules.domains
+        default = message.feed.accession_issuer
+        issuer = registry.accession_issuer(update.accession_issuer, default, domains)
+        return issuer, self._known(connection, update, issuer)
+
+    def _order(
+        self,
+        connection: Connection,
+        message: Received,
+        update: OrderUpdate,
+        patient: Patient,
+        issuer: str,
+        known: Row[Any] | None,
+    ) -> str:
+        before = OrderState(known.state) if known is not None else None
+        state = state_after(update.control, update.status, before)
+        only_state = not update.accession_number or update.control not in CREATES
+        if known is not None and only_state:
+            orders.change_state(connection, known.id, state)
+            order_id = known.id
+        else:
+            order_id = self._keep(connection, message, update, patient, issuer, state)
+        return f"{update.control.value}: order {order_id} {state.value}"
+
+    def _known(
+        self, connection: Connection, update: OrderUpdate, issuer: str
+    ) -> Row[Any] | None:
+        if update.accession_number:
+            return orders.current(connection, update.accession_number, issuer)
+        uids = [p.study_instance_uid for p in update.procedures if p.study_instance_uid]
+        return orders.current_by_study_uid(connection, uids)
+
+    def _keep(
+        self,
+        connection: Connection,
+        message: Received,
+        update: OrderUpdate,
+        patient: Patient,
+        issuer: str,
+        state: OrderState,
+    ) -> UUID:
+        return orders.keep(
+            connection,
+            update,
+            issuer=issuer,
+            state=state,
+            identity_id=patient.identity_id,
+            source=message.sender,
+            happening_id=patient.happening_id,
+        )
+
+
+def _keys(updates: Sequence[OrderUpdate]) -> list[tuple[str, ...]]:
+    """The locks that a store takes as well where it makes a study."""
+    accessions = {("accession", u.accession_number) for u in updates if u.accession_number}
+    uids = {
+        ("study", "", procedure.study_instance_uid)
+        for update in updates
+        for procedure in update.procedures
+        if procedure.study_instance_uid
+    }
+    return [*accessions, *uids]

@@ -1,0 +1,40 @@
+"""The configuration in force, as flows need it; the shell makes it from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from reconcile.core.identity import Domain
+from reconcile.core.targets import HELD_DOMAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What decisions are made by, beside facts.
+
+    Attributes:
+        domains: by name, the built-in ones included.
+        digest: of the configuration that decisions depend on; every happening keeps it.
+        modifying_system: (0400,0563).
+        show: "separate" or "hidden", what becomes of a held study at once.
+        show_codes: the same for single hold codes.
+    """
+
+    domains: Mapping[str, Domain]
+    archive_domain: str
+    digest: str
+    modifying_system: str = "RECONCILE"
+    deidentified_domain: str = "D"
+    show: str = "separate"
+    show_codes: Mapping[str, str] = field(default_factory=dict)
+
+    def hides(self, code: str) -> bool:
+        """Whether what is held for `code` is kept from being given out."""
+        return self.show_codes.get(code, self.show) == "hidden"
+
+
+def built_in(domains: Mapping[str, Domain], *, archive: str, deidentified: str) -> dict[str, Domain]:
+    """The configured domains and those that are always there."""
+    always = {name: Domain(name) for name in (archive, deidentified, HELD_DOMAIN.name)}
+    return {**always, **domains}

@@ -1,0 +1,1 @@
+"""DOOR. HL7 v2 over MLLP; decides nothing."""

@@ -1,0 +1,229 @@
+"""From one message to its acknowledgement.
+
+The order is fixed: read MSH, know the sender, *keep* the message, and only then find out
+what it says, act, and answer. So a message that was ever accepted can be looked at,
+explained and replayed, also one that nothing could be made of.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, tzinfo
+from typing import Any, Protocol, assert_never
+from uuid import UUID
+
+from reconcile.core.facts import Feed
+from reconcile.core.identity import PatientUpdate
+from reconcile.core.order import OrderUpdate
+from reconcile.errors import CannotUnderstand, ReconcileError, ServiceUnavailable
+from reconcile.flows.message import Fault, Outcome, Received
+from reconcile.hl7.acknowledge import acknowledge, acknowledge_unreadable
+from reconcile.hl7.dispatch import Command, NoAction, interpret
+from reconcile.hl7.feed import Peer, feed_of
+from reconcile.hl7.message import Header, read_header, read_message
+
+log = logging.getLogger(__name__)
+
+#: State of a message that nothing has become of yet.
+KEPT = "kept"
+
+_BUG = Fault("207", "internal error; see the archive's log")
+
+
+class Kept(Protocol):
+    """A message in the inbox; once it was settled, with what was answered."""
+
+    @property
+    def message_id(self) -> UUID: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def acknowledgement(self) -> str: ...
+    @property
+    def error(self) -> Mapping[str, Any] | None: ...
+
+
+class Inbox(Protocol):
+    """Where every message is kept before it is acted on."""
+
+    def keep(self, *, sender: str, control_id: str, event: str, body: bytes) -> Kept:
+        """Make a message durable, or find it where it is kept already.
+
+        Raises:
+            ServiceUnavailable: it could not be made durable.
+        """
+
+    def settle(self, message_id: UUID, outcome: Outcome) -> None:
+        """Record what became of a message that no flow acted on."""
+
+
+class Patients(Protocol):
+    """What messages of patients make happen."""
+
+    def apply(self, message: Received, update: PatientUpdate) -> Outcome:
+        """Bring a patient up to date and settle the message, in one transaction.
+
+        Raises:
+            ReconcileError: nothing was done, and the message is not settled.
+        """
+
+
+class Orders(Protocol):
+    """What messages of orders make happen."""
+
+    def apply(self, message: Received, orders: tuple[OrderUpdate, ...]) -> Outcome:
+        """Bring all orders of a message up to date, or none, and settle it.
+
+        Raises:
+            ReconcileError: nothing was done, and the message is not settled.
+        """
+
+
+class Door:
+    """Answers messages, each on its own; may be called from several threads at once.
+
+    Args:
+        feeds: the senders that may speak to this archive.
+        inbox: keeps messages.
+        patients: acts on messages of patients.
+        orders: acts on messages of orders.
+        timezone: of times that name none.
+        clock: the time, zone aware.
+        new_control_id: MSH-10 of the next acknowledgement, at most 20 characters.
+    """
+
+    def __init__(
+        self,
+        feeds: Sequence[Feed],
+        inbox: Inbox,
+        patients: Patients,
+        orders: Orders,
+        *,
+        timezone: tzinfo,
+        clock: Callable[[], datetime],
+        new_control_id: Callable[[], str],
+    ) -> None:
+        self._feeds = tuple(feeds)
+        self._inbox = inbox
+        self._patients = patients
+        self._orders = orders
+        self._timezone = timezone
+        self._clock = clock
+        self._new_control_id = new_control_id
+
+    def handle(self, raw: bytes, peer: Peer) -> bytes:
+        """Do what a message asks for and return its acknowledgement.
+
+        Empty: nothing is to be sent, as an acknowledgement is never acknowledged.
+        Raises nothing: whatever fails is answered.
+        """
+        try:
+            header = read_header(raw)
+        except CannotUnderstand as error:
+            log.warning("from %s: %s", peer.address, error)
+            return self._answer_unreadable(raw, error)
+        if header.type == "ACK":
+            return b""
+        return self._answer(header, self._outcome(header, raw))
+
+    def refuse(self, head: bytes, error: ReconcileError) -> bytes:
+        """Answer a message that is not taken at all, by the first bytes of it."""
+        try:
+            return self._answer(read_header(head), refused(error))
+        except CannotUnderstand:
+            return self._answer_without_header(refused(error))
+
+    # -- the way of a message ------------------------------------------------------
+
+    def _outcome(self, header: Header, raw: bytes) -> Outcome:
+        """What becomes of a message. What could not even be kept may come again: AR."""
+        try:
+            return self._receive(header, raw)
+        except ReconcileError as error:
+            log.warning("message %s not taken: %s", header.control_id, error)
+            return refused(error)
+        except Exception as error:  # noqa: BLE001  a bug of ours must not stop the feed
+            _report_bug(header, error)
+            return Outcome("refused", "AR", _BUG)
+
+    def _receive(self, header: Header, raw: bytes) -> Outcome:
+        feed = feed_of(self._feeds, header)
+        sender, control_id, event = header.sender, header.control_id, header.name
+        kept = self._inbox.keep(sender=sender, control_id=control_id, event=event, body=raw)
+        if kept.state != KEPT:
+            return as_before(kept)
+        message = Received(kept.message_id, sender, control_id, event, feed)
+        try:
+            return self._act(message, raw)
+        except ServiceUnavailable:
+            raise  # nothing has become of it: it stays open, and the sender comes again
+        except ReconcileError as error:
+            outcome = refused(error)
+        except Exception as error:  # noqa: BLE001  kept, and it would only fail again
+            _report_bug(header, error)
+            outcome = Outcome("refused", "AE", _BUG)
+        self._inbox.settle(kept.message_id, outcome)
+        return outcome
+
+    def _act(self, message: Received, raw: bytes) -> Outcome:
+        read = read_message(raw, message.feed.charset)
+        if read.charset_note:
+            log.warning("message %s: %s", message.control_id, read.charset_note)
+        command: Command = interpret(read, self._timezone)
+        match command:
+            case PatientUpdate():
+                return self._patients.apply(message, command)
+            case tuple():
+                return self._orders.apply(message, command)
+            case NoAction():
+                outcome = Outcome("applied", "AA", effects=(command.reason,))
+                self._inbox.settle(message.message_id, outcome)
+                return outcome
+            case _:
+                assert_never(command)
+
+    def _answer_unreadable(self, raw: bytes, error: CannotUnderstand) -> bytes:
+        """Keep what has no readable MSH, so that its sender's people can look at it."""
+        outcome = refused(error)
+        try:
+            kept = self._inbox.keep(sender="", control_id="", event="", body=raw)
+            if kept.state == KEPT:
+                self._inbox.settle(kept.message_id, outcome)
+        except Exception as cause:  # noqa: BLE001  it is refused either way
+            log.warning("what has no MSH could not be kept: %s", type(cause).__name__)
+        return self._answer_without_header(outcome)
+
+    # -- answers -------------------------------------------------------------------
+
+    def _answer(self, header: Header, outcome: Outcome) -> bytes:
+        control_id, now = self._new_control_id(), self._clock()
+        return acknowledge(header, outcome, control_id=control_id, at=now)
+
+    def _answer_without_header(self, outcome: Outcome) -> bytes:
+        control_id, now = self._new_control_id(), self._clock()
+        return acknowledge_unreadable(outcome, control_id=control_id, at=now)
+
+
+def refused(error: ReconcileError) -> Outcome:
+    """The outcome of a message that an error stopped."""
+    location = str(getattr(error, "location", ""))
+    fault = Fault(error.hl7_error, str(error) or error.title, location)
+    return Outcome("refused", error.hl7_ack, fault)
+
+
+def as_before(kept: Kept) -> Outcome:
+    """The outcome that a message had when it came first."""
+    error = kept.error
+    fault = None
+    if error:
+        fault = Fault(error["code"], error.get("text", ""), error.get("location", ""))
+    return Outcome(kept.state, kept.acknowledgement, fault)
+
+
+def _report_bug(header: Header, error: Exception) -> None:
+    """Where it happened, but not what it says: that may hold a patient's values."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    kind = type(error).__name__
+    log.error("message %s failed with %s\n%s", header.control_id, kind, where)

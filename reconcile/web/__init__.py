@@ -1,0 +1,1 @@
+"""DOOR. DICOMweb, JSON, health and metrics over HTTP; decides nothing."""

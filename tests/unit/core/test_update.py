@@ -1,0 +1,122 @@
+"""decide_update: every outcome of a patient message, in order of precedence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconcile.core.facts import Feed, PersonFacts
+from reconcile.core.identity import (
+    Demographics,
+    Domain,
+    Issuer,
+    PatientIdentifier,
+    PatientUpdate,
+    PersonName,
+)
+from reconcile.core.update import UpdateOutcome, decide_update, said_identifiers
+
+DOMAINS = {d.name: d for d in (Domain("A", deny=("W/I",)), Domain("B"), Domain("E"))}
+RIS_A = Feed("RIS_A", authority=("A", "E"))
+JANE = Demographics(PersonName("DOE^JANE"), "19800102", "F")
+RICHARD = Demographics(PersonName("ROE^RICHARD"), "19750506", "M")
+A100, B555 = PatientIdentifier("100", "A"), PatientIdentifier("555", "B")
+P1 = PersonFacts("p1", "verified", (A100,), None, (JANE,), JANE)
+P2 = replace(P1, person_id="p2", identifiers=(B555,), versions=(RICHARD,), current=RICHARD)
+PERSONS = {"p1": P1, "p2": P2}
+
+
+def outcome(identifiers, said=JANE, owners=None, feed=RIS_A, persons=PERSONS):
+    update = PatientUpdate(tuple((v, Issuer(d)) for v, d in identifiers), said)
+    sorted_ids = said_identifiers(update, feed, DOMAINS)
+    return decide_update(update, sorted_ids, owners or {}, persons, DOMAINS)
+
+
+TABLE = [
+    ([], JANE, {}, UpdateOutcome.NO_IDENTIFIER),
+    ([("x" * 65, "A")], JANE, {}, UpdateOutcome.INVALID_ID),
+    ([("1", "CLINIC9")], JANE, {}, UpdateOutcome.UNKNOWN_DOMAIN),
+    ([("555", "B")], JANE, {B555: "p2"}, UpdateOutcome.NOT_AUTHORITATIVE),
+    (
+        [("100", "A"), ("555", "B")],
+        RICHARD,
+        {A100: "p1", B555: "p2"},
+        UpdateOutcome.IDENTITY_CONFLICT,
+    ),
+    ([("100", "A")], RICHARD, {A100: "p1"}, UpdateOutcome.SUSPECTED_OVERLAY),
+    ([("100", "A")], RICHARD, {}, UpdateOutcome.NEW),
+    ([("100", "A")], JANE, {A100: "p1"}, UpdateOutcome.ALREADY_SAME),
+    ([("100", "A"), ("101", "A")], JANE, {A100: "p1"}, UpdateOutcome.UPDATE),
+]
+
+
+@pytest.mark.parametrize(("identifiers", "said", "owners", "expected"), TABLE)
+def test_the_most_decisive_outcome_wins(identifiers, said, owners, expected):
+    """
+    Each message has one outcome, and it has a name.
+    """
+    assert expected == outcome(identifiers, said, owners).outcome
+
+
+def test_the_table_names_every_outcome_in_order():
+    """
+    The table above walks down the enumeration.
+    """
+    assert list(UpdateOutcome) == [row[3] for row in TABLE]
+
+
+def test_a_shared_enterprise_id_links_what_the_feed_may_assign():
+    """
+    PID-3 = A:101 and the E identifier of P1: A:101 becomes P1's.
+    """
+    e1 = PatientIdentifier("E1", "E")
+    decision = outcome([("101", "A"), ("E1", "E")], owners={e1: "p1"})
+
+    assert ("p1", (PatientIdentifier("101", "A"),)) == (decision.person_id, decision.gains)
+
+
+def test_an_identifier_of_a_foreign_domain_is_looked_up_and_never_assigned():
+    """
+    A feed says nothing of who owns an ID in a domain that is not its own.
+    """
+    decision = outcome([("100", "A"), ("999", "B")], owners={A100: "p1"})
+
+    assert PatientIdentifier("999", "B") not in decision.gains
+
+
+def test_ids_that_say_nothing_are_left_out():
+    """
+    Row 17: "W/I" of domain A is nobody; merging on it merged all walk-ins once.
+    """
+    decision = outcome([("W/I", "A"), ("100", "A")], owners={A100: "p1"})
+
+    assert UpdateOutcome.ALREADY_SAME == decision.outcome
+    assert UpdateOutcome.UNKNOWN_DOMAIN == outcome([("W/I", "A")]).outcome
+
+
+def test_a_bare_identifier_is_of_the_feeds_first_domain():
+    """
+    PID-3 without an assigning authority.
+    """
+    assert UpdateOutcome.ALREADY_SAME == outcome([("100", "")], owners={A100: "p1"}).outcome
+
+
+@pytest.mark.parametrize("name", ["SMITH^JANE", "DOE^JANE^MARIE", "DOE-SMITH^JANE"])
+def test_marriage_and_completion_are_updates(name):
+    """
+    A new surname with the same birth date and given name is the same person.
+    """
+    said = replace(JANE, name=PersonName(name))
+
+    assert UpdateOutcome.UPDATE == outcome([("100", "A")], said, {A100: "p1"}).outcome
+
+
+def test_a_provisional_person_is_verified_by_a_message_that_fits():
+    """
+    Row 49: images came first; the message says nothing new, but it is the first word.
+    """
+    first = replace(P1, state="provisional", current=None)
+    decision = outcome([("100", "A")], JANE, {A100: "p1"}, persons={"p1": first})
+
+    assert UpdateOutcome.UPDATE == decision.outcome

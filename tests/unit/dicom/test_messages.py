@@ -1,0 +1,61 @@
+"""Command sets: read within bounds, refused where they lie."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from reconcile.dicom.messages import C_STORE_RQ, CommandSet
+from reconcile.errors import CannotUnderstand
+
+
+def element(number: int, value: bytes, group: int = 0) -> bytes:
+    return struct.pack("<HHI", group, number, len(value)) + value
+
+
+FIELD = element(0x0100, b"\x01\x00")
+
+
+def test_a_command_set_is_read() -> None:
+    """The fields that matter, padding taken off."""
+    content = (
+        element(0x0000, struct.pack("<I", 0))
+        + element(0x0002, b"1.2.840.10008.5.1.4.1.1.2\0")
+        + FIELD
+        + element(0x0110, b"\x07\x00")
+        + element(0x0800, b"\x01\x00")
+        + element(0x1000, b"1.2.3 ")
+    )
+    command = CommandSet.parse(content)
+    assert command == CommandSet(C_STORE_RQ, 7, 1, "1.2.840.10008.5.1.4.1.1.2", "1.2.3")
+
+
+def test_absent_fields_are_told_from_empty_ones() -> None:
+    """None is absent; a number of the wrong length is absent too."""
+    command = CommandSet.parse(FIELD + element(0x0110, b"\x07"))
+    assert command == CommandSet(C_STORE_RQ, None, None, "", "")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0\0\0",
+        element(0x0110, b"\x07\x00"),
+        element(0x0100, b"\x01\x00", group=8),
+        FIELD + struct.pack("<HHI", 0, 0x1000, 0xFFFFFFFF),
+        FIELD + b"\0",
+    ],
+    ids=["empty", "short", "no field", "other group", "length", "tail"],
+)
+def test_what_is_no_command_set_is_refused(content: bytes) -> None:
+    """A length that lies is found before anything is read by it."""
+    with pytest.raises(CannotUnderstand):
+        CommandSet.parse(content)
+
+
+def test_bytes_that_are_no_text_make_no_uid() -> None:
+    """They are shown to be wrong, not raised as a decoding error."""
+    command = CommandSet.parse(FIELD + element(0x1000, b"\xff\xfe"))
+    assert not command.sop_instance_uid.isascii()
