@@ -742,7 +742,7 @@ def _tables() -> None:
         sa.Column("modality", sa.Text(collation="C"), nullable=False),
         sa.Column(
             "station_ae_titles",
-            postgresql.ARRAY(Text(collation="C")),
+            postgresql.ARRAY(sa.Text(collation="C")),
             server_default="{}",
             nullable=False,
         ),
@@ -838,7 +838,7 @@ def _tables() -> None:
         sa.Column("series_instance_uid", sa.Text(collation="C"), nullable=True),
         sa.Column("study_instance_uid", sa.Text(collation="C"), nullable=True),
         sa.Column("received_study_instance_uid", sa.Text(collation="C"), nullable=True),
-        sa.Column("attributes", postgresql.ARRAY(Text(collation="C")), nullable=False),
+        sa.Column("attributes", postgresql.ARRAY(sa.Text(collation="C")), nullable=False),
         sa.Column("body_version", sa.Integer(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column(

@@ -19,16 +19,17 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from reconcile.cli import wiring
 from reconcile.db import migrate, persons
 from reconcile.db.embedded import EmbeddedPostgres, Urls
 from reconcile.errors import ConfigurationError, ServiceUnavailable
-from reconcile.settings import Settings
+from reconcile.settings import Address, Settings
 
 log = logging.getLogger(__name__)
+
+DOORS = ("dicom", "hl7", "http", "dicom_tls", "hl7_tls", "http_tls")
 
 #: Seconds that a child has to finish what it began.
 STOP_SECONDS = 30
@@ -137,20 +138,20 @@ class Supervisor:
 
     def _bind(self) -> None:
         listen = self.settings.listen
-        for door in ("dicom", "hl7", "http", "dicom_tls", "hl7_tls"):
+        for door in DOORS:
             address = getattr(listen, door)
-            if address:
+            if address is not None:
                 self.sockets[door] = _listening(address, door)
 
     def _plan(self, urls: Urls) -> list[Child]:
         receivers = self.settings.serve.receivers or os.cpu_count() or 1
         roles = ["receiver"] * receivers + ["hl7", "web"]
-        doors = {"receiver": ("dicom", "dicom_tls"), "hl7": ("hl7", "hl7_tls"), "web": ("http",)}
+        doors = {"receiver": ("dicom", "dicom_tls"), "hl7": ("hl7", "hl7_tls"), "web": ("http", "http_tls")}
         children = []
         for number, role in enumerate(roles):
             fds = {d: self.sockets[d].fileno() for d in doors[role] if d in self.sockets}
             orders = {
-                "settings": json.loads(self.settings.model_dump_json()),
+                "settings": self.settings.model_dump_json(by_alias=True),
                 "writer": urls.writer,
                 "reader": urls.reader,
                 "owner": urls.owner if role == "web" else "",
@@ -212,17 +213,16 @@ class Supervisor:
             self.postgres.stop()
 
 
-def _listening(address: str, door: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    opened = socket.socket(family, socket.SOCK_STREAM)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _listening(address: Address, door: str) -> socket.socket:
     try:
-        opened.bind((host, int(port)))
+        family, kind, _, _, where = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        opened = socket.socket(family, kind)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(where)
     except OSError as error:
-        reason = error.strerror
-        raise ServiceUnavailable(f"[listen] {door} = {address}: {reason}") from error
+        raise ServiceUnavailable(f"[listen] {door} = {address}: {error.strerror}") from error
     opened.listen(128)
     return opened
 
@@ -235,8 +235,3 @@ def serve(settings: Settings, *, demo: bool = False) -> int:
 
         on_ready = play
     return Supervisor(settings).run(on_ready)
-
-
-def data_folder(settings: Settings) -> Path:
-    """Where everything lies that is not in an external database or store."""
-    return settings.data_dir

@@ -14,6 +14,7 @@ from reconcile.db.database import Database
 from reconcile.dicom.acceptor import DicomDoor
 from reconcile.dicom.limits import Limits
 from reconcile.dicom.policy import Peer, Policy
+from reconcile.errors import ConfigurationError
 from reconcile.flows.message import MessageFlow
 from reconcile.flows.order import OrderFlow
 from reconcile.flows.patient import PatientFlow
@@ -47,7 +48,7 @@ class Parts:
         flow = MessageFlow(self.database, self.rules, now)
         patients = PatientFlow(flow)
         return Door(
-            [feed(each) for each in self.settings.feed],
+            [feed(each) for each in self.settings.feeds],
             flow,
             patients,
             OrderFlow(flow, patients),
@@ -73,15 +74,20 @@ def parts(settings: Settings, writer_url: str, reader_url: str, *, pool_size: in
 
 
 def storage_root(settings: Settings) -> Path:
-    """Where instances lie: under the data folder unless a file URL says otherwise."""
-    url = settings.storage.url.removeprefix("file://")
-    return Path(url) if url else settings.data_dir / "instances"
+    """Where instances lie: under the data folder.
+
+    Raises:
+        ConfigurationError: an object store is named; this release keeps local files.
+    """
+    if settings.storage.url:
+        raise ConfigurationError("[storage] url: object stores are not supported yet")
+    return settings.data_dir / "instances"
 
 
 def rules(settings: Settings) -> Rules:
     """The decision-relevant part of the configuration."""
     archive = settings.archive
-    domains = {each.name: domain(each) for each in settings.domain}
+    domains = {each.name: domain(each) for each in settings.domains}
     return Rules(
         built_in(domains, archive=archive.domain, deidentified=archive.deidentified_domain),
         archive.domain,
@@ -110,7 +116,7 @@ def feed(said: object) -> Feed:
 
 def policy(settings: Settings) -> Policy:
     """Who may associate: every [[source]], by calling AE title and address."""
-    peers = {each.ae_title: Peer(source(each), each.address) for each in settings.source}
+    peers = {each.ae_title: Peer(source(each), each.address, each.certificate) for each in settings.sources}
     archive, serve = settings.archive, settings.serve
     return Policy(archive.ae_title, peers.get, accept_unknown=serve.accept_unknown)
 
@@ -119,7 +125,9 @@ def limits(settings: Settings) -> Limits:
     """The limits of one receiver; associations are shared out among all."""
     said = settings.limits
     return Limits(
+        maximum_pdu=said.pdu_bytes,
         associations=said.max_associations,
         associations_per_peer=said.max_associations_per_peer,
         instance_bytes=said.instance_bytes,
+        idle_seconds=said.idle_seconds,
     )

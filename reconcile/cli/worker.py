@@ -31,7 +31,7 @@ def main() -> None:
     role = sys.argv[1]
     configure_logging()
     orders = json.loads(sys.stdin.readline())
-    settings = Settings.model_validate(orders["settings"])
+    settings = Settings.model_validate_json(orders["settings"])
     parts = wiring.parts(settings, orders["writer"], orders["reader"], pool_size=POOL[role])
     sockets = {door: socket.socket(fileno=fd) for door, fd in orders["fds"].items()}
     stop = threading.Event()
@@ -94,7 +94,7 @@ async def _hl7_doors(parts: wiring.Parts, sockets: Sockets, stop: threading.Even
 def _web(
     parts: wiring.Parts, sockets: Sockets, stop: threading.Event, orders: Orders
 ) -> None:
-    web.run(parts.web_app(orders["owner"]), sockets["http"], stop, on_ready=say_ready)
+    web.run(parts.web_app(orders["owner"]), sockets, stop, on_ready=say_ready)
 
 
 def tls_context(settings: Settings, door: str) -> ssl.SSLContext | None:

@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, pool
 from sqlalchemy.exc import OperationalError
 
-from reconcile.db.tables import metadata
+from reconcile.db.history import metadata
 from reconcile.errors import ServiceUnavailable
 
 _PACKAGE = Path(__file__).parents[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -159,6 +160,7 @@ def keep(
     state: OrderState,
     identity_id: UUID,
     source: str,
+    said_at: datetime,
     happening_id: UUID,
 ) -> UUID:
     """Insert or change an order by its accession and issuer; its id."""
@@ -168,7 +170,7 @@ def keep(
         "placer_order_number": order.placer_order_number or None,
         "filler_order_number": order.filler_order_number or None,
         "source": source,
-        "said_at": order.said_at or func.clock_timestamp(),
+        "said_at": said_at,
     }
     kept = {field: value for field, value in said.items() if value}
     made = upsert(t.imaging_order).values(

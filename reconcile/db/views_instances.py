@@ -120,6 +120,12 @@ def receipts(connection: Connection, sop_instance_uid: str) -> tuple[Kept, ...]:
     return found
 
 
+def is_known(connection: Connection, digest: str) -> bool:
+    """Whether a data set with these bytes ever came."""
+    query = select(_r.id).where(_r.digest == bytes.fromhex(digest)).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def _arrivals() -> Select[Any]:
     """Receipts with their instance, whichever of them it now points to."""
     same = (_i.uid_domain == _r.uid_domain) & (_i.sop_instance_uid == _r.sop_instance_uid)

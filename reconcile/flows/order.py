@@ -124,6 +124,7 @@ class OrderFlow:
             state=state,
             identity_id=patient.identity_id,
             source=message.sender,
+            said_at=update.said_at or self.messages.clock(),
             happening_id=patient.happening_id,
         )
 

@@ -156,7 +156,7 @@ class _Settle:
         if decision.outcome.is_hold and not placed.assigns and self._hides(decision):
             stored.hide(connection, instance_id)
         held = decision.outcome.value if decision.outcome.is_hold else ""
-        return Stored(coerced, held, already=False, comment=_comment(coerced, held))
+        return Stored(coerced, held, already=False)
 
     # -- Before ---------------------------------------------------------------------
 
@@ -179,7 +179,7 @@ class _Settle:
         uid_domain, uid = loaded.uid_domain, self.facts.sop_instance_uid
         named = events.coerced_attributes(connection, uid_domain, uid)
         tags = tuple(tag for name in named if (tag := tag_of(name)))
-        return Stored(tags, "", already=True, comment=_comment(tags, ""))
+        return Stored(tags, "", already=True)
 
     def _hold_duplicate(
         self, connection: Connection, loaded: Loaded, happening_id: UUID, receipt_id: UUID
@@ -194,7 +194,7 @@ class _Settle:
             received=self._received_identity(),
         )
         holds.open_item(connection, item, happening_id, receipt_id)
-        return Stored((), code, already=False, comment=_comment((), code))
+        return Stored((), code, already=False)
 
     def _happening(
         self, decision: Decision, now: datetime, study: StudyDecision | None = None
@@ -493,10 +493,3 @@ class _Settle:
             }
             for candidate in ranked[:10]
         ]
-
-
-def _comment(tags: tuple[str, ...], held: str) -> str:
-    """Error Comment of the response: keywords and codes, never values."""
-    if held:
-        return f"held: {held}"
-    return f"coerced {' '.join(keywords(tags))}" if tags else ""

@@ -246,6 +246,8 @@ class _Connection:
         with suppress(OSError, asyncio.CancelledError):
             if self._listener.refuse is not None:
                 await self._write(self._listener.refuse(error.head, error))
+            if self._writer.can_write_eof():
+                self._writer.write_eof()
             async with asyncio.timeout(LINGER_SECONDS):
                 while await self._reader.read(READ_BYTES):
                     pass

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from reconcile.errors import ReconcileError
 from reconcile.flows.message import Outcome
 from reconcile.hl7.acknowledge import acknowledge
@@ -48,7 +50,8 @@ def test_any_stream_cut_anyhow_gives_the_same_messages_or_the_same_fault(
 
 
 def _fed(pieces: list[bytes], limit: int) -> tuple[list[bytes], str]:
-    framer, out = Framer(limit, noise_bytes_max=limit), []
+    framer = Framer(limit, noise_bytes_max=limit)
+    out: list[bytes] = []
     try:
         for piece in pieces:
             out.extend(framer.feed(piece))
@@ -80,13 +83,26 @@ def test_any_bytes_are_text_in_any_declared_set(
 
 SAMPLES = (
     adt(PID),
-    adt("PID|||1^^^A&1.2&ISO~2^^^B||A&B^C^^D~E^^^^^^L^I||198001|F" + "|" * 16 + "Y|2||||2020|Y"),
+    adt(
+        "PID|||1^^^A&1.2&ISO~2^^^B||A&B^C^^D~E^^^^^^L^I||198001|F"
+        + "|" * 16
+        + "Y|2||||2020|Y"
+    ),
     message(*ORM),
     message(*OMI),
     message(*ORM, end="\r\n", encoding="utf-16"),
 )
 _BYTES = [b"|", b"^", b"~", b"&", b"\\", b"\r", b"\n", b'""', b"\x00", b"\xff", b"\xc3\xa9"]
-_BYTES += [b"\\X00\\", b"\\XC3\\", b"\x1b$B", b"MSH|", b"PID|", b"\x0b", b"9" * 300, b"\x1c"]
+_BYTES += [
+    b"\\X00\\",
+    b"\\XC3\\",
+    b"\x1b$B",
+    b"MSH|",
+    b"PID|",
+    b"\x0b",
+    b"9" * 300,
+    b"\x1c",
+]
 
 
 def test_mutated_messages_raise_nothing_but_our_own_errors() -> None:
@@ -94,14 +110,20 @@ def test_mutated_messages_raise_nothing_but_our_own_errors() -> None:
     chance = random.Random(20261122)  # the same every time: a failure must be repeatable
     for _ in range(MUTATIONS):
         raw = _mutated(chance, chance.choice(SAMPLES))
-        try:
-            header = read_header(raw)
-            ack = acknowledge(header, Outcome("applied", "AA"), control_id="1", at=AT)
-            assert read_header(ack).type == "ACK" or not header.segment.syntax.component
-            interpret(read_message(raw, "8859/1"), ZONE)
-        except ReconcileError as error:
-            assert str(error)
-            assert "DOE" not in str(error)
+        said = _received(raw)
+        assert "DOE" not in said
+
+
+def _received(raw: bytes) -> str:
+    """What a message is told that is refused."""
+    try:
+        header = read_header(raw)
+        ack = acknowledge(header, Outcome("applied", "AA"), control_id="1", at=AT)
+        assert read_header(ack).type == "ACK"
+        interpret(read_message(raw, "8859/1"), ZONE)
+    except ReconcileError as error:
+        return str(error)
+    return ""
 
 
 def _mutated(chance: random.Random, raw: bytes) -> bytes:
@@ -125,7 +147,5 @@ def _mutated(chance: random.Random, raw: bytes) -> bytes:
 @given(st.binary(max_size=400))
 def test_any_bytes_after_a_header_are_read_or_refused(body: bytes) -> None:
     """Nothing that follows MSH makes the reader stumble."""
-    try:
+    with suppress(ReconcileError):
         interpret(read_message(adt(PID) + body), ZONE)
-    except ReconcileError:
-        pass

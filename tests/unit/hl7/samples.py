@@ -38,8 +38,10 @@ ORM = (
     PID,
     "PV1|1|O||||||77^HOUSE^GREGORY^^^DR",
     "ORC|NW|P1^HIS|F1^RIS||SC||1^once^^202611230800^^S|||||99^ORDERER^OLGA",
-    "OBR|1|P1^HIS|F1^RIS|CTCH^CT Chest^L^PROT1^Chest routine^L"
-    "||||||||||||||ACC1|RP1|SPS1||||CT|||1^once^^202611230815",
+    (
+        "OBR|1|P1^HIS|F1^RIS|CTCH^CT Chest^L^PROT1^Chest routine^L|||||||||||||"
+        "|ACC1|RP1|SPS1||||CT|||1^once^^202611230815"
+    ),
     "ZDS|1.2.840.1^RIS^Application^DICOM",
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+
 from reconcile import errors
 from reconcile.flows.message import Fault, Outcome
 from reconcile.hl7.acknowledge import (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+
 from reconcile.core.identity import Demographics, Issuer, PatientUpdate, PersonName
 from reconcile.errors import ReconcileError
 from reconcile.hl7 import fields
@@ -88,7 +89,10 @@ def test_identifiers_come_with_their_authority(
 def test_older_places_of_identifiers_count_only_without_pid_3() -> None:
     """PID-2 and PID-4 were external and alternate IDs once."""
     assert update("PID||2^^^A|3^^^B|4^^^C").identifiers == (("3", Issuer("B")),)
-    assert update("PID||2^^^A||4^^^C").identifiers == (("2", Issuer("A")), ("4", Issuer("C")))
+    assert update("PID||2^^^A||4^^^C").identifiers == (
+        ("2", Issuer("A")),
+        ("4", Issuer("C")),
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,7 +118,8 @@ def test_a_date_is_never_made_more_precise(said: str, da: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["19801301", "19800230", "19010229", "80", "19801", "unknown", "1980010²", "1980x"]
+    "said",
+    ["19801301", "19800230", "19010229", "80", "19801", "unknown", "1980010²", "1980x"],
 )
 def test_what_is_no_date_is_an_error(said: str) -> None:
     """102, with the place and without the value."""
@@ -126,7 +131,16 @@ def test_what_is_no_date_is_an_error(said: str) -> None:
 
 @pytest.mark.parametrize(
     ("said", "sex"),
-    [("M", "M"), ("f", "F"), ("O", "O"), ("A", "O"), ("N", "O"), ("U", ""), ("", ""), ("W", "")],
+    [
+        ("M", "M"),
+        ("f", "F"),
+        ("O", "O"),
+        ("A", "O"),
+        ("N", "O"),
+        ("U", ""),
+        ("", ""),
+        ("W", ""),
+    ],
 )
 def test_sex_is_one_of_dicoms(said: str, sex: str) -> None:
     """What has no equivalent says nothing."""
@@ -183,7 +197,10 @@ def test_what_is_sent_as_null_is_cleared_and_what_is_left_out_is_not() -> None:
 @pytest.mark.parametrize(
     ("evn", "said_at"),
     [
-        ("EVN||20261122101400|||id|20261122093000", datetime(2026, 11, 22, 9, 30, tzinfo=ZONE)),
+        (
+            "EVN||20261122101400|||id|20261122093000",
+            datetime(2026, 11, 22, 9, 30, tzinfo=ZONE),
+        ),
         ("EVN||20261122101400", datetime(2026, 11, 22, 10, 14, tzinfo=ZONE)),
         ("EVN||20261122101400.25-0500", None),
         ("EVN|", datetime(2026, 11, 22, 10, 15, tzinfo=ZONE)),
@@ -201,7 +218,9 @@ def test_a_message_speaks_of_the_time_of_its_event(
     assert update(PID, evn).said_at == (said_at or at_minus_5)
 
 
-@pytest.mark.parametrize("text", ["", "2026", "20261122", "99999999999999", "x", "00010101000000+2300"])
+@pytest.mark.parametrize(
+    "text", ["", "2026", "20261122", "99999999999999", "x", "00010101000000+2300"]
+)
 def test_what_is_no_time_says_nothing(text: str) -> None:
     """A broken clock of the sender is no reason to refuse its message."""
     assert fields.moment(text, UTC) is None

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+
 from reconcile.core.facts import Feed
 from reconcile.core.identity import PatientUpdate
 from reconcile.core.order import OrderUpdate
@@ -21,6 +22,7 @@ from reconcile.hl7.message import read_header, read_message
 from tests.unit.hl7.samples import OMI, ORM, PID, ZONE, adt, message, msh
 
 AT = datetime(2026, 11, 22, 20, 15, tzinfo=UTC)
+APPLIED = Outcome("applied", "AA")
 PEER = Peer("192.0.2.1")
 FEEDS = (
     Feed("RIS_A", charset="8859/1"),
@@ -47,7 +49,7 @@ class Memory:
     commands: list[PatientUpdate | tuple[OrderUpdate, ...]] = field(default_factory=list)
     keeping: Exception | None = None
     acting: Exception | None = None
-    outcome: Outcome = Outcome("applied", "AA")
+    outcome: Outcome = APPLIED
 
     def keep(self, *, sender: str, control_id: str, event: str, body: bytes) -> Row:
         self.log.append(f"keep {sender} {control_id} {event}".strip())
@@ -73,7 +75,11 @@ class Memory:
     def _write(self, message_id: UUID, outcome: Outcome) -> None:
         key = next(key for key, row in self.rows.items() if row.message_id == message_id)
         fault = outcome.fault
-        error = {"code": fault.code, "text": fault.text, "location": fault.location} if fault else None
+        error = (
+            {"code": fault.code, "text": fault.text, "location": fault.location}
+            if fault
+            else None
+        )
         self.rows[key] = replace(
             self.rows[key],
             state=outcome.state,

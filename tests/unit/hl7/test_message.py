@@ -6,6 +6,7 @@ from typing import Any
 
 import hl7
 import pytest
+
 from reconcile.errors import CannotUnderstand, LimitExceeded, ReconcileError
 from reconcile.hl7.charset import CODECS
 from reconcile.hl7.errors import FieldInvalid
@@ -127,7 +128,7 @@ def test_a_header_says_what_the_message_is() -> None:
 
 # -- values ------------------------------------------------------------------------
 
-FIELD = Segment("PID|||1^a&b^\"\"~2^c~|\"\"||\"\"^\"\"|^\"\"x", Syntax())
+FIELD = Segment('PID|||1^a&b^""~2^c~|""||""^""|^""x', Syntax())
 
 
 @pytest.mark.parametrize(
@@ -282,7 +283,9 @@ def test_lines_without_end_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["x" * (VALUE_CHARACTERS_MAX + 1), "1~" * REPETITIONS_MAX], ids=["long", "many"]
+    "field",
+    ["x" * (VALUE_CHARACTERS_MAX + 1), "1~" * REPETITIONS_MAX],
+    ids=["long", "many"],
 )
 def test_fields_without_end_are_refused(field: str) -> None:
     """With their place, and without their value."""

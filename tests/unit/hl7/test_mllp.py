@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from reconcile.errors import CannotUnderstand
 from reconcile.hl7.errors import BlockTooLarge
 from reconcile.hl7.mllp import END, HEAD_BYTES, START, Framer, frame

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
+
 from reconcile.core.identity import Issuer
 from reconcile.core.order import (
     Code,
@@ -77,7 +78,9 @@ def test_order_controls_are_asked_of_a_table(said: str) -> None:
 
 def test_groups_that_share_an_accession_are_one_order() -> None:
     """Several procedures, each with its steps."""
-    (order,) = orders(*START_OF_ORM, *group(), *group(sps="SPS2"), *group(rp="RP2", sps="S3"))
+    (order,) = orders(
+        *START_OF_ORM, *group(), *group(sps="SPS2"), *group(rp="RP2", sps="S3")
+    )
     assert [(p.rp_id, [s.sps_id for s in p.steps]) for p in order.procedures] == [
         ("RP1", ["SPS1", "SPS2"]),
         ("RP2", ["S3"]),
@@ -87,7 +90,10 @@ def test_groups_that_share_an_accession_are_one_order() -> None:
 def test_groups_of_different_accessions_are_different_orders() -> None:
     """In the order of the message."""
     found = orders(*START_OF_ORM, *group("A1"), *group("A2"), *group("A1", "RP2"))
-    assert [(o.accession_number, len(o.procedures)) for o in found] == [("A1", 2), ("A2", 1)]
+    assert [(o.accession_number, len(o.procedures)) for o in found] == [
+        ("A1", 2),
+        ("A2", 1),
+    ]
 
 
 def test_groups_of_different_controls_are_different_updates() -> None:
@@ -131,7 +137,9 @@ def test_several_obr_under_one_orc_are_several_groups() -> None:
 
 def test_a_step_told_in_two_ipc_is_one_step() -> None:
     """One IPC per protocol code or station is common; stations are gathered."""
-    (order,) = orders(*(s.replace("SPS2", "SPS1").replace("late|||CT_A", "l|||CT_C") for s in OMI))
+    (order,) = orders(
+        *(s.replace("SPS2", "SPS1").replace("late|||CT_A", "l|||CT_C") for s in OMI)
+    )
     (step,) = order.procedures[0].steps
     assert step.sps_id == "SPS1"
     assert set(step.station_ae_titles) >= {"CT_A", "CT_B"}

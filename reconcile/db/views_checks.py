@@ -1,0 +1,185 @@
+"""What `doctor` and the readiness probe look at: whether the rows agree with each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, func, select, text
+
+from reconcile.core.attributes import INSTANCE_COERCION_DATETIME, SPECIFIC_CHARACTER_SET, same
+from reconcile.dataset.keywords import tag_of
+from reconcile.db import history as h
+from reconcile.db import tables as t
+
+_BATCH = 1000
+#: What giving out sets of its own accord: it follows from a coercion, nobody assigns it.
+_FOLLOWS = frozenset({SPECIFIC_CHARACTER_SET, INSTANCE_COERCION_DATETIME})
+_COUNTED = {
+    "persons": t.person,
+    "studies": t.study,
+    "series": t.series,
+    "instances": t.instance,
+    "receipts": t.receipt,
+    "orders": t.imaging_order,
+    "messages": t.message,
+    "coercion_events": h.coercion_event,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenItems:
+    """Open items of one kind and code."""
+
+    kind: str
+    code: str
+    count: int
+    oldest: datetime
+
+
+def reachable(connection: Connection) -> bool:
+    """Whether the server answers."""
+    return bool(connection.execute(select(1)).scalar_one() == 1)
+
+
+def open_items(connection: Connection) -> tuple[OpenItems, ...]:
+    """What waits for a person or wants one's eye, by code."""
+    hold = t.hold.c
+    query = (
+        select(hold.kind, hold.code, func.count(), func.min(hold.opened_at))
+        .where(hold.state == "open")
+        .group_by(hold.kind, hold.code)
+        .order_by(hold.kind, hold.code)
+    )
+    return tuple(OpenItems(*row) for row in connection.execute(query))
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """Rows of the larger tables, counted."""
+    return {
+        name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+        for name, table in _COUNTED.items()
+    }
+
+
+def estimates(connection: Connection) -> dict[str, int]:
+    """The same as PostgreSQL last estimated them: costs nothing, may be stale."""
+    query = text(
+        "SELECT relname, greatest(reltuples, 0)::bigint FROM pg_class"
+        " WHERE oid = ANY (CAST(:names AS regclass[]))"
+    )
+    names = {table.name: name for name, table in _COUNTED.items()}
+    rows = connection.execute(query, {"names": list(names)})
+    return {names[table]: int(count) for table, count in rows}
+
+
+def digests(connection: Connection) -> Iterator[str]:
+    """Digests of all receipts in order, each once."""
+    last = b""
+    while True:
+        digest = t.receipt.c.digest
+        query = select(digest).distinct().where(digest > last).order_by(digest).limit(_BATCH)
+        found = connection.execute(query).scalars().all()
+        yield from (each.hex() for each in found)
+        if len(found) < _BATCH:
+            return
+        last = found[-1]
+
+
+def digest_is_known(connection: Connection, digest: str) -> bool:
+    """Whether a receipt names this digest."""
+    query = select(t.receipt.c.id).where(t.receipt.c.digest == bytes.fromhex(digest))
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def stale_canonical(connection: Connection) -> tuple[UUID, ...]:
+    """Persons whose cached survivor is not the one that the merge edges lead to."""
+    query = text(
+        "WITH RECURSIVE up(start, id, depth) AS ("
+        " SELECT id, id, 0 FROM person"
+        " UNION ALL"
+        " SELECT up.start, e.survivor_id, depth + 1 FROM up"
+        " JOIN merge_edge e ON e.subsumed_id = up.id AND upper_inf(e.recorded)"
+        " WHERE depth < 1000)"
+        " SELECT p.id FROM person p"
+        " JOIN (SELECT DISTINCT ON (start) start, id FROM up ORDER BY start, depth DESC) r"
+        " ON r.start = p.id WHERE r.id <> p.canonical_id ORDER BY p.id"
+    )
+    return tuple(connection.execute(query).scalars())
+
+
+def state_not_fold(connection: Connection) -> Iterator[tuple[str, str]]:
+    """(SOP Instance UID, what) where live assignments and history tell different stories."""
+    last: UUID | None = None
+    while True:
+        rows = _instances_after(connection, last)
+        for row in rows:
+            for what in _contradictions(row):
+                yield row.sop_instance_uid, what
+        if len(rows) < _BATCH:
+            return
+        last = rows[-1].id
+
+
+def _instances_after(connection: Connection, last: UUID | None) -> Sequence[Row[Any]]:
+    """Instances with their live assignments and their newest event that stands."""
+    i, e = t.instance.c, h.coercion_event.c
+    undoing = h.happening.alias("undoing")
+    newest = (
+        select(e.id, e.attributes, e.recorded_at, h.coercion_value.c.body)
+        .outerjoin(h.coercion_value, h.coercion_value.c.event_id == e.id)
+        .outerjoin(undoing, undoing.c.undoes == e.happening_id)
+        .where(e.instance_id == i.id, undoing.c.id.is_(None))
+        .order_by(e.position.desc())
+        .limit(1)
+        .lateral("newest")
+    )
+    query = (
+        select(
+            i.id,
+            i.sop_instance_uid,
+            i.coerced_at,
+            t.assignment.c.assigns,
+            newest.c.id.label("event_id"),
+            newest.c.attributes,
+            newest.c.recorded_at,
+            newest.c.body,
+        )
+        .outerjoin(t.assignment, t.assignment.c.id == i.assignment_id)
+        .outerjoin(newest, text("true"))
+        .order_by(i.id)
+        .limit(_BATCH)
+    )
+    return connection.execute(query if last is None else query.where(i.id > last)).all()
+
+
+def _contradictions(row: Row[Any]) -> Iterator[str]:
+    if row.assigns is None and row.event_id is None:
+        return
+    if row.event_id is None:
+        yield "is given out changed, and no event says so"
+    elif row.assigns is None:
+        yield "has an event that stands, and is given out as it came"
+    else:
+        yield from _differences(row)
+
+
+def _differences(row: Row[Any]) -> Iterator[str]:
+    if row.coerced_at != row.recorded_at:
+        yield "Instance Coercion DateTime is not the event's time"
+    assigns = dict(row.assigns)
+    new: Mapping[str, Any] | None = (
+        json.loads(row.body)["new_attributes"] if row.body is not None else None
+    )
+    for keyword in row.attributes:
+        tag = tag_of(keyword) or keyword
+        if tag in _FOLLOWS:
+            continue
+        if tag not in assigns:
+            yield f"{keyword} is in the event and not among the live assignments"
+        elif new is not None and not same(assigns[tag], new.get(tag)):
+            yield f"{keyword} is given out otherwise than the event says"

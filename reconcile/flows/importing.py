@@ -1,0 +1,169 @@
+"""Take in DICOM files from a disk, by the same flow as C-STORE.
+
+What is known by its digest already is passed over, so that an import that was stopped
+can be run again. A file is copied into the spool first: nothing outside the archive's
+own folders is moved or changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from reconcile.core.facts import InstanceFacts, Source
+from reconcile.dataset.facts import read
+from reconcile.dataset.part10 import file_meta, split
+from reconcile.db import views_instances
+from reconcile.errors import CannotUnderstand, ReconcileError, StorageFull, TooLarge
+from reconcile.flows.arrival import Arrival
+from reconcile.flows.opened import data_set, readable
+from reconcile.flows.store import StoreFlow
+from reconcile.storage.local import storage_error
+
+#: The source of an import that names no other: it has no domain of its own.
+IMPORT_SOURCE = Source("IMPORT")
+#: As much as a C-STORE may bring.
+DATA_SET_BYTES_MAX = 4 << 30
+_CHUNK_BYTES = 1 << 20
+_PREAMBLE_BYTES = 132
+
+
+class Became(StrEnum):
+    """What became of a file."""
+
+    STORED = "stored"
+    COERCED = "coerced"
+    HELD = "held"
+    ALREADY = "already stored"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of one file; `why` is the code of a hold, or why it was refused."""
+
+    path: Path
+    became: Became
+    why: str = ""
+
+
+def files_in(paths: Iterable[Path]) -> Iterator[Path]:
+    """The regular files in some folders, in order; links to folders are not followed."""
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        for folder, inner, names in os.walk(path):
+            inner.sort()
+            yield from (Path(folder, name) for name in sorted(names))
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFlow:
+    """The steps of importing files; `run` tells the receipts of one import apart."""
+
+    store: StoreFlow
+    source: Source
+    run: str
+
+    def take(self, path: Path, number: int) -> Imported:
+        """Store one file, or say why not; only what would stop all of them is raised.
+
+        Raises:
+            ServiceUnavailable, StorageFull: try again later, the rest would fail too.
+        """
+        try:
+            return self._take(path, number)
+        except (CannotUnderstand, TooLarge) as error:
+            return Imported(path, Became.REFUSED, error.title)
+        except ReconcileError as error:
+            if error.http_status == StorageFull.http_status:
+                raise
+            return Imported(path, Became.REFUSED, error.title)
+        except OSError as error:
+            return Imported(path, Became.REFUSED, os.strerror(error.errno or 0))
+
+    def _take(self, path: Path, number: int) -> Imported:
+        if path.stat().st_size == 0:
+            raise CannotUnderstand("the file is empty")
+        with data_set(path, 0) as whole:
+            syntax, meta, offset = split(whole)
+        with data_set(path, offset) as view:
+            if len(view) > DATA_SET_BYTES_MAX:
+                raise TooLarge("the data set is longer than this archive takes")
+            digest = _digest(view)
+            if self._is_known(digest):
+                return Imported(path, Became.ALREADY)
+            arrival = self._spool(view, syntax, meta, digest, number)
+        try:
+            stored = self.store.receive(arrival)
+        finally:
+            with suppress(OSError):
+                arrival.path.unlink(missing_ok=True)
+        if stored.held:
+            return Imported(path, Became.HELD, stored.held)
+        if stored.already:
+            return Imported(path, Became.ALREADY)
+        return Imported(path, Became.COERCED if stored.coerced else Became.STORED)
+
+    def _is_known(self, digest: str) -> bool:
+        with self.store.database.read_only() as connection:
+            return views_instances.is_known(connection, digest)
+
+    def _spool(
+        self, view: memoryview, syntax: str, meta: bytes, digest: str, number: int
+    ) -> Arrival:
+        facts = self._facts(view, syntax)
+        head = file_meta(facts.sop_class_uid, facts.sop_instance_uid, syntax)
+        path = _copied(view, head, self.store.storage.spool_dir)
+        return Arrival(
+            path=path,
+            data_offset=len(head),
+            sop_class_uid=facts.sop_class_uid,
+            sop_instance_uid=facts.sop_instance_uid,
+            transfer_syntax=syntax,
+            source=self.source,
+            peer_address="",
+            association=self.run,
+            message_id=number,
+            file_meta=meta[_PREAMBLE_BYTES:] if meta[128:132] == b"DICM" else meta,
+            digest=digest,
+            length=len(view),
+        )
+
+    def _facts(self, view: memoryview, syntax: str) -> InstanceFacts:
+        """A file announces nothing that could be compared: its data set is believed."""
+        with readable(view, syntax, self.store.storage.spool_dir) as buffer:
+            received = read(buffer, syntax, self.source.charset)
+            try:
+                return received.facts()
+            finally:
+                received.close()
+
+
+def _copied(view: memoryview, head: bytes, folder: Path) -> Path:
+    name = ""
+    try:
+        descriptor, name = tempfile.mkstemp(suffix=".part", dir=folder)
+        with open(descriptor, "wb") as file:
+            file.write(head)
+            for start in range(0, len(view), _CHUNK_BYTES):
+                file.write(view[start : start + _CHUNK_BYTES])
+    except OSError as error:
+        with suppress(OSError):
+            os.unlink(name)
+        raise storage_error(error) from error
+    return Path(name)
+
+
+def _digest(view: memoryview) -> str:
+    digest = hashlib.sha256()
+    for start in range(0, len(view), _CHUNK_BYTES):
+        digest.update(view[start : start + _CHUNK_BYTES])
+    return digest.hexdigest()

@@ -1,0 +1,186 @@
+"""Give one instance out: RAD-16 Retrieve Images, or the bytes as they came.
+
+An instance is its rows and its received bytes; what is given out is made on the way, in
+pieces, so that an instance of any size takes constant memory. The file is mapped, and
+pages that have been passed on are given back.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconcile.dataset.elements import encoding_of
+from reconcile.dataset.facts import read
+from reconcile.dataset.inflate import deflate
+from reconcile.dataset.overlay import Coercion, give_out
+from reconcile.dataset.part10 import file_meta
+from reconcile.db import views_instances
+from reconcile.db.database import Database
+from reconcile.db.views_instances import Holding, Kept, Live
+from reconcile.errors import ReconcileError
+from reconcile.flows.opened import data_set, readable
+from reconcile.storage.local import LocalStorage
+
+_CHUNK_BYTES = 1 << 20
+#: Mapped pages count as this process's memory until they are given back.
+_GIVEN_BACK_BYTES = 32 << 20
+_PREAMBLE = bytes(128) + b"DICM"
+
+
+class BytesMissing(ReconcileError):
+    """The registry has an instance whose file is gone or cut off."""
+
+    title = "The bytes of an instance are missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An instance on its way out.
+
+    Attributes:
+        header: preamble and File Meta Information; `chunks` is the data set alone.
+        chunks: at most 1 MiB each; close it if it is not read to its end.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    header: bytes
+    chunks: Generator[bytes, None, None]
+
+    def file(self) -> Generator[bytes, None, None]:
+        """The whole as a DICOM file (PS3.10 section 7.1)."""
+        try:
+            yield self.header
+            yield from self.chunks
+        finally:
+            self.chunks.close()
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieveFlow:
+    """The steps of giving an instance out."""
+
+    database: Database
+    storage: LocalStorage
+
+    def instance(self, sop_instance_uid: str, study: str = "", series: str = "") -> Outgoing:
+        """An instance as of today; study and series by received or assigned UID.
+
+        Raises:
+            NotFound: there is none, not in this study and series, or it is hidden.
+            BytesMissing: there is a row and no file.
+        """
+        with self.database.read_only() as connection:
+            found = views_instances.holding(connection, sop_instance_uid, study, series)
+        return self._outgoing(found.kept, self._given(found))
+
+    def received(
+        self, sop_instance_uid: str, receipt: str = "", *, hidden: bool = True
+    ) -> Outgoing:
+        """An instance as it came: its data set is byte for byte what was received.
+
+        Meta information is what came with the file, or made where none came.
+
+        Args:
+            receipt: id of an arrival; empty: the one that is given out now.
+            hidden: whether to give one that is held and hidden.
+
+        Raises:
+            NotFound: there is none.
+            BytesMissing: there is a row and no file.
+        """
+        with self.database.read_only() as connection:
+            kept = views_instances.received(
+                connection, sop_instance_uid, receipt, hidden=hidden
+            )
+        return self._outgoing(kept, self._as_it_came(kept), kept.file_meta)
+
+    def _outgoing(
+        self, kept: Kept, chunks: Generator[bytes, None, None], came_with: bytes = b""
+    ) -> Outgoing:
+        meta = _PREAMBLE + came_with if came_with else fresh_meta(kept)
+        uids = (kept.sop_class_uid, kept.sop_instance_uid, kept.transfer_syntax_uid)
+        return Outgoing(*uids, meta, _begun(chunks))
+
+    def _as_it_came(self, kept: Kept) -> Generator[bytes, None, None]:
+        with data_set(*self._place(kept)) as view:
+            yield from _passed_on(view, (view,))
+
+    def _given(self, found: Holding) -> Generator[bytes, None, None]:
+        if not found.live:
+            yield from self._as_it_came(found.kept)
+            return
+        kept = found.kept
+        syntax = kept.transfer_syntax_uid
+        coercions = [_coercion(live) for live in found.live]
+        with (
+            data_set(*self._place(kept)) as view,
+            readable(view, syntax, self.storage.spool_dir) as buffer,
+        ):
+            received = read(buffer, syntax, kept.text_charset)
+            try:
+                given = _passed_on(buffer, give_out(received, coercions))
+                yield from deflate(given) if encoding_of(syntax).deflated else given
+            finally:
+                received.close()
+
+    def _place(self, kept: Kept) -> tuple[Path, int]:
+        """The file that keeps a data set, and where in it the data set begins."""
+        path = self.storage.path(kept.digest)
+        try:
+            offset = path.stat().st_size - kept.length
+        except OSError as error:
+            raise BytesMissing(f"no file for digest {kept.digest}") from error
+        if offset < 0:
+            raise BytesMissing(f"the file of digest {kept.digest} is cut off")
+        return path, offset
+
+
+def fresh_meta(kept: Kept) -> bytes:
+    """Preamble and meta information for an instance that came without."""
+    return file_meta(
+        kept.sop_class_uid, kept.sop_instance_uid, kept.transfer_syntax_uid, kept.source
+    )
+
+
+def _coercion(live: Live) -> Coercion:
+    return Coercion(
+        live.assigns, live.coerced_at, live.modifying_system, live.source, live.reason
+    )
+
+
+def _begun(chunks: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+    """The same chunks, the first one made now: what fails, fails before an answer."""
+    first = next(chunks, b"")
+    rest = _rest(first, chunks)
+    next(rest)  # to the first yield, so that closing it closes what it holds
+    return rest
+
+
+def _rest(first: bytes, chunks: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+    try:
+        yield b""
+        yield first
+        yield from chunks
+    finally:
+        chunks.close()
+
+
+def _passed_on(
+    source: memoryview, pieces: Iterable[bytes | memoryview]
+) -> Iterator[bytes]:
+    """Copies of at most 1 MiB; pages of the mapped source are given back on the way."""
+    mapped = source.obj
+    passed = 0
+    for piece in pieces:
+        for start in range(0, len(piece), _CHUNK_BYTES):
+            chunk = bytes(piece[start : start + _CHUNK_BYTES])
+            yield chunk
+            passed += len(chunk)
+            if passed >= _GIVEN_BACK_BYTES and isinstance(mapped, mmap.mmap):
+                mapped.madvise(mmap.MADV_DONTNEED)
+                passed = 0

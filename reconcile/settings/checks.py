@@ -1,0 +1,79 @@
+"""What no key can say alone: names that occur twice, or that nobody has."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+
+from reconcile.settings.document import Place, Problem
+from reconcile.settings.model import Settings
+
+#: Domain of the Patient IDs under which held studies are given out; built in.
+HELD_DOMAIN = "H"
+
+
+def problems(settings: Settings) -> Iterator[Problem]:
+    """What no field can say alone: names that occur twice, or that nobody has."""
+    yield from _repeated("domain", [each.name for each in settings.domain], "name")
+    yield from _repeated("source", [each.ae_title for each in settings.source], "ae_title")
+    senders = [(each.application, each.facility) for each in settings.feed]
+    yield from _repeated("feed", senders, "application")
+    titles = [each.ae_title for each in settings.destination]
+    yield from _repeated("destination", titles, "ae_title")
+    yield from _ambiguous_domains(settings)
+    yield from _unknown_domains(settings)
+    yield from _doors(settings)
+
+
+def _repeated(table: str, keys: Sequence[Hashable], name: str) -> Iterator[Problem]:
+    for at, key in enumerate(keys):
+        if key in keys[:at]:
+            yield Problem((table, at, name), f"a [[{table}]] that is not named before")
+
+
+def _ambiguous_domains(settings: Settings) -> Iterator[Problem]:
+    """Every name and every universal ID designates one domain, "H" the built-in one."""
+    archive = settings.archive
+    if HELD_DOMAIN in (archive.domain, archive.deidentified_domain):
+        yield Problem(("archive", "domain"), f'a name other than "{HELD_DOMAIN}": built in')
+    if archive.domain == archive.deidentified_domain:
+        yield Problem(("archive", "deidentified_domain"), "a domain other than `domain`")
+    taken = {HELD_DOMAIN: -1}
+    for at, each in enumerate(settings.domain):
+        for field, names in (("name", (each.name,)), ("aliases", each.aliases)):
+            for name in names:
+                if taken.setdefault(name, at) != at:
+                    yield Problem(("domain", at, field), "names that no other domain has")
+    universal = [each.universal_id or at for at, each in enumerate(settings.domain)]
+    yield from _repeated("domain", universal, "universal_id")
+
+
+def _unknown_domains(settings: Settings) -> Iterator[Problem]:
+    archive = settings.archive
+    known = {each.name for each in settings.domain}
+    known |= {archive.domain, archive.deidentified_domain}
+    allowed = "the name of a [[domain]]: " + ", ".join(sorted(known))
+    named: list[tuple[Place, tuple[str, ...]]] = [
+        *((("source", at, "domain"), (x.domain,)) for at, x in enumerate(settings.source)),
+        *((("feed", at, "authority"), x.authority) for at, x in enumerate(settings.feed)),
+        *(
+            (("destination", at, "domain"), (x.domain,))
+            for at, x in enumerate(settings.destination)
+        ),
+    ]
+    for place, names in named:
+        if any(name and name not in known for name in names):
+            yield Problem(place, allowed)
+
+
+def _doors(settings: Settings) -> Iterator[Problem]:
+    """TLS needs its files, and no two doors open at one place."""
+    listen, tls = settings.listen.model_dump(), settings.tls
+    open_tls = [door for door in listen if door.endswith("_tls") and listen[door]]
+    if open_tls and not (tls.certificate and tls.key):
+        yield Problem(("listen", open_tls[0]), "[tls] certificate and key beside it")
+    if open_tls and tls.client != "none" and not tls.ca:
+        yield Problem(("tls", "client"), '"none", or else `ca` beside it')
+    taken = [address if not address.endswith(":0") else "" for address in listen.values()]
+    for at, door in enumerate(listen):
+        if taken[at] and taken[at] in taken[:at]:
+            yield Problem(("listen", door), "an address that no other door has")

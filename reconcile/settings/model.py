@@ -1,0 +1,208 @@
+"""The tables of the configuration file, as frozen values with their defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from reconcile.settings.values import (
+    Address,
+    AETitle,
+    DatabaseUrl,
+    Dates,
+    HoldCode,
+    Name,
+    Names,
+    Network,
+    OptionalName,
+    Positive,
+    Show,
+    StorageUrl,
+    TimeZone,
+    UidRoot,
+    UniversalIdType,
+    is_loopback,
+)
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Archive(_Table):
+    """Who this archive is."""
+
+    ae_title: AETitle = "RECONCILE"
+    modifying_system: Name = "RECONCILE"
+    domain: Name = "E"
+    deidentified_domain: Name = "D"
+    uid_root: UidRoot = "2.25"
+
+
+class Database(_Table):
+    """Where the registry is; all empty: embedded PostgreSQL under the data folder."""
+
+    url: DatabaseUrl = ""
+    owner_url: DatabaseUrl = ""
+    reader_url: DatabaseUrl = ""
+
+
+class Storage(_Table):
+    """Where the received bytes are; empty: under the data folder."""
+
+    url: StorageUrl = ""
+
+
+class Listen(_Table):
+    """Where the doors are; empty: closed."""
+
+    dicom: Address = "127.0.0.1:11112"
+    hl7: Address = "127.0.0.1:2575"
+    http: Address = "127.0.0.1:8080"
+    dicom_tls: Address = ""
+    hl7_tls: Address = ""
+    http_tls: Address = ""
+
+
+class Tls(_Table):
+    """Certificates; paths are relative to the configuration file."""
+
+    certificate: str = ""
+    key: str = ""
+    ca: str = ""
+    client: Literal["required", "optional", "none"] = "required"
+
+
+class Auth(_Table):
+    """Who people are. API keys are in the database."""
+
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+
+
+class Serve(_Table):
+    """How the archive runs. `receivers` are processes; 0: one per core."""
+
+    receivers: Annotated[int, Field(ge=0, le=256)] = 0
+    accept_unknown: bool = False
+    timezone: TimeZone = "UTC"
+
+
+class Holds(_Table):
+    """How a held study is given out, in general and by code."""
+
+    show: Show = "separate"
+    codes: dict[HoldCode, Show] = {}
+
+    def shown(self, code: str) -> Show:
+        """How a study that is held under `code` is given out."""
+        return self.codes.get(code, self.show)
+
+
+class Limits(_Table):
+    """How much a peer may ask of us. Bytes, seconds, or a count."""
+
+    max_associations: Positive = 200
+    max_associations_per_peer: Positive = 64
+    pdu_bytes: Annotated[int, Field(ge=4096, le=MIB)] = 262_144
+    instance_bytes: Positive = 5 * GIB
+    inflated_bytes: Positive = 2 * GIB
+    inflated_ratio: Positive = 200
+    max_hl7_connections: Positive = 100
+    message_bytes: Positive = 16 * MIB
+    http_body_bytes: Positive = 5 * GIB
+    http_json_bytes: Positive = MIB
+    idle_seconds: Positive = 120
+
+
+class Domain(_Table):
+    """One assigning authority and the rules of its IDs."""
+
+    name: Name
+    universal_id: str = ""
+    universal_id_type: UniversalIdType = ""
+    aliases: Names = ()
+    temporary: bool = False
+    test: bool = False
+    reuse: bool = False
+    fold_case: bool = False
+    strip_zeros: bool = False
+    pad_to: Annotated[int, Field(ge=0, le=64)] = 0
+    check_digit: Literal["", "luhn"] = ""
+    deny: Names = ()
+    gate: Literal["on", "off"] = "on"
+    placeholder_names: Names = ()
+    placeholder_dates: Dates = ()
+
+
+class Source(_Table):
+    """One DICOM peer by its calling AE title, and how its instances are read."""
+
+    ae_title: AETitle
+    domain: OptionalName = ""
+    coerce: bool = True
+    warn: bool = True
+    accession_issuer: OptionalName = ""
+    charset: str = ""
+    bare_id: Literal["accept", "hold"] = "accept"
+    deidentified: Literal["separate", "trust-source"] = "separate"
+    address: Network = ""
+    certificate: str = ""
+    cx_in_patient_id: bool = False
+    query: bool = True
+
+
+class Feed(_Table):
+    """One HL7 sender by MSH-3 and MSH-4, and what it may decide."""
+
+    application: Annotated[str, Field(min_length=1)]
+    facility: str = ""
+    authority: Names = ()
+    accession_issuer: OptionalName = ""
+    profile: Literal["lenient", "strict"] = "lenient"
+    held_answer: Literal["AA", "AE"] = "AA"
+    charset: str = ""
+    a47_as_merge: bool = False
+    risky_merge: Literal["execute", "hold"] = "execute"
+    a24_same_person: bool = False
+    a37_unmerges: bool = False
+
+
+class Destination(_Table):
+    """One DICOM peer that instances are sent to."""
+
+    ae_title: AETitle
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[int, Field(ge=1, le=65535)]
+    domain: OptionalName = ""
+    on_correction: Literal["hl7", "resend", "task", "none"] = "task"
+    query: bool = True
+
+
+class Settings(_Table):
+    """All of it. Fields are named as the tables of the file; lists keep its order."""
+
+    data_dir: Annotated[Path, Field(strict=False)]
+    archive: Archive = Archive()
+    database: Database = Database()
+    storage: Storage = Storage()
+    listen: Listen = Listen()
+    tls: Tls = Tls()
+    auth: Auth = Auth()
+    serve: Serve = Serve()
+    holds: Holds = Holds()
+    limits: Limits = Limits()
+    domain: Annotated[tuple[Domain, ...], Field(strict=False)] = ()
+    source: Annotated[tuple[Source, ...], Field(strict=False)] = ()
+    feed: Annotated[tuple[Feed, ...], Field(strict=False)] = ()
+    destination: Annotated[tuple[Destination, ...], Field(strict=False)] = ()
+
+    @property
+    def http_is_loopback(self) -> bool:
+        """Whether only this machine reaches the pages: all that is open without keys."""
+        return is_loopback(self.listen.http) and is_loopback(self.listen.http_tls)

@@ -1,0 +1,133 @@
+"""The fixture of the scenarios: domains, sources and feeds of a small hospital."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from pydicom.dataset import Dataset
+
+from reconcile.core.facts import Feed, Source
+from reconcile.core.identity import (
+    Demographics,
+    Domain,
+    Issuer,
+    PatientUpdate,
+    PersonName,
+)
+from reconcile.core.order import OrderControl, OrderUpdate, RequestedProcedure
+from reconcile.db import persons
+from reconcile.db.database import Database
+from reconcile.flows.arrival import Stored
+from reconcile.flows.message import MessageFlow, Outcome, Received
+from reconcile.flows.order import OrderFlow
+from reconcile.flows.patient import PatientFlow
+from reconcile.flows.rules import Rules, built_in
+from reconcile.flows.store import StoreFlow
+from reconcile.storage.local import LocalStorage
+from tests.support.instances import arrive
+
+PLACEHOLDERS = ("UNKNOWN", "BABY BOY", "BABY GIRL", "ANONYMIZED")
+DOMAINS = {
+    each.name: each
+    for each in (
+        Domain(
+            "A",
+            "1.2.3.1",
+            "ISO",
+            aliases=("HISA",),
+            deny=("0", "999", "UNKNOWN", "TEST", "W/I"),
+            placeholder_names=PLACEHOLDERS,
+            placeholder_dates=("19000101",),
+        ),
+        Domain("B", "1.2.3.2", "ISO", aliases=("HISB",)),
+        Domain("T", temporary=True),
+        Domain("X", test=True),
+        Domain("Z", fold_case=True, pad_to=8),
+        Domain("L", check_digit="luhn"),
+        Domain("R", reuse=True),
+    )
+}
+CT_A = Source("CT_A", domain="A", accession_issuer="A", charset="ISO_IR 100")
+MR_B = Source("MR_B", domain="B", accession_issuer="B")
+IMPORT_CD = Source("IMPORT_CD")
+RIS_A = Feed("RIS_A", authority=("A", "E", "T"), accession_issuer="A")
+RIS_B = Feed("RIS_B", authority=("B",), accession_issuer="B")
+EMPI = Feed("EMPI", authority=tuple(DOMAINS) + ("E",))
+
+JANE = Demographics(PersonName("DOE^JANE"), "19800102", "F")
+RICHARD = Demographics(PersonName("ROE^RICHARD"), "19750506", "M")
+ANNA = Demographics(PersonName("MEIER^ANNA"), "19900304", "F")
+
+
+def clock() -> datetime:
+    """Now."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """The flows over one database and one folder, without doors."""
+
+    database: Database
+    storage: LocalStorage
+    rules: Rules
+
+    @classmethod
+    def at(cls, writer_url: str, folder: Path, reader_url: str = "") -> Hospital:
+        """The hospital of the scenarios, over a migrated database."""
+        domains = built_in(DOMAINS, archive="E", deidentified="D")
+        database = Database(writer_url, reader_url, pool_size=40)
+        database.run(lambda connection: persons.keep_domains(connection, domains.values()))
+        return cls(database, LocalStorage(folder), Rules(domains, "E", "test"))
+
+    def store(self, dataset: Dataset, source: Source = CT_A) -> Stored:
+        """Receive an instance."""
+        flow = StoreFlow(self.database, self.storage, self.rules, clock)
+        return flow.receive(arrive(self.storage, dataset, source))
+
+    def patient(self, said: Demographics, *identifiers: str, feed: Feed = RIS_A) -> Outcome:
+        """An ADT^A08 of a patient with identifiers as ID^^^DOMAIN."""
+        flow = MessageFlow(self.database, self.rules, clock)
+        return PatientFlow(flow).apply(
+            self._keep(flow, "ADT^A08", feed), _said(said, identifiers)
+        )
+
+    def order(
+        self,
+        said: Demographics,
+        *identifiers: str,
+        accession: str,
+        procedures: tuple[RequestedProcedure, ...] = (),
+        control: OrderControl = OrderControl.NEW,
+        feed: Feed = RIS_A,
+    ) -> Outcome:
+        """An ORM^O01."""
+        flow = MessageFlow(self.database, self.rules, clock)
+        update = OrderUpdate(
+            control,
+            "",
+            _said(said, identifiers),
+            accession,
+            Issuer(),
+            procedures=procedures,
+        )
+        message = self._keep(flow, "ORM^O01", feed)
+        return OrderFlow(flow, PatientFlow(flow)).apply(message, (update,))
+
+    def _keep(self, flow: MessageFlow, event: str, feed: Feed) -> Received:
+        control_id = uuid4().hex[:20]
+        kept = flow.keep(
+            sender=feed.application,
+            control_id=control_id,
+            event=event,
+            body=control_id.encode(),
+        )
+        return Received(kept.message_id, feed.application, control_id, event, feed)
+
+
+def _said(said: Demographics, identifiers: tuple[str, ...]) -> PatientUpdate:
+    pairs = [identifier.split("^^^") for identifier in identifiers]
+    return PatientUpdate(tuple((value, Issuer(domain)) for value, domain in pairs), said)
