@@ -40,8 +40,7 @@ _OUTCOMES: dict[str, tuple[str, str]] = {
         "A merge or a move of the identifier, a change of the order, or an undo.",
     ),
     "provisional": (
-        "It was given out under its own Patient ID with the issuer filled in: no feed has"
-        " spoken of this person.",
+        "It keeps its own Patient ID, with the issuer filled in: no feed has spoken of it.",
         "An ADT or order message that names this identifier, or a merge.",
     ),
     "test": (
@@ -169,7 +168,7 @@ def _decides(evidence: Mapping[str, Any], named: set[str], person_id: str) -> bo
 
 
 def _how(rung: str) -> str:
-    """ "O+I+G:CONFIRM" in words."""
+    """Rungs such as "O+I+G:CONFIRM" in words."""
     names, _, gate = rung.partition("G:")
     rungs = [_RUNGS.get(name, name) for name in names.strip("+").split("+") if name]
     decided = f"Decided by: {'; '.join(rungs) or 'nothing'}."

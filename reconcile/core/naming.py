@@ -16,6 +16,7 @@ def identifier_of(cx: str, domains: Mapping[str, Domain]) -> PatientIdentifier:
     """The identifier that a CX names: "100^^^A", or "100^^^&1.2.3&ISO".
 
     Args:
+        cx: as people write it; what stands in other components does not matter.
         domains: configured domains; an alias or a universal ID finds its domain, whose
             rules then say which spellings are the same ID.
 

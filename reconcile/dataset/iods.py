@@ -116,7 +116,7 @@ _PATIENT = """
 1.1.78.6 Spectacle Prescription Report Storage
 1.1.78.7 Ophthalmic Axial Measurements Storage
 1.1.78.8 Intraocular Lens Calculations Storage
-1.1.79.1 Macular Grid Thickness and Volume Report
+1.1.79.1 Macular Grid Thickness and Volume Report Storage
 1.1.80.1 Ophthalmic Visual Field Static Perimetry Measurements Storage
 1.1.81.1 Ophthalmic Thickness Map Storage
 1.1.82.1 Corneal Topography Map Storage

@@ -12,14 +12,17 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, create_engine, func, select
+from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from reconcile.db.ids import lock_key
 from reconcile.errors import ServiceUnavailable
+
+__all__ = ["Connection", "Database", "Row", "TryAgain", "inserted", "lock"]
 
 T = TypeVar("T")
 Step = Callable[[Connection], T]
@@ -83,6 +86,12 @@ class Database:
         """Give back all connections."""
         self.writer.dispose()
         self.reader.dispose()
+
+
+def inserted(connection: Connection, statement: Insert, key: ColumnElement[Any]) -> bool:
+    """Insert unless a constraint says that the row is there; whether it was not."""
+    made = statement.on_conflict_do_nothing().returning(key)
+    return connection.execute(made).first() is not None
 
 
 def lock(connection: Connection, keys: Sequence[tuple[str, ...]], *, shared: bool) -> None:

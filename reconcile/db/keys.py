@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+
 from sqlalchemy import Connection, func, insert, update
 
 from reconcile.db import tables as t
@@ -9,18 +11,20 @@ from reconcile.db.ids import uuid7
 from reconcile.errors import NotFound
 
 
-def add(
-    connection: Connection,
-    *,
-    name: str,
-    role: str,
-    prefix: str,
-    digest: bytes,
-    source: str | None,
-) -> None:
-    """Keep a new key: how it begins, and SHA-256 of the whole."""
-    row = {"name": name, "role": role, "prefix": prefix, "digest": digest, "source": source}
-    connection.execute(insert(t.api_key).values(id=uuid7(), **row))
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key that is to be kept: how it begins, and SHA-256 of the whole."""
+
+    name: str
+    role: str
+    prefix: str
+    digest: bytes
+    source: str | None
+
+
+def add(connection: Connection, key: NewKey) -> None:
+    """Keep a new key."""
+    connection.execute(insert(t.api_key).values(id=uuid7(), **asdict(key)))
 
 
 def revoke(connection: Connection, prefix: str) -> None:

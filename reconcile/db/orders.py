@@ -16,6 +16,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -183,7 +184,7 @@ def keep(
     )
     made = made.on_conflict_do_update(
         index_elements=["accession_number", "accession_issuer"],
-        index_where=_o.accession_number != "",
+        index_where=text("accession_number <> ''"),
         set_={**kept, "version": _o.version + 1},
     )
     order_id: UUID = connection.execute(made.returning(_o.id)).scalar_one()

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from reconcile.core.facts import PersonFacts
 from reconcile.core.identity import Demographics, Domain, PatientIdentifier, PersonName
 from reconcile.db import tables as t
-from reconcile.db.database import TryAgain
+from reconcile.db.database import TryAgain, inserted
 from reconcile.db.ids import uuid7
 
 #: Authority of what an image said of a person that no feed has spoken of.
@@ -106,7 +106,7 @@ def facts(
     query = select(t.person.c.id, t.person.c.state).where(t.person.c.id.in_(wanted))
     return {
         str(p): _person(p, state, identifiers.get(p, []), said.get(p, []), archive_domain)
-        for p, state in connection.execute(query).tuples()
+        for p, state in connection.execute(query)
     }
 
 
@@ -284,7 +284,7 @@ def own(
         id_raw=raw,
         happening_id=happening_id,
     )
-    if connection.execute(made.on_conflict_do_nothing()).rowcount == 0:
+    if not inserted(connection, made, t.identity.c.id):
         raise TryAgain
     link = {"id": uuid7(), "identity_id": identity_id, "person_id": person_id}
     connection.execute(insert(t.identity_link).values(**link, happening_id=happening_id))

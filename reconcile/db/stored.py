@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from reconcile.core.attributes import Assign
 from reconcile.core.facts import StudyFacts
 from reconcile.db import tables as t
-from reconcile.db.database import TryAgain
+from reconcile.db.database import TryAgain, inserted
 from reconcile.db.ids import new_uid, uuid7
 
 _map, _study, _series = t.uid_map.c, t.study.c, t.series.c
@@ -109,7 +109,7 @@ def map_study(
     made = upsert(t.uid_map).values(
         id=uuid7(), level="study", scope="", rule=rule, happening_id=happening_id, **row
     )
-    if connection.execute(made.on_conflict_do_nothing()).rowcount:
+    if inserted(connection, made, _map.id):
         return
     if assigned_study_uid(connection, uid_domain, received_uid) != assigned_uid:
         raise TryAgain
@@ -323,7 +323,7 @@ def keep_instance(
         stored_revision=revision,
         happening_id=happening_id,
     )
-    if connection.execute(made.on_conflict_do_nothing()).rowcount == 0:
+    if not inserted(connection, made, t.instance.c.id):
         raise TryAgain
     return instance_id
 

@@ -77,7 +77,9 @@ def decode_cursor(cursor: str, read: Callable[[str], T]) -> T:
         raise WrongUse("the cursor is none of this archive") from error
 
 
-def page(rows: Sequence[Row[Any]], limit: int, key: str) -> tuple[Sequence[Row[Any]], str | None]:
+def page(
+    rows: Sequence[Row[Any]], limit: int, key: str
+) -> tuple[Sequence[Row[Any]], str | None]:
     """The rows of a page, of one row more than it holds, and the cursor of the next."""
     shown = rows[:limit]
     more = len(rows) > limit
@@ -139,6 +141,7 @@ def studies_named(uid: str, *, ever: bool = False) -> CompoundSelect[Any]:
     """Ids of the studies that a received, assigned or alias UID means.
 
     Args:
+        uid: Study Instance UID.
         ever: also those that it meant until a map was closed.
     """
     s, m = t.study.c, t.uid_map.c

@@ -11,7 +11,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, func, select, text
 
-from reconcile.core.attributes import INSTANCE_COERCION_DATETIME, SPECIFIC_CHARACTER_SET, same
+from reconcile.core.attributes import (
+    INSTANCE_COERCION_DATETIME,
+    SPECIFIC_CHARACTER_SET,
+    same,
+)
 from reconcile.dataset.keywords import tag_of
 from reconcile.db import history as h
 from reconcile.db import tables as t
@@ -82,7 +86,9 @@ def digests(connection: Connection) -> Iterator[str]:
     last = b""
     while True:
         digest = t.receipt.c.digest
-        query = select(digest).distinct().where(digest > last).order_by(digest).limit(_BATCH)
+        query = (
+            select(digest).distinct().where(digest > last).order_by(digest).limit(_BATCH)
+        )
         found = connection.execute(query).scalars().all()
         yield from (each.hex() for each in found)
         if len(found) < _BATCH:
@@ -113,7 +119,7 @@ def stale_canonical(connection: Connection) -> tuple[UUID, ...]:
 
 
 def state_not_fold(connection: Connection) -> Iterator[tuple[str, str]]:
-    """(SOP Instance UID, what) where live assignments and history tell different stories."""
+    """(SOP Instance UID, what) where live assignments and history differ."""
     last: UUID | None = None
     while True:
         rows = _instances_after(connection, last)
@@ -125,7 +131,7 @@ def state_not_fold(connection: Connection) -> Iterator[tuple[str, str]]:
         last = rows[-1].id
 
 
-def _instances_after(connection: Connection, last: UUID | None) -> Sequence[Row[Any]]:
+def _instances_after(connection: Connection, last: UUID | None) -> Sequence[Any]:
     """Instances with their live assignments and their newest event that stands."""
     i, e = t.instance.c, h.coercion_event.c
     undoing = h.happening.alias("undoing")

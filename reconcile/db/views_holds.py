@@ -111,7 +111,9 @@ def _item(connection: Connection, row: Row[Any], most: int | None) -> Hold:
     held, receipt = t.hold_instance.c, t.receipt.c
     of_hold = held.hold_id == row.id
     count = select(func.count()).select_from(t.hold_instance).where(of_hold)
-    named = select(receipt.sop_instance_uid).join(t.hold_instance, held.receipt_id == receipt.id)
+    named = select(receipt.sop_instance_uid).join(
+        t.hold_instance, held.receipt_id == receipt.id
+    )
     named = named.where(of_hold).order_by(held.receipt_id).limit(most)
     uids = connection.execute(named).scalars()
     return Hold(

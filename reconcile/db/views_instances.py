@@ -52,6 +52,20 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrived:
+    """One arrival as it is told; `digest` is SHA-256 of the data set, in hex."""
+
+    id: UUID
+    received_at: datetime
+    source: str
+    digest: str
+    length: int
+    transfer_syntax_uid: str
+    outcome: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Holding:
     """What an instance is given out from: its receipt, and its live assignments."""
 
@@ -75,7 +89,9 @@ def holding(
     if series_uid:
         query = query.where(_i.series_id.in_(series_named(series_uid)))
     if study_uid:
-        of_study = select(t.series.c.id).where(t.series.c.study_id.in_(studies_named(study_uid)))
+        of_study = select(t.series.c.id).where(
+            t.series.c.study_id.in_(studies_named(study_uid))
+        )
         query = query.where(_i.series_id.in_(of_study))
     row = connection.execute(query.order_by(_i.uid_domain)).first()
     if row is None:
@@ -89,6 +105,9 @@ def received(
     """An instance as it came: what is given out now, or the arrival that is named.
 
     Args:
+        connection: a reader's.
+        sop_instance_uid: of whatever UID domain.
+        receipt: its id; empty: the one that is given out now.
         hidden: whether to give one that is held and hidden.
 
     Raises:
@@ -107,14 +126,14 @@ def received(
     return _kept(row)
 
 
-def receipts(connection: Connection, sop_instance_uid: str) -> tuple[Kept, ...]:
+def arrivals(connection: Connection, sop_instance_uid: str) -> tuple[Arrived, ...]:
     """Every arrival of an instance, the first one first.
 
     Raises:
         NotFound: there is none.
     """
     query = _arrivals().where(_r.sop_instance_uid == sop_instance_uid).order_by(_r.id)
-    found = tuple(_kept(row) for row in connection.execute(query))
+    found = tuple(_arrived(row) for row in connection.execute(query))
     if not found:
         raise NotFound("there is no instance of this SOP Instance UID")
     return found
@@ -155,6 +174,19 @@ def _kept(row: Row[Any]) -> Kept:
         row.outcome,
         row.current,
         row.hidden,
+    )
+
+
+def _arrived(row: Row[Any]) -> Arrived:
+    return Arrived(
+        row.id,
+        row.received_at,
+        row.source,
+        row.digest.hex(),
+        row.length,
+        row.transfer_syntax_uid,
+        row.outcome,
+        row.current,
     )
 
 

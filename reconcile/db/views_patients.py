@@ -76,7 +76,9 @@ def persons_of(identifier: PatientIdentifier) -> Select[Any]:
         select(t.person.c.canonical_id)
         .join(t.identity_link, _link.person_id == t.person.c.id)
         .join(t.identity, _identity.id == _link.identity_id)
-        .where(_is(identifier), func.upper_inf(_identity.valid), func.upper_inf(_link.recorded))
+        .where(
+            _is(identifier), func.upper_inf(_identity.valid), func.upper_inf(_link.recorded)
+        )
     )
     return select(t.person.c.id).where(t.person.c.canonical_id.in_(owner))
 
@@ -88,7 +90,9 @@ def by_identifier(
     query = (
         select(_link.person_id)
         .join(t.identity, _identity.id == _link.identity_id)
-        .where(_is(identifier), _holds(_identity.valid, as_of), _holds(_link.recorded, as_of))
+        .where(
+            _is(identifier), _holds(_identity.valid, as_of), _holds(_link.recorded, as_of)
+        )
     )
     found = connection.execute(query).scalars().all()
     roots = dict.fromkeys(_root(connection, person_id, as_of) for person_id in found)
@@ -204,7 +208,9 @@ def _identifiers(
         .order_by(_link.person_id != person_id, _identity.id)
     )
     return tuple(
-        Identifier(row.id_norm, row.domain, "own" if row.person_id == person_id else "merged")
+        Identifier(
+            row.id_norm, row.domain, "own" if row.person_id == person_id else "merged"
+        )
         for row in connection.execute(query)
     )
 
@@ -214,7 +220,9 @@ def _demographics(
 ) -> dict[str, Any]:
     """What a person is known as: what feeds said, else what the images did."""
     d = t.demographics.c
-    query = select(t.demographics).where(d.person_id.in_(members), _holds(d.recorded, as_of))
+    query = select(t.demographics).where(
+        d.person_id.in_(members), _holds(d.recorded, as_of)
+    )
     said = [_said(row) for row in connection.execute(query)]
     spoken = [each for each in said if each.authority > IMAGE_AUTHORITY]
     states = survivorship(spoken or said)

@@ -1,4 +1,4 @@
-"""Studies and what hangs on them: UIDs by either name, orders, why they are whose."""
+"""UIDs by either of their names, and why a study is whose it is."""
 
 from __future__ import annotations
 
@@ -14,20 +14,16 @@ from reconcile.core.explain import explain
 from reconcile.db import history as h
 from reconcile.db import tables as t
 from reconcile.db.views import (
-    Page,
-    Where,
-    decode_cursor,
     instances_named,
-    page,
     series_named,
     studies_named,
 )
 from reconcile.db.views_holds import Hold, holds_of_study
+from reconcile.db.views_orders import Order, orders_of_study
 from reconcile.db.views_patients import identifiers_of
 from reconcile.errors import NotFound
 
-_study, _map, _order = t.study.c, t.uid_map.c, t.imaging_order.c
-_procedure, _step = t.requested_procedure.c, t.scheduled_procedure_step.c
+_study, _map = t.study.c, t.uid_map.c
 
 
 # -- UIDs ---------------------------------------------------------------------------
@@ -78,7 +74,9 @@ def _series_uids(connection: Connection, uid: str) -> Uids | None:
     if not rows:
         return None
     assigned = rows[0].series_instance_uid
-    others = dict.fromkeys(r.series_instance_uid for r in rows if r.series_instance_uid != assigned)
+    others = dict.fromkeys(
+        r.series_instance_uid for r in rows if r.series_instance_uid != assigned
+    )
     return Uids("series", (rows[0].received_series_instance_uid,), assigned, tuple(others))
 
 
@@ -153,7 +151,9 @@ def study_explained(connection: Connection, uid: str) -> StudyExplained:
     decisions = _decisions(connection, row.id)
     maps = _maps(connection, row)
     items = holds_of_study(connection, row.id)
-    named = {UUID(e["person"]) for d in decisions for e in (*d.evidence, *d.lost) if e["person"]}
+    named = {
+        UUID(e["person"]) for d in decisions for e in (*d.evidence, *d.lost) if e["person"]
+    }
     persons = identifiers_of(connection, named | {d.person for d in decisions if d.person})
     return StudyExplained(
         row.study_instance_uid,
@@ -163,13 +163,15 @@ def study_explained(connection: Connection, uid: str) -> StudyExplained:
         decisions,
         {str(person): held for person, held in persons.items()},
         maps,
-        _orders_of_study(connection, row.id),
+        orders_of_study(connection, row.id),
         items,
     )
 
 
 def _summary(decisions: tuple[Decided, ...], items: tuple[Hold, ...]) -> tuple[str, ...]:
-    told = [f"{_count(d.instances)}: {sentence}" for d in decisions for sentence in d.sentences]
+    told = [
+        f"{_count(d.instances)}: {sentence}" for d in decisions for sentence in d.sentences
+    ]
     waits = [f"Waits for a person: {i.code}." for i in items if i.kind == "hold"]
     return (*told, *waits)
 
@@ -244,147 +246,3 @@ def _maps(connection: Connection, study: Row[Any]) -> tuple[Mapped, ...]:
         Mapped(r.received_uid, r.assigned_uid, r.kind, r.rule, r.happening_id, r.live)
         for r in connection.execute(query.order_by(_map.id))
     )
-
-
-# -- Orders -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A scheduled procedure step; `start` is a DT as the RIS said it."""
-
-    sps_id: str
-    modality: str
-    station_ae_titles: tuple[str, ...]
-    start: str
-    description: str
-    removed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Procedure:
-    """A requested procedure with its steps."""
-
-    rp_id: str
-    study_instance_uid: str | None
-    description: str
-    code: Mapping[str, str] | None
-    removed: bool
-    steps: tuple[Step, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """An order, whose it is today, and the studies that are linked to it."""
-
-    id: UUID
-    accession_number: str
-    accession_issuer: str | None
-    placer_order_number: str | None
-    filler_order_number: str | None
-    state: str
-    referring_physician: str
-    person: UUID | None
-    identifiers: tuple[str, ...]
-    source: str
-    said_at: datetime
-    version: int
-    procedures: tuple[Procedure, ...]
-    studies: tuple[str, ...]
-
-
-def orders(connection: Connection, accession: str, where: Where) -> Page[Order]:
-    """A page of orders, the oldest first; of one accession number if it is given."""
-    query = select(_order.id)
-    if accession:
-        query = query.where(_order.accession_number == accession)
-    if where.cursor:
-        query = query.where(_order.id > decode_cursor(where.cursor, UUID))
-    query = query.order_by(_order.id).limit(where.limit + 1)
-    rows, following = page(connection.execute(query).all(), where.limit, "id")
-    return Page(_orders(connection, [row.id for row in rows]), following)
-
-
-def _orders_of_study(connection: Connection, study_id: UUID) -> tuple[Order, ...]:
-    link = t.study_order.c
-    query = select(link.order_id).where(
-        link.study_id == study_id, func.upper_inf(link.recorded)
-    )
-    return _orders(connection, list(connection.execute(query).scalars()))
-
-
-def _orders(connection: Connection, order_ids: list[UUID]) -> tuple[Order, ...]:
-    link = t.identity_link.c
-    owned = and_(link.identity_id == _order.identity_id, func.upper_inf(link.recorded))
-    query = (
-        select(t.imaging_order, t.person.c.canonical_id)
-        .outerjoin(t.identity_link, owned)
-        .outerjoin(t.person, t.person.c.id == link.person_id)
-        .where(_order.id.in_(order_ids))
-        .order_by(_order.id)
-    )
-    rows = connection.execute(query).all()
-    persons = identifiers_of(connection, {r.canonical_id for r in rows if r.canonical_id})
-    procedures = _procedures(connection, order_ids)
-    studies = _linked_studies(connection, order_ids)
-    return tuple(
-        Order(
-            row.id,
-            row.accession_number,
-            row.accession_issuer or None,
-            row.placer_order_number,
-            row.filler_order_number,
-            row.state,
-            row.referring_physician,
-            row.canonical_id,
-            persons.get(row.canonical_id, ()),
-            row.source,
-            row.said_at,
-            row.version,
-            tuple(procedures.get(row.id, ())),
-            tuple(studies.get(row.id, ())),
-        )
-        for row in rows
-    )
-
-
-def _procedures(connection: Connection, order_ids: list[UUID]) -> dict[UUID, list[Procedure]]:
-    query = select(t.requested_procedure).where(_procedure.order_id.in_(order_ids))
-    rows = connection.execute(query.order_by(_procedure.rp_id)).all()
-    steps = _steps(connection, [row.id for row in rows])
-    found: dict[UUID, list[Procedure]] = {}
-    for row in rows:
-        procedure = Procedure(
-            row.rp_id,
-            row.study_instance_uid or None,
-            row.description,
-            row.code,
-            row.removed,
-            tuple(steps.get(row.id, ())),
-        )
-        found.setdefault(row.order_id, []).append(procedure)
-    return found
-
-
-def _steps(connection: Connection, procedure_ids: list[UUID]) -> dict[UUID, list[Step]]:
-    query = select(t.scheduled_procedure_step).where(_step.procedure_id.in_(procedure_ids))
-    found: dict[UUID, list[Step]] = {}
-    for row in connection.execute(query.order_by(_step.sps_id)):
-        stations = tuple(row.station_ae_titles)
-        step = Step(row.sps_id, row.modality, stations, row.start, row.description, row.removed)
-        found.setdefault(row.procedure_id, []).append(step)
-    return found
-
-
-def _linked_studies(connection: Connection, order_ids: list[UUID]) -> dict[UUID, list[str]]:
-    link = t.study_order.c
-    query = (
-        select(link.order_id, _study.study_instance_uid)
-        .join(t.study, _study.id == link.study_id)
-        .where(link.order_id.in_(order_ids), func.upper_inf(link.recorded))
-        .order_by(link.id)
-    )
-    found: dict[UUID, list[str]] = {}
-    for row in connection.execute(query):
-        found.setdefault(row.order_id, []).append(row.study_instance_uid)
-    return found

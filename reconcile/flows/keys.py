@@ -43,8 +43,8 @@ def make_key(database: Database, *, name: str, role: str, source: str = "") -> s
         raise WrongUse("a key needs a name: who uses it")
     prefix = f"rk_{secrets.token_hex(6)}"
     key = f"{prefix}_{secrets.token_urlsafe(32)}"
-    row = {"name": name, "role": role, "prefix": prefix, "source": source or None}
-    database.run(lambda c: keys.add(c, digest=_digest(key), **row))
+    row = keys.NewKey(name, role, prefix, _digest(key), source or None)
+    database.run(lambda connection: keys.add(connection, row))
     return key
 
 

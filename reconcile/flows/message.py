@@ -13,11 +13,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection
-
 from reconcile.core.facts import Feed
 from reconcile.db import events, holds, inbox
-from reconcile.db.database import Database
+from reconcile.db.database import Connection, Database
 from reconcile.flows.rules import Rules
 
 

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row
-
 from reconcile.core.order import OrderControl, OrderState, OrderUpdate, state_after
 from reconcile.db import orders, registry
-from reconcile.db.database import lock
+from reconcile.db.database import Connection, Row, lock
 from reconcile.flows.message import Fault, MessageFlow, Outcome, Received
 from reconcile.flows.patient import Patient, PatientFlow
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection
-
 from reconcile.core.facts import Feed
 from reconcile.core.identity import PatientIdentifier, PatientUpdate
 from reconcile.core.update import (
@@ -17,7 +15,7 @@ from reconcile.core.update import (
     said_identifiers,
 )
 from reconcile.db import persons
-from reconcile.db.database import lock
+from reconcile.db.database import Connection, lock
 from reconcile.flows.message import Fault, MessageFlow, Outcome, Received
 
 # What is answered where a message is not acted on (HL7 table 0357).

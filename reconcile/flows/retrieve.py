@@ -15,7 +15,8 @@ from pathlib import Path
 from reconcile.dataset.elements import encoding_of
 from reconcile.dataset.facts import read
 from reconcile.dataset.inflate import deflate
-from reconcile.dataset.overlay import Coercion, give_out
+from reconcile.dataset.originals import Coercion, Reason
+from reconcile.dataset.overlay import give_out
 from reconcile.dataset.part10 import file_meta
 from reconcile.db import views_instances
 from reconcile.db.database import Database
@@ -23,6 +24,8 @@ from reconcile.db.views_instances import Holding, Kept, Live
 from reconcile.errors import ReconcileError
 from reconcile.flows.opened import data_set, readable
 from reconcile.storage.local import LocalStorage
+
+Chunks = Generator[bytes, None, None]
 
 _CHUNK_BYTES = 1 << 20
 #: Mapped pages count as this process's memory until they are given back.
@@ -49,9 +52,9 @@ class Outgoing:
     sop_instance_uid: str
     transfer_syntax_uid: str
     header: bytes
-    chunks: Generator[bytes, None, None]
+    chunks: Chunks
 
-    def file(self) -> Generator[bytes, None, None]:
+    def file(self) -> Chunks:
         """The whole as a DICOM file (PS3.10 section 7.1)."""
         try:
             yield self.header
@@ -67,7 +70,9 @@ class RetrieveFlow:
     database: Database
     storage: LocalStorage
 
-    def instance(self, sop_instance_uid: str, study: str = "", series: str = "") -> Outgoing:
+    def instance(
+        self, sop_instance_uid: str, study: str = "", series: str = ""
+    ) -> Outgoing:
         """An instance as of today; study and series by received or assigned UID.
 
         Raises:
@@ -86,6 +91,7 @@ class RetrieveFlow:
         Meta information is what came with the file, or made where none came.
 
         Args:
+            sop_instance_uid: of whatever UID domain.
             receipt: id of an arrival; empty: the one that is given out now.
             hidden: whether to give one that is held and hidden.
 
@@ -99,18 +105,16 @@ class RetrieveFlow:
             )
         return self._outgoing(kept, self._as_it_came(kept), kept.file_meta)
 
-    def _outgoing(
-        self, kept: Kept, chunks: Generator[bytes, None, None], came_with: bytes = b""
-    ) -> Outgoing:
+    def _outgoing(self, kept: Kept, chunks: Chunks, came_with: bytes = b"") -> Outgoing:
         meta = _PREAMBLE + came_with if came_with else fresh_meta(kept)
         uids = (kept.sop_class_uid, kept.sop_instance_uid, kept.transfer_syntax_uid)
         return Outgoing(*uids, meta, _begun(chunks))
 
-    def _as_it_came(self, kept: Kept) -> Generator[bytes, None, None]:
+    def _as_it_came(self, kept: Kept) -> Chunks:
         with data_set(*self._place(kept)) as view:
             yield from _passed_on(view, (view,))
 
-    def _given(self, found: Holding) -> Generator[bytes, None, None]:
+    def _given(self, found: Holding) -> Chunks:
         if not found.live:
             yield from self._as_it_came(found.kept)
             return
@@ -148,12 +152,13 @@ def fresh_meta(kept: Kept) -> bytes:
 
 
 def _coercion(live: Live) -> Coercion:
+    reason: Reason = "CORRECT" if live.reason == "CORRECT" else "COERCE"
     return Coercion(
-        live.assigns, live.coerced_at, live.modifying_system, live.source, live.reason
+        live.assigns, live.coerced_at, live.modifying_system, live.source, reason
     )
 
 
-def _begun(chunks: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+def _begun(chunks: Chunks) -> Chunks:
     """The same chunks, the first one made now: what fails, fails before an answer."""
     first = next(chunks, b"")
     rest = _rest(first, chunks)
@@ -161,7 +166,7 @@ def _begun(chunks: Generator[bytes, None, None]) -> Generator[bytes, None, None]
     return rest
 
 
-def _rest(first: bytes, chunks: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+def _rest(first: bytes, chunks: Chunks) -> Chunks:
     try:
         yield b""
         yield first
@@ -170,9 +175,7 @@ def _rest(first: bytes, chunks: Generator[bytes, None, None]) -> Generator[bytes
         chunks.close()
 
 
-def _passed_on(
-    source: memoryview, pieces: Iterable[bytes | memoryview]
-) -> Iterator[bytes]:
+def _passed_on(source: memoryview, pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
     """Copies of at most 1 MiB; pages of the mapped source are given back on the way."""
     mapped = source.obj
     passed = 0

@@ -13,8 +13,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection
-
 from reconcile.core import attributes as at
 from reconcile.core.audit import Values
 from reconcile.core.candidates import rank
@@ -33,7 +31,7 @@ from reconcile.dataset.overlay import (
     plan,
 )
 from reconcile.db import events, holds, orders, persons, registry, stored
-from reconcile.db.database import Database
+from reconcile.db.database import Connection, Database
 from reconcile.db.registry import Frame, Loaded
 from reconcile.errors import SOPClassMismatch, SOPInstanceMismatch
 from reconcile.flows.arrival import Arrival, Stored

@@ -73,7 +73,7 @@ class Patients(Protocol):
 class Orders(Protocol):
     """What messages of orders make happen."""
 
-    def apply(self, message: Received, orders: tuple[OrderUpdate, ...]) -> Outcome:
+    def apply(self, message: Received, updates: tuple[OrderUpdate, ...]) -> Outcome:
         """Bring all orders of a message up to date, or none, and settle it.
 
         Raises:

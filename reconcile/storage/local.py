@@ -76,7 +76,8 @@ class LocalStorage:
         self._durable_folders: set[Path] = set()
         self._lock = threading.Lock()
         try:
-            self.spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.spool_dir.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise storage_error(error) from error
 
@@ -134,18 +135,22 @@ class LocalStorage:
             os.unlink(spooled)
             return
         _sync_data(spooled)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.parent.mkdir(mode=0o700, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         os.rename(spooled, path)  # two at once put the same bytes there: either is right
         self._settle(path.parent)
 
     def _settle(self, folder: Path) -> None:
-        """Make a folder's entries durable, and once per process the folder's own."""
+        """Make a folder's entries durable, and once per process its own way to the root.
+
+        A folder that is there may be so new that whoever made it has not synced it yet.
+        """
         self._sync_folder(folder)
-        if folder not in self._durable_folders:
+        while folder != self.root and folder not in self._durable_folders:
             self._sync_folder(folder.parent)
-            self._sync_folder(self.root)
             with self._lock:
                 self._durable_folders.add(folder)
+            folder = folder.parent
 
     def _sync_folder(self, folder: Path) -> None:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

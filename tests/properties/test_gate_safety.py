@@ -15,6 +15,9 @@ from reconcile.core.corroborate import Corroboration, Gate, corroborate
 from reconcile.core.identity import Demographics, Domain, PersonName
 from tests.support.people import People, Person
 
+# A million pairs take minutes; they are drawn before the first test.
+pytestmark = pytest.mark.timeout(1800)
+
 DOMAIN = Domain("A")
 TIMES = 20 if os.environ.get("RECONCILE_SOAK") else 1
 SEED = 20240110

@@ -1,4 +1,4 @@
-"""The configuration: what CONTRACT.md shows is taken, anything else is named and refused."""
+"""The configuration: what is documented is taken, anything else is named and refused."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ WRONG = [
     ("[listen]\nhl7 = '127.0.0.1:8080'\n", 1, ["[listen] http", "no other door"]),
     ("[listen]\ndicom_tls = '0.0.0.0:2762'\n", 2, ["[tls] certificate and key"]),
     (
-        "[listen]\nhl7_tls = 'h:1'\n[tls]\nkey = 'k'\ncertificate = 'c'\nclient='required'\n",
+        "[listen]\nhl7_tls='h:1'\n[tls]\nkey='k'\ncertificate='c'\nclient='required'\n",
         6,
         ["[tls] client", "`ca`"],
     ),

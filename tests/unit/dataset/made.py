@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pydicom import dcmread
-from pydicom.data import get_charset_files, get_testdata_files
+from pydicom import data, dcmread
 from pydicom.dataset import FileDataset
 
 from reconcile.core.attributes import Assign, element, person_name
 from reconcile.dataset.elements import Encoding, encode_element, encode_item, encoding_of
 from reconcile.dataset.facts import Received, read
+from reconcile.dataset.inflate import deflate
 from reconcile.dataset.overlay import Coercion
 from reconcile.dataset.part10 import file_meta, split
 
@@ -115,22 +115,21 @@ NINE = (
 )
 
 
-def reread(data: bytes, syntax: str) -> FileDataset:
+def reread(held: bytes, syntax: str) -> FileDataset:
     """What pydicom makes of a data set."""
     if syntax == DEFLATED:
-        deflater = zlib.compressobj(wbits=-15)
-        data = deflater.compress(data) + deflater.flush()
+        held = b"".join(deflate([held]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = dcmread(io.BytesIO(file_meta(CT, "1.2.3", syntax) + data), force=True)
+        found = dcmread(io.BytesIO(file_meta(CT, "1.2.3", syntax) + held), force=True)
         found.decode()
         return found
 
 
 def bundled() -> list[Path]:
-    """Every file that pydicom brings, DICOM or not."""
-    found = {Path(p) for p in get_testdata_files("*") + get_charset_files("*")}
-    return sorted(path for path in found if path.is_file())
+    """Every file that pydicom brings, DICOM or not; its own finder would download."""
+    brought = Path(data.__file__).parent
+    return sorted(path for path in brought.rglob("*") if path.is_file())
 
 
 def taken_apart(path: Path) -> tuple[str, bytes]:
@@ -139,9 +138,9 @@ def taken_apart(path: Path) -> tuple[str, bytes]:
     Raises:
         CannotUnderstand: as `split`.
     """
-    data = path.read_bytes()
-    part10 = split(data)
-    held = data[part10.data_set_offset :]
+    whole = path.read_bytes()
+    part10 = split(whole)
+    held = whole[part10.data_set_offset :]
     if encoding_of(part10.transfer_syntax).deflated:
         held = zlib.decompress(held, -15)
     return part10.transfer_syntax, held

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from reconcile.errors import NotFound, ServiceUnavailable, StorageFull, WrongUse
-from reconcile.storage import local
 from reconcile.storage.local import LocalStorage, digest_of
 
 CONTENT = b"\0" * 128 + b"DICM" + b"the data set" * 1000
@@ -59,11 +58,12 @@ def test_adopting_again_syncs_the_folder_too(
     storage.adopt(spool(storage), DIGEST)
     synced: list[str] = []
     real = os.fsync
-    monkeypatch.setattr(
-        os,
-        "fsync",
-        lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), real(fd)),
-    )
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
     LocalStorage(storage.root).adopt(spool(storage), DIGEST)
     assert str(storage.path(DIGEST).parent) in synced
     assert str(storage.root) in synced
@@ -105,9 +105,12 @@ def test_leftovers_are_listed_and_removed(storage: LocalStorage) -> None:
     assert storage.spooled() == []
 
 
-def test_the_spool_is_private(storage: LocalStorage) -> None:
-    """What is being received is readable by nobody else."""
-    assert storage.spool_dir.stat().st_mode & 0o777 == 0o700
+def test_the_storage_is_private(storage: LocalStorage) -> None:
+    """What is received and what is kept is readable by nobody else."""
+    storage.adopt(spool(storage), DIGEST)
+    inner = storage.path(DIGEST).parent
+    for folder in (storage.root, storage.spool_dir, inner, inner.parent):
+        assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_digest_is_of_the_bytes_from_an_offset(tmp_path: Path) -> None:
@@ -140,7 +143,7 @@ def test_errors_of_the_file_system_have_their_own_answers(
     def fail(*_: Any) -> None:
         raise OSError(number, "")
 
-    monkeypatch.setattr(local.os, "fdatasync", fail)
+    monkeypatch.setattr(os, "fdatasync", fail)
     with pytest.raises(error):
         storage.adopt(spool(storage), DIGEST)
     assert not storage.exists(DIGEST)

@@ -1,0 +1,41 @@
+"""The HTTP door, put together: routes by topic, and the layers around them.
+
+A door knows its protocol and decides nothing. Handlers that ask the database are plain
+functions: they run in threads, and the loop stays free.
+"""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from reconcile import __version__
+from reconcile.web import coercions, dicomweb, docs, health, lookups, problems
+from reconcile.web.auth import Authenticate
+from reconcile.web.guard import Guard
+from reconcile.web.health import Readiness
+from reconcile.web.metrics import Metrics
+from reconcile.web.parts import Parts
+
+
+def make_app(parts: Parts) -> FastAPI:
+    """The application; opens no connection yet."""
+    app = FastAPI(
+        title="reconcile",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses=problems.RESPONSES,
+    )
+    app.state.parts = parts
+    app.state.metrics = Metrics(parts.database)
+    app.state.readiness = Readiness(parts)
+    for topic in (health, dicomweb, coercions, lookups, docs):
+        app.include_router(topic.router)
+    problems.install(app)
+    # The last one added is the outermost.
+    app.add_middleware(Authenticate, parts=parts)
+    app.add_middleware(
+        Guard, metrics=app.state.metrics, body_bytes_max=parts.body_bytes_max
+    )
+    return app

@@ -1,0 +1,91 @@
+"""The coercion history over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from reconcile.core.naming import identifier_of
+from reconcile.dataset.keywords import keyword, tag_of
+from reconcile.db import views_audit
+from reconcile.db.views_audit import AuditQuery, Event
+from reconcile.errors import WrongUse
+from reconcile.web.paging import Asked, Json, ListedEvents, Text, listed, time_of
+from reconcile.web.parts import PartsOf, Uid
+
+router = APIRouter(prefix="/api/v1", tags=["coercions"])
+
+
+def _query(
+    parts: PartsOf,
+    patient: Text = "",
+    study: Text = "",
+    series: Text = "",
+    instance: Text = "",
+    accession: Text = "",
+    cause: Text = "",
+    cause_id: Text = "",
+    reason: Text = "",
+    rule: Text = "",
+    source: Text = "",
+    attribute: Text = "",
+    actor: Text = "",
+    since: Annotated[str, Query(alias="from", max_length=64)] = "",
+    until: Annotated[str, Query(alias="to", max_length=64)] = "",
+) -> AuditQuery:
+    """The filters; each that is given must hold."""
+    return AuditQuery(
+        patient=identifier_of(patient, parts.rules.domains) if patient else None,
+        study=study,
+        series=series,
+        instance=instance,
+        accession=accession,
+        cause=cause,
+        cause_id=cause_id,
+        reason=reason,
+        rule=rule,
+        source=source,
+        attribute=keyword_of(attribute) if attribute else "",
+        actor=actor,
+        since=time_of("from", since),
+        until=time_of("to", until),
+    )
+
+
+def keyword_of(attribute: str) -> str:
+    """The keyword of an attribute that is named by it, or by its tag.
+
+    Raises:
+        WrongUse: there is no such attribute.
+    """
+    tag = tag_of(attribute)
+    if tag is None:
+        raise WrongUse("attribute is a keyword such as PatientID")
+    return keyword(tag)
+
+
+Filters = Annotated[AuditQuery, Depends(_query)]
+
+
+@router.get("/coercions", response_model=ListedEvents[Event])
+def list_coercions(parts: PartsOf, query: Filters, where: Asked) -> Json:
+    """Coercion events in the order in which they apply."""
+    with parts.database.read_only() as connection:
+        found = views_audit.events(connection, query, where)
+    return listed(found, sealed_through=None)
+
+
+@router.get("/coercions/{event_id}", response_model=Event)
+def show_coercion(parts: PartsOf, event_id: str) -> Json:
+    """One coercion event."""
+    with parts.database.read_only() as connection:
+        return Json(views_audit.event(connection, event_id))
+
+
+@router.get("/instances/{sop_instance_uid}/history", response_model=ListedEvents[Event])
+def instance_history(parts: PartsOf, sop_instance_uid: Uid) -> Json:
+    """All events that apply to one instance, oldest first."""
+    with parts.database.read_only() as connection:
+        found = views_audit.history(connection, sop_instance_uid)
+    return Json({"items": found, "next": None, "sealed_through": None})

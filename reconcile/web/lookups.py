@@ -1,0 +1,112 @@
+"""Look-ups: persons, studies, UIDs, orders, what waits for a person, the inbox."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+
+from reconcile.core.naming import identifier_of
+from reconcile.db import (
+    views_holds,
+    views_instances,
+    views_orders,
+    views_patients,
+    views_studies,
+)
+from reconcile.db.views import Page
+from reconcile.db.views_holds import Hold, Message
+from reconcile.db.views_instances import Arrived
+from reconcile.db.views_orders import Order
+from reconcile.db.views_patients import Person
+from reconcile.db.views_studies import StudyExplained, Uids
+from reconcile.web.paging import Asked, Json, Listed, Text, listed, time_of
+from reconcile.web.parts import PartsOf, Uid
+
+router = APIRouter(prefix="/api/v1", tags=["look-ups"])
+
+AsOf = Annotated[str, Query(max_length=64, description="what was known at this time")]
+
+
+@router.get("/uids/{uid}", response_model=Uids)
+def show_uid(parts: PartsOf, uid: Uid) -> Json:
+    """A Study, Series or SOP Instance UID by its received and its assigned form."""
+    with parts.database.read_only() as connection:
+        return Json(views_studies.uids(connection, uid))
+
+
+@router.get("/studies/{uid}/explain", response_model=StudyExplained)
+def explain_study(parts: PartsOf, uid: Uid) -> Json:
+    """Which rung decided, which evidence lost, what would change it."""
+    with parts.database.read_only() as connection:
+        return Json(views_studies.study_explained(connection, uid))
+
+
+@router.get("/patients", response_model=Listed[Person])
+def list_patients(
+    parts: PartsOf, identifier: Annotated[str, Query(max_length=512)], as_of: AsOf = ""
+) -> Json:
+    """The person who owns an identifier (`ID^^^DOMAIN`)."""
+    named = identifier_of(identifier, parts.rules.domains)
+    with parts.database.read_only() as connection:
+        found = views_patients.by_identifier(connection, named, time_of("as_of", as_of))
+    return listed(Page(found))
+
+
+@router.get("/patients/{person_id}", response_model=Person)
+def show_patient(parts: PartsOf, person_id: str, as_of: AsOf = "") -> Json:
+    """One person; one who was merged is shown as such."""
+    with parts.database.read_only() as connection:
+        return Json(views_patients.by_id(connection, person_id, time_of("as_of", as_of)))
+
+
+@router.get("/holds", response_model=Listed[Hold])
+def list_holds(
+    parts: PartsOf,
+    where: Asked,
+    kind: Literal["hold", "review", "message", ""] = "",
+    code: Text = "",
+    state: Literal["open", "closed", ""] = "",
+) -> Json:
+    """What waits for a person, or wants one's eye, the oldest first."""
+    with parts.database.read_only() as connection:
+        return listed(
+            views_holds.holds(connection, where, kind=kind, code=code, state=state)
+        )
+
+
+@router.get("/holds/{hold_id}", response_model=Hold)
+def show_hold(parts: PartsOf, hold_id: str) -> Json:
+    """One item of the worklist, with all its instances."""
+    with parts.database.read_only() as connection:
+        return Json(views_holds.hold(connection, hold_id))
+
+
+@router.get("/messages", response_model=Listed[Message])
+def list_messages(
+    parts: PartsOf,
+    where: Asked,
+    state: Text = "",
+    sender: Text = "",
+    control_id: Text = "",
+    event: Text = "",
+) -> Json:
+    """The inbox of HL7 messages, the newest first."""
+    wanted = {"state": state, "sender": sender, "control_id": control_id, "event": event}
+    with parts.database.read_only() as connection:
+        return listed(views_holds.messages(connection, where, **wanted))
+
+
+@router.get("/orders", response_model=Listed[Order])
+def list_orders(parts: PartsOf, where: Asked, accession: Text = "") -> Json:
+    """Orders with their procedures and scheduled steps, the oldest first."""
+    with parts.database.read_only() as connection:
+        return listed(views_orders.orders(connection, accession, where))
+
+
+@router.get("/instances/{sop_instance_uid}/receipts", response_model=Listed[Arrived])
+def list_receipts(parts: PartsOf, sop_instance_uid: Uid) -> Json:
+    """Every arrival of one instance, the first one first."""
+    with parts.database.read_only() as connection:
+        found = views_instances.arrivals(connection, sop_instance_uid)
+    return listed(Page(found))

@@ -1,0 +1,60 @@
+"""What the HTTP door is put together from; handed in by the shell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from reconcile.db.database import Database
+from reconcile.flows.keys import Principal
+from reconcile.flows.retrieve import RetrieveFlow
+from reconcile.flows.rules import Rules
+from reconcile.storage.local import LocalStorage
+
+
+def _nothing() -> Sequence[str]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of the door.
+
+    Attributes:
+        require_keys: nobody is let in without an API key. False: only while there is no
+            key at all, and only by a name of this machine.
+        schema_findings: what keeps the schema from being what the program needs; asked
+            until it answers nothing.
+        body_bytes_max: of a request's body.
+    """
+
+    database: Database
+    storage: LocalStorage
+    rules: Rules
+    require_keys: bool
+    schema_findings: Callable[[], Sequence[str]] = _nothing
+    body_bytes_max: int = 1 << 20
+
+    @property
+    def retrieve(self) -> RetrieveFlow:
+        """The flow that gives instances out."""
+        return RetrieveFlow(self.database, self.storage)
+
+
+def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+def _principal(request: Request) -> Principal:
+    found: Principal = request.state.principal
+    return found
+
+
+PartsOf = Annotated[Parts, Depends(_parts)]
+Asking = Annotated[Principal, Depends(_principal)]
+#: PS3.5 section 9.1; only data, never a part of a path.
+Uid = Annotated[str, Path(pattern=r"^[0-9.]{1,64}$", description="A DICOM UID")]
