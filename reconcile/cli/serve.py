@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconcile.cli import wiring
-from reconcile.db import migrate, persons
+from reconcile.db import migrate, persons, views_keys
 from reconcile.db.embedded import EmbeddedPostgres, Urls
 from reconcile.errors import ConfigurationError, ServiceUnavailable
-from reconcile.settings import Address, Settings
+from reconcile.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -105,11 +105,11 @@ class Supervisor:
         parts = wiring.parts(self.settings, urls.writer, urls.reader, pool_size=2)
         domains = list(parts.rules.domains.values())
         parts.database.run(lambda connection: persons.keep_domains(connection, domains))
-        self._require_keys_beyond_loopback(parts)
+        require_keys = self._require_keys(parts)
         parts.database.close()
         parts.storage.clean_spool()
         self._bind()
-        self.children = self._plan(urls)
+        self.children = self._plan(urls, require_keys=require_keys)
         for child in self.children:
             child.start()
 
@@ -119,44 +119,48 @@ class Supervisor:
             owner = database.owner_url or database.url
             urls = Urls(owner, database.url, database.reader_url or database.url)
         else:
-            self.postgres = EmbeddedPostgres(self.settings.data_dir)
-            urls = self.postgres.start()
+            postgres = EmbeddedPostgres(self.settings.data_dir)
+            urls = postgres.start()
+            self.postgres = postgres
         migrate.upgrade(urls.owner)
         return urls
 
-    def _require_keys_beyond_loopback(self, parts: wiring.Parts) -> None:
-        if self.settings.http_is_loopback:
-            return
-        from reconcile.db.views_keys import any_key
+    def _require_keys(self, parts: wiring.Parts) -> bool:
+        """Whether the HTTP door asks for keys: always, unless only this machine can.
 
+        Raises:
+            ConfigurationError: others could come in, and nobody has a key.
+        """
         with parts.database.read_only() as connection:
-            if not any_key(connection):
-                raise ConfigurationError(
-                    "[listen] http is not on loopback and there is no API key:"
-                    " make one with `reconcile key add`"
-                )
+            there_are_keys = views_keys.any_key(connection)
+        if not (there_are_keys or self.settings.http_is_loopback):
+            raise ConfigurationError(
+                "[listen] http is not on loopback and there is no API key:"
+                " make one with `reconcile key add`"
+            )
+        return there_are_keys
 
     def _bind(self) -> None:
         listen = self.settings.listen
         for door in DOORS:
             address = getattr(listen, door)
-            if address is not None:
+            if address:
                 self.sockets[door] = _listening(address, door)
 
-    def _plan(self, urls: Urls) -> list[Child]:
+    def _plan(self, urls: Urls, *, require_keys: bool) -> list[Child]:
         receivers = self.settings.serve.receivers or os.cpu_count() or 1
         roles = ["receiver"] * receivers + ["hl7", "web"]
         doors = {"receiver": ("dicom", "dicom_tls"), "hl7": ("hl7", "hl7_tls"), "web": ("http", "http_tls")}
         children = []
-        for number, role in enumerate(roles):
+        for role in roles:
             fds = {d: self.sockets[d].fileno() for d in doors[role] if d in self.sockets}
             orders = {
-                "settings": self.settings.model_dump_json(by_alias=True),
+                "settings": self.settings.model_dump_json(),
                 "writer": urls.writer,
                 "reader": urls.reader,
                 "owner": urls.owner if role == "web" else "",
                 "fds": fds,
-                "number": number,
+                "require_keys": require_keys,
             }
             children.append(Child(role, orders, tuple(fds.values())))
         return children
@@ -213,10 +217,11 @@ class Supervisor:
             self.postgres.stop()
 
 
-def _listening(address: Address, door: str) -> socket.socket:
+def _listening(address: str, door: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
     try:
         family, kind, _, _, where = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         opened = socket.socket(family, kind)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from starlette.types import ASGIApp
+
 from reconcile.core.facts import Feed, Source
 from reconcile.core.identity import Domain
+from reconcile.db import migrate
 from reconcile.db.database import Database
 from reconcile.dicom.acceptor import DicomDoor
 from reconcile.dicom.limits import Limits
@@ -23,6 +26,8 @@ from reconcile.flows.store import StoreFlow
 from reconcile.hl7.door import Door
 from reconcile.settings import Settings, digest
 from reconcile.storage.local import LocalStorage
+from reconcile.web import parts as web
+from reconcile.web.app import make_app
 
 
 def now() -> datetime:
@@ -48,13 +53,26 @@ class Parts:
         flow = MessageFlow(self.database, self.rules, now)
         patients = PatientFlow(flow)
         return Door(
-            [feed(each) for each in self.settings.feeds],
+            [feed(each) for each in self.settings.feed],
             flow,
             patients,
             OrderFlow(flow, patients),
             timezone=ZoneInfo(self.settings.serve.timezone),
             clock=now,
             new_control_id=lambda: secrets.token_hex(10),
+        )
+
+    def http_app(self, owner_url: str, *, require_keys: bool) -> ASGIApp:
+        """The HTTP door's application."""
+        return make_app(
+            web.Parts(
+                self.database,
+                self.storage,
+                self.rules,
+                require_keys,
+                schema_findings=lambda: migrate.check(owner_url),
+                body_bytes_max=self.settings.limits.http_json_bytes,
+            )
         )
 
     def dicom_door(self) -> DicomDoor:
@@ -87,7 +105,7 @@ def storage_root(settings: Settings) -> Path:
 def rules(settings: Settings) -> Rules:
     """The decision-relevant part of the configuration."""
     archive = settings.archive
-    domains = {each.name: domain(each) for each in settings.domains}
+    domains = {each.name: domain(each) for each in settings.domain}
     return Rules(
         built_in(domains, archive=archive.domain, deidentified=archive.deidentified_domain),
         archive.domain,
@@ -116,7 +134,7 @@ def feed(said: object) -> Feed:
 
 def policy(settings: Settings) -> Policy:
     """Who may associate: every [[source]], by calling AE title and address."""
-    peers = {each.ae_title: Peer(source(each), each.address, each.certificate) for each in settings.sources}
+    peers = {each.ae_title: Peer(source(each), each.address, each.certificate) for each in settings.source}
     archive, serve = settings.archive, settings.serve
     return Policy(archive.ae_title, peers.get, accept_unknown=serve.accept_unknown)
 

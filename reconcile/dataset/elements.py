@@ -19,6 +19,7 @@ from mmap import mmap
 from typing import NamedTuple
 
 from reconcile.dataset.framing import (
+    EXPLICIT,
     ITEM,
     ITEM_DELIMITATION,
     ITEM_HEADER_BYTES,
@@ -38,6 +39,7 @@ from reconcile.dataset.framing import (
 from reconcile.errors import CannotUnderstand, LimitExceeded
 
 __all__ = [
+    "EXPLICIT",
     "LIMITS",
     "TAIL",
     "UNDEFINED",
@@ -271,6 +273,16 @@ class ItemBytes:
     whole: memoryview
     content: memoryview
     encoding: Encoding
+
+    def rewritten(self, content: bytes, encoding: Encoding) -> bytes:
+        """The item around other content, of undefined length if it was.
+
+        `encoding` is that of the sequence, not of the content.
+        """
+        end = ITEM_HEADER_BYTES + len(self.content)
+        if len(self.whole) == end:
+            return encode_item(content, encoding)
+        return b"".join((self.whole[:ITEM_HEADER_BYTES], content, self.whole[end:]))
 
 
 def items(

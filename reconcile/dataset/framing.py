@@ -212,7 +212,13 @@ def encode_element(tag: int, vr: str, value: bytes, encoding: Encoding) -> Raw:
 
 
 def rewritten(raw: Raw, value: bytes, encoding: Encoding) -> Raw:
-    """The element with another value, framed as it was: its own VR, or none."""
+    """The element with another value, framed as it was: its own VR, or none; its
+    undefined length, or a length.
+    """
+    if raw.undefined:
+        end = raw.value_at + len(raw.value)
+        whole = b"".join((raw.whole[: raw.value_at], value, raw.whole[end:]))
+        return Raw(raw.tag, raw.vr, memoryview(whole), raw.value_at, True)
     return encode_element(raw.tag, raw.vr, value, replace(encoding, implicit=not raw.vr))
 
 

@@ -104,11 +104,7 @@ def appended(
         return encode_element(ORIGINALS, "SQ", item, encoding)
     _, within = understood(existing, encoding)
     item = _item(previous, coercion, charsets, encoding, within)
-    if not existing.undefined:
-        return rewritten(existing, bytes(existing.value) + item, encoding)
-    end = existing.value_at + len(existing.value)
-    whole = b"".join((existing.whole[:end], item, existing.whole[end:]))
-    return Raw(ORIGINALS, existing.vr, memoryview(whole), existing.value_at, True)
+    return rewritten(existing, bytes(existing.value) + item, encoding)
 
 
 def _item(
@@ -194,8 +190,4 @@ def _without_last(existing: Raw, came: list[ItemBytes], encoding: Encoding) -> R
     if len(came) == 1:
         return None
     gone = len(came[-1].whole)
-    if not existing.undefined:
-        return rewritten(existing, bytes(existing.value[:-gone]), encoding)
-    end = existing.value_at + len(existing.value)
-    whole = b"".join((existing.whole[: end - gone], existing.whole[end:]))
-    return Raw(existing.tag, existing.vr, memoryview(whole), existing.value_at, True)
+    return rewritten(existing, bytes(existing.value[:-gone]), encoding)

@@ -27,8 +27,8 @@ from reconcile.core import attributes as at
 from reconcile.core.attributes import Assign, Element, Tag, element, same
 from reconcile.dataset import originals
 from reconcile.dataset.charset import UTF_8, Terms
-from reconcile.dataset.dicom_json import Unsayable, from_json
-from reconcile.dataset.elements import TAIL, Buffer, Encoding, Raw, encode_element
+from reconcile.dataset.dicom_json import Unsayable, from_json, to_json
+from reconcile.dataset.elements import EXPLICIT, TAIL, Buffer, Encoding, Raw, encode_element
 from reconcile.dataset.facts import Received, read
 from reconcile.dataset.originals import Coercion
 from reconcile.dataset.splice import Edits
@@ -137,11 +137,11 @@ def _planned(received: Received, assigns: Iterable[Assign]) -> _Planned:
     refused: dict[Tag, Refusal] = {}
     wanted: dict[Tag, Assign] = {}
     for assign in assigns:
-        if same(received.element(assign.tag), assign.element):
+        if same(received.element(assign.tag), _as_read(assign)):
             continue
         fault = _fault(assign)
         if fault is None:
-            wanted[assign.tag] = assign
+            wanted[assign.tag] = Assign(assign.tag, _as_read(assign))
         else:
             refused[assign.tag] = fault
     edits = _written(received, wanted, refused)
@@ -149,6 +149,20 @@ def _planned(received: Received, assigns: Iterable[Assign]) -> _Planned:
     if not changes:
         return _Planned(Plan(refused=refused), {})
     return _Planned(_described(received, changes, refused), edits)
+
+
+def _as_read(assign: Assign) -> Element | None:
+    """The element as it will be read once it is written: [""] is no value, "a " is "a".
+
+    One that cannot be written is left as it is, to be refused.
+    """
+    if assign.element is None:
+        return None
+    try:
+        raw = from_json(assign.tag, assign.element, (UTF_8,), EXPLICIT)
+    except Unsayable:
+        return assign.element
+    return to_json(raw, str(assign.element["vr"]), (UTF_8,), EXPLICIT)
 
 
 def _fault(assign: Assign) -> Refusal | None:

@@ -21,7 +21,6 @@ from reconcile.dataset.elements import (
     ItemBytes,
     Raw,
     encode_element,
-    encode_item,
     items,
     rewritten,
     scan,
@@ -30,7 +29,7 @@ from reconcile.dataset.elements import (
 )
 from reconcile.dataset.facts import Received
 from reconcile.dataset.splice import Edits, splice
-from reconcile.dataset.vr import CHARSET_TEXT
+from reconcile.dataset.vr import CHARSET_TEXT, pad
 from reconcile.errors import CannotUnderstand, LimitExceeded
 
 CHARSET = 0x00080005
@@ -136,7 +135,7 @@ def _element(raw: Raw, encoding: Encoding, task: _Transcoding) -> Raw:
         return _sequence(raw, encoding, within, task.deeper())
     if vr not in CHARSET_TEXT or not _BEYOND_ASCII.search(raw.value):
         return raw
-    said = _said(bytes(raw.value), vr, task)
+    said = pad(_said(bytes(raw.value), vr, task), vr)
     return raw if said == raw.value else rewritten(raw, said, encoding)
 
 
@@ -183,7 +182,7 @@ def _item(item: ItemBytes, framing: Encoding, task: _Transcoding) -> bytes | mem
         changed = _element(raw, header.encoding, task)
         if changed is not raw:
             edits[span.tag] = changed
-    return encode_item(_spliced(header, edits), framing) if edits else item.whole
+    return item.rewritten(_spliced(header, edits), framing) if edits else item.whole
 
 
 def _spliced(header: Header, edits: Edits) -> bytes:
@@ -223,7 +222,7 @@ def _named(item: ItemBytes, received: Received, framing: Encoding) -> bytes:
     value = bytes(held.value) if held is not None else b""
     header = scan(item.content, item.encoding, nested=True)
     named = encode_element(CHARSET, "CS", value, header.encoding)
-    return encode_item(_spliced(header, {CHARSET: named}), framing)
+    return item.rewritten(_spliced(header, {CHARSET: named}), framing)
 
 
 def charset_terms(raw: Raw | None) -> Terms:

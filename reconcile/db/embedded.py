@@ -44,11 +44,9 @@ SETTINGS = {
     "max_connections": "200",
     "shared_buffers": "128MB",
     "timezone": "UTC",
-    # What PostgreSQL would log of a failed statement are its values: patient data.
-    "log_error_verbosity": "terse",
+    # What PostgreSQL logs of a failed statement quotes values: patient data.
+    "log_min_messages": "log",
     "log_min_error_statement": "panic",
-    "log_parameter_max_length": "0",
-    "log_parameter_max_length_on_error": "0",
     "log_checkpoints": "off",
 }
 
@@ -149,10 +147,15 @@ class EmbeddedPostgres:
     # folders
 
     def _make_folder(self) -> None:
-        if not self.folder.is_dir():
-            self.folder.mkdir(parents=True)
-            # Ours, made a moment ago; one that was there is never changed.
-            self.folder.chmod(self._programs.folder_mode)
+        try:
+            if not self.folder.is_dir():
+                self.folder.mkdir(parents=True)
+                # Ours, made a moment ago; one that was there is never changed.
+                self.folder.chmod(self._programs.folder_mode)
+        except OSError as error:
+            raise ServiceUnavailable(
+                f"the data folder {self.folder} cannot be made: {error.strerror}"
+            ) from error
         closed = self._programs.first_closed(self.folder)
         if closed is not None:
             raise ServiceUnavailable(
@@ -161,14 +164,19 @@ class EmbeddedPostgres:
                 "or choose another data folder"
             )
 
+    @property
+    def socket_folder(self) -> Path:
+        """Where a server that starts now listens: a socket's path has 107 bytes at most."""
+        name = "rcl-" + hashlib.sha256(bytes(self.cluster)).hexdigest()[:12]
+        return Path(tempfile.gettempdir(), name)
+
     def _make_socket_folder(self) -> Path:
-        """A short path (a socket's has at most 107 bytes) that only the server enters.
+        """Make it for the server's user alone.
 
         Everybody may write to the temporary folder: a folder made there by another
         user under our name is refused.
         """
-        name = "rcl-" + hashlib.sha256(bytes(self.cluster)).hexdigest()[:12]
-        path = Path(tempfile.gettempdir(), name)
+        path = self.socket_folder
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode=0o700)
         handle = _open_folder(path)
@@ -201,7 +209,12 @@ class EmbeddedPostgres:
         if self._lock is not None:
             return
         path = self.cluster.with_name(self.cluster.name + ".lock")
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ServiceUnavailable(
+                f"{path} cannot be opened: {error.strerror}"
+            ) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

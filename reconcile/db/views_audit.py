@@ -16,11 +16,12 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
+    any_,
     func,
+    literal,
     or_,
     select,
 )
-from sqlalchemy.dialects.postgresql import array
 
 from reconcile.core.identity import PatientIdentifier
 from reconcile.db import history as h
@@ -190,7 +191,7 @@ def _of_what(query: AuditQuery) -> Iterator[ColumnElement[bool]]:
     if query.instance:
         yield _applies_to(instances_named(query.instance))
     if query.attribute:
-        yield _e.attributes.contains(array([query.attribute], type_=t.Key))
+        yield literal(query.attribute, t.Key) == any_(_e.attributes)
 
 
 def _how(query: AuditQuery) -> Iterator[ColumnElement[bool]]:

@@ -26,12 +26,9 @@ from pydicom.uid import UID
 from pynetdicom.ae import ApplicationEntity
 
 from reconcile.core.facts import Source
+from reconcile.dataset.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from reconcile.dicom.association import DoorAssociation
-from reconcile.dicom.implementation import (
-    IMPLEMENTATION_CLASS_UID,
-    IMPLEMENTATION_VERSION,
-    configure_pynetdicom,
-)
+from reconcile.dicom.library import configure_pynetdicom
 from reconcile.dicom.limits import Gate, Limits
 from reconcile.dicom.messages import StoreRequest
 from reconcile.dicom.policy import CLOSING, LIMIT_EXCEEDED, Policy, Refusal
@@ -126,12 +123,12 @@ class DicomDoor:
         gc.freeze()  # what is here now stays: do not look at it at every collection
         listener.start()
 
-    def stop(self, grace: float = 30.0) -> None:
+    def stop(self, grace: float = 30.0, finish: float = 60.0) -> None:
         """Take nothing new, let what runs finish, then abort what is left.
 
         Associations on which nothing happens are aborted at once; those that are at
-        work may go on for `grace` seconds. A C-STORE that is being carried out is
-        finished in any case, and answered if the peer is still there.
+        work may go on for `grace` seconds. A C-STORE that is being carried out then has
+        `finish` seconds more, and is answered if the peer is still there.
         """
         self._closing = True
         for listener in self._listeners:
@@ -142,7 +139,7 @@ class DicomDoor:
                 if not association.busy and association.quiet_seconds > _QUIET_SECONDS:
                     association.abort(block=False)
             time.sleep(0.05)
-        self._end_all(deadline + grace)
+        self._end_all(time.monotonic() + finish)
 
     def _end_all(self, deadline: float) -> None:
         for association in self._associations():
@@ -280,7 +277,7 @@ def _application_entity(ae_title: str, limits: Limits) -> ApplicationEntity:
             "an AE title has 1 to 16 characters (PS3.5 6.2)"
         ) from error
     ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
-    ae.implementation_version_name = IMPLEMENTATION_VERSION
+    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.maximum_pdu_size = limits.maximum_pdu
     ae.acse_timeout = limits.request_seconds
     ae.network_timeout = limits.idle_seconds

@@ -20,7 +20,6 @@ from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.acse import ACSE
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE, SOPClassExtendedNegotiation
 from pynetdicom.transport import AddressInformation
 
@@ -304,7 +303,7 @@ class DoorAssociation(Association):
             answer = self.door.store(self, request)
         finally:
             request.discard()
-        self.dimse.send_msg(_response(request, answer), request.context_id)
+        self.messages.respond(request, answer)
 
     def kill(self) -> None:
         """Make this association end; pynetdicom calls it after an abort."""
@@ -317,8 +316,15 @@ class DoorAssociation(Association):
         """Ask for an A-ABORT. The loop waits for it, and for nobody else."""
         super()._abort_blocking(block=False)
 
+    def _is_open(self) -> bool:
+        """Whether the peer believes that the association goes on."""
+        over = self.is_released or self.is_aborted or self.is_rejected
+        return self.upper.is_alive() and not over
+
     def _finish(self) -> None:
         with contextlib.suppress(Exception):
+            if self.requestor.primitive is not None and self._is_open():
+                self.abort(block=False)
             self.kill()
             self.upper.close(_ENDING_SECONDS)
             self.upper.dispose()
@@ -336,18 +342,3 @@ def _certificate(secured: ssl.SSLSocket) -> Certificate | None:
         return None
     fingerprint = hashlib.sha256(encoded).hexdigest()
     return Certificate.of(fingerprint, secured.getpeercert() or {})
-
-
-def _response(request: StoreRequest, answer: Answer) -> C_STORE:
-    """A C-STORE-RSP (PS3.7 Table 9.3-2)."""
-    response = C_STORE()
-    response.MessageIDBeingRespondedTo = request.message_id
-    with contextlib.suppress(ValueError, TypeError):  # a UID that is none is not repeated
-        response.AffectedSOPClassUID = request.sop_class_uid or None
-        response.AffectedSOPInstanceUID = request.sop_instance_uid or None
-    response.Status = answer.code
-    if answer.offending:
-        response.OffendingElement = list(answer.offending)  # type: ignore[assignment]
-    if answer.comment:
-        response.ErrorComment = answer.comment  # type: ignore[assignment]
-    return response

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, cast
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
+from reconcile.dataset.part10 import file_meta
 from reconcile.dicom.sop_classes import is_uid
-from reconcile.dicom.spool import Spool, Spooled, part10_header
+from reconcile.dicom.spool import Spool, Spooled
+from reconcile.dicom.status import Answer
 from reconcile.dicom.upper_layer import NotifyingQueue
 from reconcile.errors import (
     CannotUnderstand,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 # Command Field (0000,0100): PS3.7 Table E.1-1
 C_STORE_RQ = 0x0001
+C_STORE_RSP = 0x8001
 C_ECHO_RQ = 0x0030
 C_CANCEL_RQ = 0x0FFF
 SERVED = frozenset({C_STORE_RQ, C_ECHO_RQ, C_CANCEL_RQ})
@@ -184,13 +187,21 @@ class DoorMessages(DIMSEServiceProvider):
     def _begin_store(self, command: CommandSet) -> None:
         request = self._request(command)
         error = self._why_not(command)
-        header = b"" if error else part10_header(*_identity(request))
+        header = b"" if error else self._file_meta(request)
         spool = Spool(
             self._association.door.spool_dir, header, self._limits.instance_bytes, error
         )
         self._incoming = _Incoming(request, spool)
         if not self._awaits_data:
             self._end_store()
+
+    def _file_meta(self, request: StoreRequest) -> bytes:
+        return file_meta(
+            request.sop_class_uid,
+            request.sop_instance_uid,
+            request.transfer_syntax,
+            self._association.source.ae_title,
+        )
 
     def _request(self, command: CommandSet) -> StoreRequest:
         if command.message_id is None:
@@ -250,6 +261,18 @@ class DoorMessages(DIMSEServiceProvider):
                 return
             self.msg_queue.put((request.context_id, cast(Any, request)))
 
+    def respond(self, request: StoreRequest, answer: Answer) -> None:
+        """Send the response to a C-STORE, in as many fragments as the peer needs."""
+        content = store_response(request, answer)
+        room = max(1, (self.maximum_pdu_size or len(content) + 6) - 6)
+        for at in range(0, len(content), room):
+            last = at + room >= len(content)
+            control = bytes((_COMMAND | (_LAST if last else 0),))
+            primitive = P_DATA()
+            value = (request.context_id, control + content[at : at + room])
+            primitive.presentation_data_value_list.append(value)
+            self.dul.send_pdu(primitive)
+
     def close(self) -> None:
         """Drop what is half received and what nobody will serve any more."""
         with self._lock:
@@ -267,5 +290,37 @@ class DoorMessages(DIMSEServiceProvider):
             incoming.spool.discard()
 
 
-def _identity(request: StoreRequest) -> tuple[str, str, str]:
-    return request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax
+def store_response(request: StoreRequest, answer: Answer) -> bytes:
+    """The command set of a C-STORE-RSP (PS3.7 Table 9.3-2).
+
+    A UID that is none is not repeated.
+    """
+    fields = [(0x0100, _US(C_STORE_RSP)), (0x0120, _US(request.message_id))]
+    fields += [(0x0800, _US(NO_DATA_SET)), (0x0900, _US(answer.code))]
+    for number, uid in (
+        (0x0002, request.sop_class_uid),
+        (0x1000, request.sop_instance_uid),
+    ):
+        if is_uid(uid):
+            fields.append((number, _padded(uid, "\0")))
+    if answer.offending:
+        fields.append((0x0901, b"".join(_attribute_tag(tag) for tag in answer.offending)))
+    if answer.comment:
+        fields.append((0x0902, _padded(answer.comment, " ")))
+    body = b"".join(_element(number, value) for number, value in sorted(fields))
+    return _element(0x0000, struct.pack("<I", len(body))) + body
+
+
+_US = struct.Struct("<H").pack
+
+
+def _attribute_tag(tag: int) -> bytes:
+    return struct.pack("<HH", tag >> 16, tag & 0xFFFF)
+
+
+def _padded(text: str, pad: str) -> bytes:
+    return (text + pad * (len(text) % 2)).encode("ascii")
+
+
+def _element(number: int, value: bytes) -> bytes:
+    return struct.pack("<HHI", 0x0000, number, len(value)) + value

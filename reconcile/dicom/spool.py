@@ -11,12 +11,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import struct
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconcile.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from reconcile.errors import LimitExceeded, ReconcileError, TooLarge
 from reconcile.storage.local import storage_error
 
@@ -128,28 +126,3 @@ def _write_all(descriptor: int, content: bytes | bytearray) -> None:
         written = 0
         while written < len(view):
             written += os.write(descriptor, view[written:])
-
-
-def part10_header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str) -> bytes:
-    """Preamble of zeros, prefix and File Meta Information (PS3.10 section 7.1)."""
-    meta = _element(0x0001, b"OB", b"\x00\x01")
-    for number, uid in (
-        (0x0002, sop_class_uid),
-        (0x0003, sop_instance_uid),
-        (0x0010, transfer_syntax),
-        (0x0012, IMPLEMENTATION_CLASS_UID),
-    ):
-        meta += _element(number, b"UI", _even(uid.encode("ascii"), b"\0"))
-    meta += _element(0x0013, b"SH", _even(IMPLEMENTATION_VERSION.encode("ascii"), b" "))
-    group_length = _element(0x0000, b"UL", struct.pack("<I", len(meta)))
-    return bytes(128) + b"DICM" + group_length + meta
-
-
-def _element(number: int, vr: bytes, value: bytes) -> bytes:
-    if vr == b"OB":
-        return struct.pack("<HH2sHI", 0x0002, number, vr, 0, len(value)) + value
-    return struct.pack("<HH2sH", 0x0002, number, vr, len(value)) + value
-
-
-def _even(value: bytes, pad: bytes) -> bytes:
-    return value + pad if len(value) % 2 else value

@@ -209,7 +209,7 @@ class _Settle:
             explanation["study_rule"] = study.rule.value
         return events.Happening(
             self.flow.cause,
-            f"{self.arrival.association}/{self.arrival.message_id}",
+            self._cause_id(),
             self.source.ae_title,
             self.rules.digest,
             now,
@@ -217,6 +217,11 @@ class _Settle:
             decision.rung,
             explanation,
         )
+
+    def _cause_id(self) -> str:
+        """Who sent it, on which association, as which message."""
+        came = self.arrival
+        return f"{self.source.ae_title}/{came.association}/{came.message_id}"
 
     # -- Filing ---------------------------------------------------------------------
 

@@ -200,6 +200,6 @@ def _digests_in(folder: Path) -> list[str]:
 def _sync_data(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fdatasync(descriptor)
+        getattr(os, "fdatasync", os.fsync)(descriptor)  # macOS has only fsync
     finally:
         os.close(descriptor)

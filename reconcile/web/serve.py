@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -19,44 +18,19 @@ GRACE_SECONDS = 20
 KEEP_ALIVE_SECONDS = 30
 #: Of a request's head: line and headers together.
 HEAD_BYTES_MAX = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """Files of the door's own certificate and, for clients' certificates, of their CA."""
-
-    certificate: Path
-    key: Path
-    client_ca: Path | None = None
-    client_required: bool = False
+#: How often it is looked whether all sockets are open.
+_TICK_SECONDS = 0.02
 
 
 class HttpServer(uvicorn.Server):
-    """Serves one application; signals are its owner's business."""
+    """Serves one application on one socket; signals are its owner's business."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        tls: Tls | None = None,
-        on_open: Callable[[], None] | None = None,
-    ) -> None:
+    def __init__(self, app: ASGIApp, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(_config(app, tls))
-        self._on_open = on_open
-
-    def serve_on(self, sockets: Sequence[socket.socket]) -> None:
-        """Serve until `stop`; requests that are under way are finished first."""
-        self.run(list(sockets))
 
     def stop(self) -> None:
         """Take nothing new, finish what began. From any thread, or a signal handler."""
         self.should_exit = True
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the door, and say so."""
-        await super().startup(sockets)
-        if self.started and self._on_open is not None:
-            self._on_open()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -64,12 +38,52 @@ class HttpServer(uvicorn.Server):
         yield
 
 
-def _config(app: ASGIApp, tls: Tls | None) -> uvicorn.Config:
-    config = uvicorn.Config(
+def run(
+    app: ASGIApp,
+    sockets: Mapping[str, socket.socket],
+    stop: threading.Event,
+    *,
+    on_ready: Callable[[], None],
+    tls: Callable[[str], ssl.SSLContext | None] = lambda name: None,
+) -> None:
+    """Serve until `stop` is set; requests that are under way are finished first.
+
+    Args:
+        app: what is served, on all sockets alike.
+        sockets: by name, listening.
+        stop: set by whoever wants it to end, from any thread or signal handler.
+        on_ready: called when all sockets are served.
+        tls: of a socket, by its name; None: it is served without.
+    """
+    servers = [(HttpServer(app, tls(name)), opened) for name, opened in sockets.items()]
+    asyncio.run(_serve(servers, stop, on_ready))
+
+
+async def _serve(
+    servers: list[tuple[HttpServer, socket.socket]],
+    stop: threading.Event,
+    on_ready: Callable[[], None],
+) -> None:
+    running = [asyncio.create_task(server.serve([opened])) for server, opened in servers]
+    while not all(server.started for server, _ in servers):
+        await asyncio.sleep(_TICK_SECONDS)
+        for task in running:
+            if task.done():
+                task.result()
+    on_ready()
+    await asyncio.to_thread(stop.wait)
+    for server, _ in servers:
+        server.stop()
+    await asyncio.gather(*running)
+
+
+def _config(app: ASGIApp, tls: ssl.SSLContext | None) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         # The access log would hold query strings, and patients stand in them.
         access_log=False,
         log_config=None,
+        log_level="warning",
         server_header=False,
         proxy_headers=False,
         lifespan="off",
@@ -78,16 +92,5 @@ def _config(app: ASGIApp, tls: Tls | None) -> uvicorn.Config:
         h11_max_incomplete_event_size=HEAD_BYTES_MAX,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        ssl_certfile=tls.certificate if tls else None,
-        ssl_keyfile=tls.key if tls else None,
-        ssl_ca_certs=str(tls.client_ca) if tls and tls.client_ca else None,
-        ssl_cert_reqs=_required(tls),
+        ssl_context_factory=(lambda config, default: tls) if tls else None,
     )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    return config
-
-
-def _required(tls: Tls | None) -> int:
-    if tls is None or tls.client_ca is None:
-        return ssl.CERT_NONE
-    return ssl.CERT_REQUIRED if tls.client_required else ssl.CERT_OPTIONAL

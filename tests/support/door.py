@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -232,3 +234,53 @@ class Wire:
 
 def changed(limits: Limits | None = None, **changes: Any) -> Limits:
     return replace(limits or Limits(), **changes)
+
+
+# --- a door in another process
+
+SERVER = """
+import socket, sys
+from pathlib import Path
+from reconcile.core.facts import Source
+from reconcile.dicom.acceptor import DicomDoor
+from reconcile.dicom.policy import Policy
+from reconcile.flows.arrival import Stored
+from reconcile.storage.local import LocalStorage
+
+storage = LocalStorage(Path(sys.argv[2]))
+
+def store(arrival):
+    storage.adopt(arrival.path, arrival.digest)
+    return Stored()
+
+policy = Policy("RECONCILE", lambda title: None, accept_unknown=True)
+door = DicomDoor(policy, store, storage.spool_dir)
+door.serve(socket.socket(fileno=int(sys.argv[1])))
+print("ready", flush=True)
+sys.stdin.read()
+door.stop(1)
+"""
+
+
+class serving:  # noqa: N801 - reads as what it does
+    """A door in a process of its own, on a socket that is handed over."""
+
+    def __init__(self, folder: Path, listening: socket.socket) -> None:
+        descriptor = listening.fileno()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVER, str(descriptor), str(folder / "other")],
+            pass_fds=[descriptor],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.listening = listening
+
+    def __enter__(self) -> subprocess.Popen[str]:
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n"
+        return self.process
+
+    def __exit__(self, *_: object) -> None:
+        self.process.communicate(timeout=30)
+        self.listening.close()

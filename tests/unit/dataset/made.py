@@ -6,7 +6,6 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,9 +28,9 @@ SYNTAXES = (IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED)
 CT = "1.2.840.10008.5.1.4.1.1.2"
 AT = datetime(2026, 11, 22, 20, 15, 0, 123456, tzinfo=UTC)
 
-Values = Mapping[int, tuple[str, bytes]]
+Values = dict[int, tuple[str, bytes]]
 
-MINIMAL: dict[int, tuple[str, bytes]] = {
+MINIMAL: Values = {
     0x00080016: ("UI", CT.encode()),
     0x00080018: ("UI", b"1.2.3"),
     0x00100010: ("PN", b"Doe^Jane"),
@@ -44,9 +43,7 @@ MINIMAL: dict[int, tuple[str, bytes]] = {
 def data_set(values: Values, syntax: str = EXPLICIT, tail: bytes = b"") -> bytes:
     """Elements in ascending order, not deflated, and what is to follow them."""
     encoding = encoding_of(syntax)
-    parts = [
-        encode_element(tag, *values[tag], encoding).whole for tag in sorted(values)
-    ]
+    parts = [encode_element(tag, *values[tag], encoding).whole for tag in sorted(values)]
     return b"".join((*parts, tail))
 
 
@@ -84,9 +81,11 @@ def undefined(tag: int, content: bytes, syntax: str = EXPLICIT) -> bytes:
 
 
 def received(
-    values: Values = {}, syntax: str = EXPLICIT, assumed: str = "", tail: bytes = b""
+    values: Values = None, syntax: str = EXPLICIT, assumed: str = "", tail: bytes = b""
 ) -> Received:
     """A minimal data set with `values` besides, read."""
+    if values is None:
+        values = {}
     return read(data_set({**MINIMAL, **values}, syntax, tail), syntax, assumed)
 
 

@@ -11,20 +11,26 @@ from tests.unit.dataset.made import bundled, reread, taken_apart
 EXAMPLES = [
     (
         ["", "ISO 2022 IR 87"],
-        b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B"
-        b"=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B",
+        (
+            b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B"
+            b"=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B"
+        ),
         "Yamada^Tarou=山田^太郎=やまだ^たろう",
     ),
     (
         ["ISO 2022 IR 13", "ISO 2022 IR 87"],
-        b"\xd4\xcf\xc0\xde^\xc0\xdb\xb3=\x1b$B;3ED\x1b(J^\x1b$BB@O:\x1b(J"
-        b"=\x1b$B$d$^$@\x1b(J^\x1b$B$?$m$&\x1b(J",
+        (
+            b"\xd4\xcf\xc0\xde^\xc0\xdb\xb3=\x1b$B;3ED\x1b(J^\x1b$BB@O:\x1b(J"
+            b"=\x1b$B$d$^$@\x1b(J^\x1b$B$?$m$&\x1b(J"
+        ),
         "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう",
     ),
     (
         ["", "ISO 2022 IR 149"],
-        b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7"
-        b"=\x1b$)C\xc8\xab^\x1b$)C\xb1\xe6\xb5\xbf",
+        (
+            b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7"
+            b"=\x1b$)C\xc8\xab^\x1b$)C\xb1\xe6\xb5\xbf"
+        ),
         "Hong^Gildong=洪^吉洞=홍^길동",
     ),
     (

@@ -12,7 +12,14 @@ from reconcile.core.attributes import Element, element, person_name
 from reconcile.dataset.dicom_json import Unsayable, from_json, to_json
 from reconcile.dataset.elements import Limits, encode_item, encoding_of
 from reconcile.errors import CannotUnderstand, LimitExceeded
-from tests.unit.dataset.made import BIG_ENDIAN, EXPLICIT, IMPLICIT, data_set, item, undefined
+from tests.unit.dataset.made import (
+    BIG_ENDIAN,
+    EXPLICIT,
+    IMPLICIT,
+    data_set,
+    item,
+    undefined,
+)
 
 LITTLE = encoding_of(EXPLICIT)
 BIG = encoding_of(BIG_ENDIAN)
@@ -33,7 +40,11 @@ VALUES: list[tuple[str, bytes, list[Any]]] = [
     ("LO", b"A\\\\B", ["A", None, "B"]),
     ("LT", b"A\\B ", ["A\\B"]),
     ("PN", b"Doe^Jane", [{"Alphabetic": "Doe^Jane"}]),
-    ("PN", b"A=B=C\\D ", [{"Alphabetic": "A", "Ideographic": "B", "Phonetic": "C"}, {"Alphabetic": "D"}]),
+    (
+        "PN",
+        b"A=B=C\\D ",
+        [{"Alphabetic": "A", "Ideographic": "B", "Phonetic": "C"}, {"Alphabetic": "D"}],
+    ),
     ("PN", b"==C ", [{"Phonetic": "C"}]),
     ("SH", b"A1", ["A1"]),
     ("SL", b"\xff\xff\xff\xff", [-1]),
@@ -78,7 +89,10 @@ def test_binary_is_said_in_little_endian() -> None:
     said = to_json(b"\1\2\3\4", "OW", (), BIG)
     assert said == {"vr": "OW", "InlineBinary": base64.b64encode(b"\2\1\4\3").decode()}
     assert from_json("00280010", said, (), BIG) == b"\1\2\3\4"
-    assert to_json(b"\1\2", "OB", (), BIG)["InlineBinary"] == base64.b64encode(b"\1\2").decode()
+    assert (
+        to_json(b"\1\2", "OB", (), BIG)["InlineBinary"]
+        == base64.b64encode(b"\1\2").decode()
+    )
 
 
 def test_bulk_is_named_and_not_said() -> None:
@@ -136,7 +150,9 @@ def test_a_sequence_written_reads_back(syntax: str) -> None:
 
 def test_an_item_reads_in_its_own_character_set() -> None:
     """PS3.5 section 7.5.3: what it does not name it inherits."""
-    own = item({0x00080005: ("CS", b"ISO_IR 144"), 0x00100010: ("PN", "Люк".encode("iso8859_5"))})
+    own = item(
+        {0x00080005: ("CS", b"ISO_IR 144"), 0x00100010: ("PN", "Люк".encode("iso8859_5"))}
+    )
     inherits = item({0x00100010: ("PN", "Jérôme".encode("latin-1"))})
     said = to_json(own + inherits, "SQ", ["ISO_IR 100"], LITTLE)
     names = [i["00100010"]["Value"][0]["Alphabetic"] for i in said["Value"]]

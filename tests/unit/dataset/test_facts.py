@@ -136,7 +136,9 @@ def test_what_is_declared_is_not_overruled() -> None:
 
 @pytest.mark.parametrize("tag", [0x00080016, 0x00080018, 0x0020000D, 0x0020000E])
 @pytest.mark.parametrize("value", [None, b"", b"\0"])
-def test_an_instance_without_its_uids_cannot_be_filed(tag: int, value: bytes | None) -> None:
+def test_an_instance_without_its_uids_cannot_be_filed(
+    tag: int, value: bytes | None
+) -> None:
     """Absent and empty alike."""
     values = {k: v for k, v in MINIMAL.items() if k != tag}
     if value is not None:
@@ -147,7 +149,8 @@ def test_an_instance_without_its_uids_cannot_be_filed(tag: int, value: bytes | N
 
 @pytest.mark.parametrize("tag", [0x00080016, 0x00080018, 0x0020000D, 0x0020000E])
 @pytest.mark.parametrize(
-    "value", [b"1.2.x", b"../etc/passwd", b"1.2..3", b"1." * 32 + b"11", b"1.2\\1.3", b"\xb2"]
+    "value",
+    [b"1.2.x", b"../etc/passwd", b"1.2..3", b"1." * 32 + b"11", b"1.2\\1.3", b"\xb2"],
 )
 def test_a_uid_is_digits_and_dots(tag: int, value: bytes) -> None:
     """PS3.5 section 9.1; the message does not repeat it."""

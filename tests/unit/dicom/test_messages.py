@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import struct
+from io import BytesIO
 
 import pytest
+from pynetdicom.dsutils import decode
 
-from reconcile.dicom.messages import C_STORE_RQ, CommandSet
+from reconcile.dicom.messages import C_STORE_RQ, CommandSet, StoreRequest, store_response
+from reconcile.dicom.status import Answer
 from reconcile.errors import CannotUnderstand
 
 
@@ -59,3 +62,29 @@ def test_bytes_that_are_no_text_make_no_uid() -> None:
     """They are shown to be wrong, not raised as a decoding error."""
     command = CommandSet.parse(FIELD + element(0x1000, b"\xff\xfe"))
     assert not command.sop_instance_uid.isascii()
+
+
+def test_a_response_is_read_by_the_library() -> None:
+    """Every field of a C-STORE-RSP, in its own place (PS3.7 Table 9.3-2)."""
+    request = StoreRequest(1, 17, "1.2.840.10008.5.1.4.1.1.2", "1.2.3", "1.2.840.10008.1.2")
+    answer = Answer(0xB000, "coerced PatientID", (0x00100020, 0x0020000D))
+    content = store_response(request, answer)
+    command = decode(BytesIO(content), True, True)
+    assert command.CommandGroupLength == len(content) - 12
+    assert command.CommandField == 0x8001
+    assert command.MessageIDBeingRespondedTo == 17
+    assert command.CommandDataSetType == 0x0101
+    assert command.Status == 0xB000
+    assert list(command.OffendingElement) == [0x00100020, 0x0020000D]
+    assert command.ErrorComment == "coerced PatientID"
+    assert command.AffectedSOPClassUID == request.sop_class_uid
+    assert command.AffectedSOPInstanceUID == "1.2.3"
+    assert [element.tag for element in command] == sorted(e.tag for e in command)
+
+
+def test_a_uid_that_is_none_is_not_repeated() -> None:
+    """What a peer made up does not come back in a response."""
+    request = StoreRequest(1, 17, "1.2", "../x", "1.2.840.10008.1.2")
+    command = decode(BytesIO(store_response(request, Answer(0xC002))), True, True)
+    assert "AffectedSOPInstanceUID" not in command
+    assert "ErrorComment" not in command

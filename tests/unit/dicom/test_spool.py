@@ -8,14 +8,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-import pydicom
 import pytest
-from pydicom.filebase import DicomBytesIO
 
-from reconcile.dicom.spool import CHUNK, Spool, part10_header
+from reconcile.dataset.part10 import file_meta
+from reconcile.dicom.spool import CHUNK, Spool
 from reconcile.errors import LimitExceeded, MissingUID, StorageFull, TooLarge
 
-HEADER = part10_header("1.2.840.10008.5.1.4.1.1.2", "1.2.3", "1.2.840.10008.1.2.1")
+HEADER = file_meta("1.2.840.10008.5.1.4.1.1.2", "1.2.3", "1.2.840.10008.1.2.1")
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, CHUNK, 3 * CHUNK + 17])
@@ -39,16 +38,6 @@ def test_a_small_data_set_makes_no_file_before_it_is_whole(tmp_path: Path) -> No
     spool.write(b"x" * (CHUNK - 1))
     assert list(tmp_path.iterdir()) == []
     spool.discard()
-
-
-def test_the_header_is_file_meta_information() -> None:
-    """Other programs read the file (PS3.10 section 7.1)."""
-    dataset = pydicom.dcmread(DicomBytesIO(HEADER))
-    assert dataset.file_meta.MediaStorageSOPInstanceUID == "1.2.3"
-    assert dataset.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
-    assert dataset.file_meta.ImplementationClassUID.is_valid
-    start = 128 + 4 + 12
-    assert dataset.file_meta.FileMetaInformationGroupLength == len(HEADER) - start
 
 
 @pytest.mark.parametrize("size", [10, 5 * CHUNK])

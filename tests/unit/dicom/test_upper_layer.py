@@ -17,7 +17,7 @@ from pynetdicom.dul import DULServiceProvider
 from pynetdicom.transport import AssociationSocket
 
 from reconcile.dicom.association import DoorACSE, DoorAssociation
-from reconcile.dicom.implementation import configure_pynetdicom
+from reconcile.dicom.library import configure_pynetdicom
 from reconcile.dicom.messages import DoorMessages
 from reconcile.dicom.upper_layer import DataTransfer, DoorSocket, UpperLayer, Waker
 from reconcile.errors import LimitExceeded

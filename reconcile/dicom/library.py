@@ -1,8 +1,8 @@
-"""Who we say we are (PS3.7 section D.3.3.2), and pynetdicom's settings.
+"""pynetdicom's settings.
 
-pynetdicom keeps its settings in module globals: they are set here, once, and nowhere
-else. Its own loggers are silenced: at some levels they print data sets, and an
-exception's message may quote one.
+It keeps them in module globals: they are set here, once, and nowhere else. Its own
+loggers are silenced: at some levels they print data sets, and an exception's message
+may quote one.
 """
 
 from __future__ import annotations
@@ -11,11 +11,6 @@ import logging
 import warnings
 
 from pynetdicom import _config
-
-from reconcile import __version__
-
-IMPLEMENTATION_CLASS_UID = "2.25.203818501613841059530473019128565071869"
-IMPLEMENTATION_VERSION = f"RECONCILE_{__version__}"[:16]
 
 _SILENT = logging.CRITICAL + 1
 
