@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import signal
 import socket
 import subprocess
@@ -148,9 +147,13 @@ class Supervisor:
                 self.sockets[door] = _listening(address, door)
 
     def _plan(self, urls: Urls, *, require_keys: bool) -> list[Child]:
-        receivers = self.settings.serve.receivers or os.cpu_count() or 1
+        receivers = wiring.receiver_count(self.settings)
         roles = ["receiver"] * receivers + ["hl7", "web"]
-        doors = {"receiver": ("dicom", "dicom_tls"), "hl7": ("hl7", "hl7_tls"), "web": ("http", "http_tls")}
+        doors = {
+            "receiver": ("dicom", "dicom_tls"),
+            "hl7": ("hl7", "hl7_tls"),
+            "web": ("http", "http_tls"),
+        }
         children = []
         for role in roles:
             fds = {d: self.sockets[d].fileno() for d in doors[role] if d in self.sockets}
@@ -227,7 +230,9 @@ def _listening(address: str, door: str) -> socket.socket:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind(where)
     except OSError as error:
-        raise ServiceUnavailable(f"[listen] {door} = {address}: {error.strerror}") from error
+        raise ServiceUnavailable(
+            f"[listen] {door} = {address}: {error.strerror}"
+        ) from error
     opened.listen(128)
     return opened
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -134,7 +135,10 @@ def feed(said: object) -> Feed:
 
 def policy(settings: Settings) -> Policy:
     """Who may associate: every [[source]], by calling AE title and address."""
-    peers = {each.ae_title: Peer(source(each), each.address, each.certificate) for each in settings.source}
+    peers = {
+        each.ae_title: Peer(source(each), each.address, each.certificate)
+        for each in settings.source
+    }
     archive, serve = settings.archive, settings.serve
     return Policy(archive.ae_title, peers.get, accept_unknown=serve.accept_unknown)
 
@@ -142,10 +146,16 @@ def policy(settings: Settings) -> Policy:
 def limits(settings: Settings) -> Limits:
     """The limits of one receiver; associations are shared out among all."""
     said = settings.limits
+    receivers = receiver_count(settings)
     return Limits(
         maximum_pdu=said.pdu_bytes,
-        associations=said.max_associations,
+        associations=max(1, said.max_associations // receivers),
         associations_per_peer=said.max_associations_per_peer,
         instance_bytes=said.instance_bytes,
         idle_seconds=said.idle_seconds,
     )
+
+
+def receiver_count(settings: Settings) -> int:
+    """How many processes receive: one per core unless it is said."""
+    return settings.serve.receivers or os.cpu_count() or 1

@@ -58,7 +58,9 @@ Sockets = dict[str, socket.socket]
 Orders = dict[str, Any]
 
 
-def _receiver(parts: wiring.Parts, sockets: Sockets, stop: threading.Event, _: Orders) -> None:
+def _receiver(
+    parts: wiring.Parts, sockets: Sockets, stop: threading.Event, _: Orders
+) -> None:
     door = parts.dicom_door()
     for name, opened in sockets.items():
         door.serve(opened, tls_context(parts.settings, name))

@@ -104,7 +104,9 @@ def same(one: Element | None, other: Element | None) -> bool:
 
 
 def _normal(found: Element) -> object:
-    return tuple(_normal_value(v) for v in values(found)) or tuple(found.get("InlineBinary", ""))
+    return tuple(_normal_value(v) for v in values(found)) or tuple(
+        found.get("InlineBinary", "")
+    )
 
 
 def _normal_value(value: Any) -> object:

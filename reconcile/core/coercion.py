@@ -144,9 +144,7 @@ def issuer_domain(issuer: Issuer, domains: dict[str, Domain] | None) -> Named:
     return Named(made, unknown=True)
 
 
-def received_identifier(
-    instance: InstanceFacts, source: Source
-) -> tuple[str, Issuer]:
+def received_identifier(instance: InstanceFacts, source: Source) -> tuple[str, Issuer]:
     """Patient ID and issuer as the header says them, or as the source is known to.
 
     A source with `cx_in_patient_id` writes HL7 CX ("100^^^A") into (0010,0020).
@@ -238,7 +236,9 @@ class _Ladder:
         """Persons of Other Patient IDs whose issuer is a configured domain (rung X)."""
         found = set()
         for value, issuer in self.instance.other_ids:
-            named = issuer_domain(issuer, dict(self.registry.domains)) if issuer else Named()
+            named = (
+                issuer_domain(issuer, dict(self.registry.domains)) if issuer else Named()
+            )
             if named.domain is None or named.unknown:
                 continue
             key = PatientIdentifier(named.domain.normalise(value), named.domain.name)
@@ -356,9 +356,7 @@ class _Ladder:
             found.append("X")
         return "+".join(found) or "U"
 
-    def _coerce(
-        self, person: PersonFacts, rung: str, flags: frozenset[str]
-    ) -> Decision:
+    def _coerce(self, person: PersonFacts, rung: str, flags: frozenset[str]) -> Decision:
         if person.state != "verified":
             return self._end(Outcome.PROVISIONAL, rung, person.person_id)
         reviews = sorted(flags - {"WEAK"})

@@ -214,9 +214,7 @@ def _accession(order: OrderFacts, registry: RegistryFacts) -> Iterable[Assign]:
     yield Assign(at.ISSUER_OF_ACCESSION_NUMBER_SEQUENCE, at.element("SQ", item))
 
 
-def _procedure(
-    procedure: ProcedureFacts, instance: InstanceFacts
-) -> Iterable[Assign]:
+def _procedure(procedure: ProcedureFacts, instance: InstanceFacts) -> Iterable[Assign]:
     described = procedure.description[:LO_CHARACTERS_MAX]
     if described:
         yield Assign(at.STUDY_DESCRIPTION, at.element("LO", described))

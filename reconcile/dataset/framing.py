@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, replace
 from struct import Struct
-from typing import NamedTuple
 
 from pydicom import uid
 
@@ -64,13 +63,9 @@ def encoding_of(transfer_syntax_uid: str) -> Encoding:
     return _ENCODINGS.get(transfer_syntax_uid.strip(" \0"), EXPLICIT)
 
 
-class Framed(NamedTuple):
-    """One element header as read: where its value begins, and how long it says it is."""
-
-    tag: int
-    vr: str
-    value_start: int
-    length: int
+#: Tag, VR (empty where none is written), where the value begins, how long it says it is.
+#: A plain tuple: one is made for every element of every instance.
+Framed = tuple[int, str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +104,16 @@ def frame(view: memoryview, position: int, end: int, encoding: Encoding) -> Fram
         return _frame_implicit(view, position, encoding.little)
     group, number, letters, length = _EXPLICIT[encoding.little](view, position)
     if letters in _SHORT_LETTERS:
-        return Framed(group << 16 | number, _SHORT_LETTERS[letters], position + 8, length)
+        return group << 16 | number, _SHORT_LETTERS[letters], position + 8, length
     if group == 0xFFFE or not _plausible(letters):
         # A delimiter; or an element written without a VR among others that have theirs.
         return _frame_implicit(view, position, encoding.little)
     tag, vr = group << 16 | number, letters.decode("ascii")
     if vr not in LONG and not _is_long_form(view, position, end, length, encoding):
-        return Framed(tag, vr, position + 8, length)
+        return tag, vr, position + 8, length
     if end - position < 12:
         raise CannotUnderstand(f"data set is cut off at byte {position}")
-    return Framed(tag, vr, position + 12, _LENGTH[encoding.little](view, position + 8)[0])
+    return tag, vr, position + 12, _LENGTH[encoding.little](view, position + 8)[0]
 
 
 _IMPLICIT = {little: Struct(f"{'><'[little]}HHL").unpack_from for little in (True, False)}
@@ -129,7 +124,7 @@ _SHORT_LETTERS = {vr.encode(): vr for vr in SHORT}
 
 def _frame_implicit(view: memoryview, position: int, little: bool) -> Framed:
     group, number, length = _IMPLICIT[little](view, position)
-    return Framed(group << 16 | number, "", position + 8, length)
+    return group << 16 | number, "", position + 8, length
 
 
 def _is_long_form(

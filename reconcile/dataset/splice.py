@@ -28,9 +28,9 @@ def splice(header: Header, edits: Edits) -> Iterator[memoryview]:
     last = {span.tag: span.start for span in header.elements if span.tag in edits}
     run = 0
     for span in header.elements:
-        due = _due(coming, span.tag, placed, last)
-        if not due and span.tag not in edits:
+        if span.tag not in edits and not (coming and coming[0] < span.tag):
             continue
+        due = _due(coming, span.tag, placed, last)
         yield header.buffer[run : span.start]
         yield from (_bytes(edits, tag) for tag in due)
         run = span.start

@@ -14,7 +14,6 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from reconcile.dataset.charset import UTF_8, Terms, Undecodable, decode, encode
-from reconcile.dataset.dicom_json import terms_of
 from reconcile.dataset.elements import (
     Encoding,
     Header,
@@ -223,8 +222,3 @@ def _named(item: ItemBytes, received: Received, framing: Encoding) -> bytes:
     header = scan(item.content, item.encoding, nested=True)
     named = encode_element(CHARSET, "CS", value, header.encoding)
     return item.rewritten(_spliced(header, {CHARSET: named}), framing)
-
-
-def charset_terms(raw: Raw | None) -> Terms:
-    """The values of a (0008,0005); none where it is absent."""
-    return terms_of(raw) if raw is not None else ()

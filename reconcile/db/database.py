@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, create_engine, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, create_engine, func, select
+from sqlalchemy import Row as _Row
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -24,6 +25,7 @@ from reconcile.errors import ServiceUnavailable
 
 __all__ = ["Connection", "Database", "Row", "TryAgain", "inserted", "lock"]
 
+Row = _Row[Any]
 T = TypeVar("T")
 Step = Callable[[Connection], T]
 

@@ -98,7 +98,9 @@ def record(connection: Connection, event: InstanceEvent, values: Values) -> UUID
         "recorded_at": event.recorded_at,
     }
     fields = {name: _plain(value) for name, value in columns.items()}
-    body = event_body({"id": str(event_id), "position": position, **fields}, nonce, personal)
+    body = event_body(
+        {"id": str(event_id), "position": position, **fields}, nonce, personal
+    )
     connection.execute(
         insert(h.coercion_event).values(
             id=event_id, position=position, body_version=BODY_VERSION, body=body, **columns

@@ -13,10 +13,10 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
-    Sequence,
     Index,
     Integer,
     LargeBinary,
+    Sequence,
     Table,
     Text,
     text,
@@ -58,7 +58,9 @@ happening = Table(
     # Which evidence was found and which lost; names persons by id, holds no patient data.
     Column("explanation", JSONB, nullable=False, server_default="{}"),
     # The happening that this one takes back; each is taken back once.
-    Column("undoes", UUID(as_uuid=True), ForeignKey("happening.id"), nullable=True, unique=True),
+    Column(
+        "undoes", UUID(as_uuid=True), ForeignKey("happening.id"), nullable=True, unique=True
+    ),
     at("recorded_at"),
     Index("ix_happening_cause_id", "cause_id"),
 )
@@ -66,7 +68,9 @@ happening = Table(
 happening_dependency = Table(
     "happening_dependency",
     metadata,
-    Column("happening_id", UUID(as_uuid=True), ForeignKey("happening.id"), primary_key=True),
+    Column(
+        "happening_id", UUID(as_uuid=True), ForeignKey("happening.id"), primary_key=True
+    ),
     Column("depends_on", UUID(as_uuid=True), ForeignKey("happening.id"), primary_key=True),
     Index("ix_happening_dependency_depends_on", "depends_on"),
 )
@@ -126,7 +130,9 @@ coercion_event = Table(
 coercion_value = Table(
     "coercion_value",
     metadata,
-    Column("event_id", UUID(as_uuid=True), ForeignKey("coercion_event.id"), primary_key=True),
+    Column(
+        "event_id", UUID(as_uuid=True), ForeignKey("coercion_event.id"), primary_key=True
+    ),
     # 16 random bytes: Patient IDs could be guessed from bare hashes.
     Column("nonce", LargeBinary, nullable=False),
     # Canonical JSON of patient, original_attributes, new_attributes, absent, varies.

@@ -31,7 +31,12 @@ def keep(
     """Keep a message; the same one again is found, with what was answered then."""
     digest = hashlib.sha256(body).digest()
     made = upsert(t.message).values(
-        id=uuid7(), sender=sender, control_id=control_id, digest=digest, event=event, body=body
+        id=uuid7(),
+        sender=sender,
+        control_id=control_id,
+        digest=digest,
+        event=event,
+        body=body,
     )
     connection.execute(made.on_conflict_do_nothing())
     m = t.message.c

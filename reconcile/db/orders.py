@@ -73,7 +73,9 @@ def _query() -> Any:
 def _has_study_uid(uids: list[str]) -> ColumnElement[bool]:
     if not uids:
         return false()
-    orders = select(_p.order_id).where(_p.study_instance_uid.in_(uids), _p.removed.is_(False))
+    orders = select(_p.order_id).where(
+        _p.study_instance_uid.in_(uids), _p.removed.is_(False)
+    )
     return _o.id.in_(orders)
 
 
@@ -200,19 +202,30 @@ def change_state(connection: Connection, order_id: UUID, state: OrderState) -> N
 
 
 def _keep_procedure(
-    connection: Connection, procedure: RequestedProcedure, order_id: UUID, happening_id: UUID
+    connection: Connection,
+    procedure: RequestedProcedure,
+    order_id: UUID,
+    happening_id: UUID,
 ) -> None:
     code = procedure.code
     said = {
         "study_instance_uid": procedure.study_instance_uid,
         "description": procedure.description,
-        "code": {"value": code.value, "designator": code.designator, "meaning": code.meaning}
+        "code": {
+            "value": code.value,
+            "designator": code.designator,
+            "meaning": code.meaning,
+        }
         if code
         else None,
     }
     kept = {field: value for field, value in said.items() if value} | {"removed": False}
     made = upsert(t.requested_procedure).values(
-        id=uuid7(), order_id=order_id, rp_id=procedure.rp_id, happening_id=happening_id, **said
+        id=uuid7(),
+        order_id=order_id,
+        rp_id=procedure.rp_id,
+        happening_id=happening_id,
+        **said,
     )
     made = made.on_conflict_do_update(index_elements=["order_id", "rp_id"], set_=kept)
     procedure_id = connection.execute(made.returning(_p.id)).scalar_one()

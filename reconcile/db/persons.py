@@ -83,10 +83,20 @@ def owners(
     if not wanted:
         return {}
     query = (
-        select(t.identity.c.domain, t.identity.c.id_norm, t.identity.c.id, t.person.c.canonical_id)
-        .join(t.identity_link, and_(t.identity_link.c.identity_id == t.identity.c.id, _live_link))
+        select(
+            t.identity.c.domain,
+            t.identity.c.id_norm,
+            t.identity.c.id,
+            t.person.c.canonical_id,
+        )
+        .join(
+            t.identity_link,
+            and_(t.identity_link.c.identity_id == t.identity.c.id, _live_link),
+        )
         .join(t.person, t.person.c.id == t.identity_link.c.person_id)
-        .where(_live_identity, tuple_(t.identity.c.domain, t.identity.c.id_norm).in_(wanted))
+        .where(
+            _live_identity, tuple_(t.identity.c.domain, t.identity.c.id_norm).in_(wanted)
+        )
         .order_by(t.identity.c.domain, t.identity.c.id_norm)
         .with_for_update(of=t.identity, read=not for_change)
     )
@@ -161,8 +171,13 @@ def _identifiers(
 ) -> dict[UUID, list[PatientIdentifier]]:
     query = (
         select(t.person.c.canonical_id, t.identity.c.domain, t.identity.c.id_norm)
-        .join(t.identity_link, and_(t.identity_link.c.person_id == t.person.c.id, _live_link))
-        .join(t.identity, and_(t.identity.c.id == t.identity_link.c.identity_id, _live_identity))
+        .join(
+            t.identity_link, and_(t.identity_link.c.person_id == t.person.c.id, _live_link)
+        )
+        .join(
+            t.identity,
+            and_(t.identity.c.id == t.identity_link.c.identity_id, _live_identity),
+        )
         .where(t.person.c.canonical_id.in_(persons))
         # The survivor's own identifiers stand before those of persons merged into it.
         .order_by(t.person.c.id != t.person.c.canonical_id, t.identity.c.id)
@@ -178,7 +193,9 @@ def _said(connection: Connection, persons: set[UUID]) -> dict[UUID, list[Said]]:
     query = (
         select(t.person.c.canonical_id, t.demographics)
         .join(t.demographics, t.demographics.c.person_id == t.person.c.id)
-        .where(t.person.c.canonical_id.in_(persons), func.upper_inf(t.demographics.c.recorded))
+        .where(
+            t.person.c.canonical_id.in_(persons), func.upper_inf(t.demographics.c.recorded)
+        )
     )
     found: dict[UUID, list[Said]] = {}
     for row in connection.execute(query):
@@ -260,7 +277,9 @@ def create(connection: Connection, state: str, happening_id: UUID) -> UUID:
 
 def verify(connection: Connection, person_id: UUID) -> None:
     """A feed has spoken of this person: provisional becomes verified."""
-    change = update(t.person).where(t.person.c.id == person_id, t.person.c.state == "provisional")
+    change = update(t.person).where(
+        t.person.c.id == person_id, t.person.c.state == "provisional"
+    )
     connection.execute(change.values(state="verified", version=t.person.c.version + 1))
 
 
@@ -337,11 +356,15 @@ def raise_revisions(connection: Connection, person_ids: Iterable[UUID]) -> None:
     wanted = list(person_ids)
     studies = (
         select(t.series.c.study_id)
-        .join(t.identity_link, and_(t.identity_link.c.identity_id == t.series.c.identity_id))
+        .join(
+            t.identity_link, and_(t.identity_link.c.identity_id == t.series.c.identity_id)
+        )
         .join(t.person, t.person.c.id == t.identity_link.c.person_id)
         .where(or_(t.person.c.canonical_id.in_(wanted), t.person.c.id.in_(wanted)))
         .where(_live_link)
     )
     connection.execute(
-        update(t.study).where(t.study.c.id.in_(studies)).values(revision=t.study.c.revision + 1)
+        update(t.study)
+        .where(t.study.c.id.in_(studies))
+        .values(revision=t.study.c.revision + 1)
     )

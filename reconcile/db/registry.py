@@ -16,7 +16,13 @@ from uuid import UUID
 from sqlalchemy import Connection, Row
 
 from reconcile.core.coercion import issuer_domain, named_identifiers
-from reconcile.core.facts import InstanceFacts, OrderFacts, RegistryFacts, Source, StudyFacts
+from reconcile.core.facts import (
+    InstanceFacts,
+    OrderFacts,
+    RegistryFacts,
+    Source,
+    StudyFacts,
+)
 from reconcile.core.identity import Domain, Issuer, PatientIdentifier
 from reconcile.db import orders, persons, stored
 from reconcile.db.database import lock
@@ -61,7 +67,11 @@ def load(
         frame.archive_domain,
         frame.deidentified_domain,
         facts,
-        {i: known_persons[str(p)] for i, (_, p) in owners.items() if str(p) in known_persons},
+        {
+            i: known_persons[str(p)]
+            for i, (_, p) in owners.items()
+            if str(p) in known_persons
+        },
         known_persons,
         found,
         current,

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from reconcile.core.attributes import Assign
@@ -105,7 +105,11 @@ def map_study(
     happening_id: UUID,
 ) -> None:
     """Map a received Study UID, once; a map that stands is left alone."""
-    row = {"uid_domain": uid_domain, "received_uid": received_uid, "assigned_uid": assigned_uid}
+    row = {
+        "uid_domain": uid_domain,
+        "received_uid": received_uid,
+        "assigned_uid": assigned_uid,
+    }
     made = upsert(t.uid_map).values(
         id=uuid7(), level="study", scope="", rule=rule, happening_id=happening_id, **row
     )
@@ -158,7 +162,9 @@ def linked_procedure(connection: Connection, study_id: UUID) -> str:
     """The one requested procedure that a study answers; empty if it is not one."""
     link = t.study_order.c
     query = select(link.procedure_id).where(
-        link.study_id == study_id, link.procedure_id.is_not(None), func.upper_inf(link.recorded)
+        link.study_id == study_id,
+        link.procedure_id.is_not(None),
+        func.upper_inf(link.recorded),
     )
     found = connection.execute(query).scalars().all()
     return str(found[0]) if len(found) == 1 else ""
@@ -305,9 +311,10 @@ def keep_instance(
     sop_class_uid: str,
     series_id: UUID | None,
     revision: int,
+    hidden: bool,
     happening_id: UUID,
 ) -> UUID:
-    """Remember an instance that is new.
+    """Remember an instance that is new; `hidden`: not given out until a person decides.
 
     Raises:
         TryAgain: the same SOP Instance UID has just been stored by somebody else.
@@ -321,6 +328,7 @@ def keep_instance(
         series_id=series_id,
         receipt_id=receipt_id,
         stored_revision=revision,
+        hidden=hidden,
         happening_id=happening_id,
     )
     if not inserted(connection, made, t.instance.c.id):
@@ -351,20 +359,3 @@ def assign(
         raise TryAgain
     change = update(t.instance).where(t.instance.c.id == instance_id)
     connection.execute(change.values(assignment_id=assignment_id, coerced_at=coerced_at))
-
-
-def hide(connection: Connection, instance_id: UUID) -> None:
-    """Keep a held instance from being given out until a person has decided."""
-    change = update(t.instance).where(t.instance.c.id == instance_id)
-    connection.execute(change.values(hidden=True))
-
-
-def study_known_by(connection: Connection, uid: str) -> Row[Any] | None:
-    """A study by a received or assigned UID, of any UID domain."""
-    mapped = select(_map.assigned_uid).where(
-        _map.level == "study", _map.received_uid == uid, func.upper_inf(_map.valid)
-    )
-    query = select(t.study).where(
-        or_(_study.study_instance_uid == uid, _study.study_instance_uid.in_(mapped))
-    )
-    return connection.execute(query.order_by(_study.id)).first()

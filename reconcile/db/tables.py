@@ -55,7 +55,9 @@ def identifier() -> Column[Any]:
     return Column("id", UUID(as_uuid=True), primary_key=True)
 
 
-def refers(name: str, target: str, *, null: bool = False, index: bool = False) -> Column[Any]:
+def refers(
+    name: str, target: str, *, null: bool = False, index: bool = False
+) -> Column[Any]:
     """A foreign key column."""
     key = ForeignKey(f"{target}.id")
     return Column(name, UUID(as_uuid=True), key, nullable=null, index=index)
@@ -113,7 +115,9 @@ person = Table(
     happened(),
     version(),
     at("created_at"),
-    CheckConstraint("state IN ('verified', 'provisional', 'test', 'retired')", name="state"),
+    CheckConstraint(
+        "state IN ('verified', 'provisional', 'test', 'retired')", name="state"
+    ),
 )
 
 identity = Table(
@@ -128,7 +132,11 @@ identity = Table(
     happened(),
     # One owner per (domain, ID) at any time. Reuse is a second row of a later time.
     ExcludeConstraint(
-        ("domain", "="), ("id_norm", "="), ("valid", "&&"), using="gist", name="ex_identity_owner"
+        ("domain", "="),
+        ("id_norm", "="),
+        ("valid", "&&"),
+        using="gist",
+        name="ex_identity_owner",
     ),
     Index("ix_identity_domain_id_norm", "domain", "id_norm"),
     # The same bare ID in another domain is the commonest near miss.
@@ -145,7 +153,10 @@ identity_link = Table(
     happened(),
     # An identity belongs to one person at a time; a move closes one row, opens another.
     ExcludeConstraint(
-        ("identity_id", "="), ("recorded", "&&"), using="gist", name="ex_identity_link_person"
+        ("identity_id", "="),
+        ("recorded", "&&"),
+        using="gist",
+        name="ex_identity_link_person",
     ),
 )
 
@@ -503,7 +514,9 @@ api_key = Table(
     key("source", null=True),
     at("created_at"),
     at("revoked_at", null=True),
-    CheckConstraint("role IN ('reader', 'steward', 'administrator', 'auditor')", name="role"),
+    CheckConstraint(
+        "role IN ('reader', 'steward', 'administrator', 'auditor')", name="role"
+    ),
 )
 
 idempotency_key = Table(

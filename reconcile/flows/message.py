@@ -72,7 +72,9 @@ class MessageFlow:
             ServiceUnavailable: it could not be kept: its sender must repeat it.
         """
         return self.database.run(
-            lambda c: inbox.keep(c, sender=sender, control_id=control_id, event=event, body=body)
+            lambda c: inbox.keep(
+                c, sender=sender, control_id=control_id, event=event, body=body
+            )
         )
 
     def settle(self, message_id: UUID, outcome: Outcome) -> None:
@@ -145,7 +147,11 @@ def _candidate(person_id: str) -> dict[str, Any]:
 def write_down(connection: Connection, message_id: UUID, outcome: Outcome) -> None:
     """What a message did, in the inbox."""
     fault = outcome.fault
-    error = {"code": fault.code, "location": fault.location, "text": fault.text} if fault else None
+    error = (
+        {"code": fault.code, "location": fault.location, "text": fault.text}
+        if fault
+        else None
+    )
     inbox.settle(
         connection,
         message_id,

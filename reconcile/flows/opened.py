@@ -28,7 +28,11 @@ def opened(arrival: Arrival, scratch: Path) -> Iterator[tuple[Received, str, int
     with data_set(arrival.path, arrival.data_offset) as view:
         digest = arrival.digest or _digest(view)
         with readable(view, arrival.transfer_syntax, scratch) as buffer:
-            yield read(buffer, arrival.transfer_syntax, arrival.source.charset), digest, len(view)
+            yield (
+                read(buffer, arrival.transfer_syntax, arrival.source.charset),
+                digest,
+                len(view),
+            )
 
 
 @contextmanager

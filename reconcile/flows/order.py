@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from reconcile.core.order import OrderControl, OrderState, OrderUpdate, state_after
@@ -72,7 +71,7 @@ class OrderFlow:
 
     def _find(
         self, connection: Connection, message: Received, update: OrderUpdate
-    ) -> tuple[str, Row[Any] | None]:
+    ) -> tuple[str, Row | None]:
         """(domain that the accession comes from, the order if it is known)."""
         domains = self.messages.rules.domains
         default = message.feed.accession_issuer
@@ -86,7 +85,7 @@ class OrderFlow:
         update: OrderUpdate,
         patient: Patient,
         issuer: str,
-        known: Row[Any] | None,
+        known: Row | None,
     ) -> str:
         before = OrderState(known.state) if known is not None else None
         state = state_after(update.control, update.status, before)
@@ -100,7 +99,7 @@ class OrderFlow:
 
     def _known(
         self, connection: Connection, update: OrderUpdate, issuer: str
-    ) -> Row[Any] | None:
+    ) -> Row | None:
         if update.accession_number:
             return orders.current(connection, update.accession_number, issuer)
         uids = [p.study_instance_uid for p in update.procedures if p.study_instance_uid]

@@ -77,7 +77,9 @@ class PatientFlow:
         """The patient of a message, created or updated; or why nothing was done."""
         rules = self.messages.rules
         said = said_identifiers(update, message.feed, rules.domains)
-        lock(connection, [("identity", i.domain, i.value) for i in said.known], shared=False)
+        lock(
+            connection, [("identity", i.domain, i.value) for i in said.known], shared=False
+        )
         owners = persons.owners(connection, said.known, for_change=True)
         ids = {person for _, person in owners.values()}
         facts = persons.facts(connection, ids, rules.archive_domain)

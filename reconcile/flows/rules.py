@@ -34,7 +34,9 @@ class Rules:
         return self.show_codes.get(code, self.show) == "hidden"
 
 
-def built_in(domains: Mapping[str, Domain], *, archive: str, deidentified: str) -> dict[str, Domain]:
+def built_in(
+    domains: Mapping[str, Domain], *, archive: str, deidentified: str
+) -> dict[str, Domain]:
     """The configured domains and those that are always there."""
     always = {name: Domain(name) for name in (archive, deidentified, HELD_DOMAIN.name)}
     return {**always, **domains}

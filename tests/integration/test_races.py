@@ -39,7 +39,10 @@ def test_64_first_images_of_an_unknown_patient_make_one_of_everything(hospital):
     study, series = uid(), uid()
     images = [
         instance(
-            StudyInstanceUID=study, SeriesInstanceUID=series, PatientID="new", InstanceNumber=n
+            StudyInstanceUID=study,
+            SeriesInstanceUID=series,
+            PatientID="new",
+            InstanceNumber=n,
         )
         for n in range(64)
     ]

@@ -36,16 +36,10 @@ DOMAINS = {
 JANE = Demographics(PersonName("DOE^JANE"), "19800102", "F")
 OTHER = Demographics(PersonName("ROE^RICHARD"), "19750506", "M")
 A100, B555 = PatientIdentifier("100", "A"), PatientIdentifier("555", "B")
-P1 = PersonFacts(
-    "p1", "verified", (A100,), PatientIdentifier("E1", "E"), (JANE,), JANE
-)
-P2 = PersonFacts(
-    "p2", "verified", (B555,), PatientIdentifier("E2", "E"), (OTHER,), OTHER
-)
+P1 = PersonFacts("p1", "verified", (A100,), PatientIdentifier("E1", "E"), (JANE,), JANE)
+P2 = PersonFacts("p2", "verified", (B555,), PatientIdentifier("E2", "E"), (OTHER,), OTHER)
 NOBODY = RegistryFacts(DOMAINS, "E")
-KNOWN = replace(
-    NOBODY, by_identifier={A100: P1, B555: P2}, persons={"p1": P1, "p2": P2}
-)
+KNOWN = replace(NOBODY, by_identifier={A100: P1, B555: P2}, persons={"p1": P1, "p2": P2})
 CT_A = Source("CT_A", domain="A")
 IMPORT = Source("IMPORT_CD")
 INSTANCE = InstanceFacts(
@@ -207,8 +201,12 @@ def test_demographics_never_identify():
     assert decision.person_id == ""
 
 
-@pytest.mark.parametrize(("bare_id", "outcome"), [("accept", "coerce"), ("hold", "UNCORROBORATED")])
-def test_a_header_that_says_nothing_coerces_only_where_bare_ids_are_accepted(bare_id, outcome):
+@pytest.mark.parametrize(
+    ("bare_id", "outcome"), [("accept", "coerce"), ("hold", "UNCORROBORATED")]
+)
+def test_a_header_that_says_nothing_coerces_only_where_bare_ids_are_accepted(
+    bare_id, outcome
+):
     """
     Row 24: the gate without information.
     """
@@ -224,7 +222,9 @@ def test_an_order_that_agrees_stands_for_a_header_that_says_nothing():
     header = replace(INSTANCE, demographics=Demographics())
     registry = replace(KNOWN, orders=(ORDER_OF_P1,))
 
-    assert Outcome.COERCE == decided(header, registry, replace(CT_A, bare_id="hold")).outcome
+    assert (
+        Outcome.COERCE == decided(header, registry, replace(CT_A, bare_id="hold")).outcome
+    )
 
 
 def test_an_accession_without_issuer_of_two_patients_is_ambiguous():
@@ -233,9 +233,10 @@ def test_an_accession_without_issuer_of_two_patients_is_ambiguous():
     """
     bare = [replace(o, found_by="bare-accession") for o in (ORDER_OF_P1, ORDER_OF_P2)]
 
-    assert Outcome.ACCESSION_AMBIGUOUS == decided(
-        registry=replace(KNOWN, orders=tuple(bare))
-    ).outcome
+    assert (
+        Outcome.ACCESSION_AMBIGUOUS
+        == decided(registry=replace(KNOWN, orders=tuple(bare))).outcome
+    )
 
 
 def test_a_test_patient_is_never_a_real_one():
@@ -258,9 +259,10 @@ def test_a_second_identity_in_a_study_splits_it_whatever_the_gate_says():
     """
     Rung U: the study is P2's, the identifier P1's, though the header fits P1.
     """
-    assert Outcome.STUDY_IDENTITY_SPLIT == decided(
-        registry=replace(KNOWN, study=STUDY_OF_P2)
-    ).outcome
+    assert (
+        Outcome.STUDY_IDENTITY_SPLIT
+        == decided(registry=replace(KNOWN, study=STUDY_OF_P2)).outcome
+    )
 
 
 def test_every_rung_leaves_its_evidence():

@@ -101,6 +101,9 @@ def test_two_items_of_one_request_are_no_group():
     """
     Two scheduled steps of one requested procedure answer one request.
     """
-    items = (RequestItem("ACC5", rp_id="R", sps_id="1"), RequestItem("ACC5", rp_id="R", sps_id="2"))
+    items = (
+        RequestItem("ACC5", rp_id="R", sps_id="1"),
+        RequestItem("ACC5", rp_id="R", sps_id="2"),
+    )
 
     assert not is_group_case(replace(INSTANCE, requests=items))

@@ -12,11 +12,11 @@ from pathlib import Path
 from pydicom import data, dcmread
 from pydicom.dataset import FileDataset
 
-from reconcile.core.attributes import Assign, element, person_name
+from reconcile.core.attributes import Assign, Element, element, person_name
 from reconcile.dataset.elements import Encoding, encode_element, encode_item, encoding_of
 from reconcile.dataset.facts import Received, read
 from reconcile.dataset.inflate import deflate
-from reconcile.dataset.overlay import Coercion
+from reconcile.dataset.overlay import Coercion, give_out
 from reconcile.dataset.part10 import file_meta, split
 
 IMPLICIT = "1.2.840.10008.1.2"
@@ -29,6 +29,12 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 AT = datetime(2026, 11, 22, 20, 15, 0, 123456, tzinfo=UTC)
 
 Values = dict[int, tuple[str, bytes]]
+
+LITTLE = encoding_of(EXPLICIT)
+LATIN: Values = {
+    0x00080005: ("CS", b"ISO_IR 100"),
+    0x00100010: ("PN", "Müller^Jürgen".encode("latin-1")),
+}
 
 MINIMAL: Values = {
     0x00080016: ("UI", CT.encode()),
@@ -81,7 +87,10 @@ def undefined(tag: int, content: bytes, syntax: str = EXPLICIT) -> bytes:
 
 
 def received(
-    values: Values = None, syntax: str = EXPLICIT, assumed: str = "", tail: bytes = b""
+    values: Values | None = None,
+    syntax: str = EXPLICIT,
+    assumed: str = "",
+    tail: bytes = b"",
 ) -> Received:
     """A minimal data set with `values` besides, read."""
     if values is None:
@@ -143,3 +152,28 @@ def taken_apart(path: Path) -> tuple[str, bytes]:
     if encoding_of(part10.transfer_syntax).deflated:
         held = zlib.decompress(held, -15)
     return part10.transfer_syntax, held
+
+
+def out(found: Received, *coercions: Coercion) -> bytes:
+    return b"".join(give_out(found, coercions))
+
+
+def originals(data: bytes, syntax: str = EXPLICIT) -> list[dict[str, Element]]:
+    said = read(data, syntax).element("04000561")
+    return list(said["Value"]) if said else []
+
+
+def foreign(value: bytes, syntax: str = EXPLICIT, tag: int = 0x00100010) -> bytes:
+    """The content of an item of somebody else's, with one previous value."""
+    encoding = encoding_of(syntax)
+    previous = encode_item(data_set({tag: ("PN", value)}, syntax), encoding)
+    return data_set(
+        {
+            0x04000550: ("SQ", previous),
+            0x04000562: ("DT", b"20200101000000+0000"),
+            0x04000563: ("LO", b"ELSEWHERE"),
+            0x04000564: ("LO", b""),
+            0x04000565: ("CS", b"COERCE"),
+        },
+        syntax,
+    )

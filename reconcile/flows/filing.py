@@ -1,0 +1,170 @@
+"""File a decided instance: its study, its series, the identity it hangs on."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from reconcile.core.coercion import Decision, Outcome
+from reconcile.core.identity import Domain
+from reconcile.core.study import StudyDecision, StudyRule
+from reconcile.core.targets import HELD_DOMAIN, targets
+from reconcile.dataset.overlay import Refusal, plan
+from reconcile.db import orders, persons, stored
+from reconcile.db.database import Row
+from reconcile.db.registry import Loaded
+from reconcile.flows.arriving import Arriving, Moment, Placed
+
+# What is said of a value that was kept as received because it could not be written.
+_REVIEW_OF = {Refusal.VALUE: "IMPLAUSIBLE", Refusal.TAG: "IMPLAUSIBLE"}
+
+
+def file_instance(
+    arriving: Arriving,
+    loaded: Loaded,
+    decision: Decision,
+    study: StudyDecision,
+    moment: Moment,
+) -> Placed:
+    """File an instance that belongs to a study, and plan what it must become there."""
+    row = _study(arriving, loaded, study, moment)
+    identity_id, person_id = _identity(arriving, loaded, decision, moment)
+    series = stored.make_series(
+        moment.connection,
+        study_id=row.id,
+        uid_domain=loaded.uid_domain,
+        received_uid=arriving.facts.series_instance_uid,
+        identity_id=identity_id,
+        held=decision.outcome.value if decision.outcome.is_hold else None,
+        happening_id=moment.happening_id,
+    )
+    held_id = _held_id(arriving, decision, row.id, moment)
+    wanted = targets(
+        decision,
+        arriving.facts,
+        loaded.facts,
+        study_uid=row.study_instance_uid,
+        series_uid=series.series_instance_uid,
+        held_id=held_id,
+        procedure_id=stored.linked_procedure(moment.connection, row.id),
+    )
+    assigns = wanted.assigns if arriving.source.coerce else ()
+    changes = plan(arriving.received, assigns)
+    refused = (_REVIEW_OF.get(why, why.value) for why in changes.refused.values())
+    second = ("SECOND-STUDY",) if study.rule is StudyRule.SECOND_STUDY else ()
+    reviews = (*decision.reviews, *wanted.reviews, *second, *refused)
+    return Placed(
+        row.id,
+        series.id,
+        person_id,
+        row.revision,
+        row.study_instance_uid,
+        series.series_instance_uid,
+        assigns,
+        changes,
+        tuple(dict.fromkeys(reviews)),
+        _patient(decision, loaded, held_id),
+    )
+
+
+def _study(arriving: Arriving, loaded: Loaded, study: StudyDecision, moment: Moment) -> Row:
+    """The study, made, mapped and linked where it is new."""
+    connection, happening_id = moment.connection, moment.happening_id
+    row = loaded.study
+    if row is None:
+        row = stored.make_study(
+            connection,
+            uid_domain=loaded.uid_domain,
+            assigned_uid=study.assigned_uid,
+            happening_id=happening_id,
+        )
+    received_uid = arriving.facts.study_instance_uid
+    if loaded.study is None or row.study_instance_uid != received_uid:
+        stored.map_study(
+            connection,
+            uid_domain=loaded.uid_domain,
+            received_uid=received_uid,
+            assigned_uid=row.study_instance_uid,
+            rule=study.rule.value,
+            happening_id=happening_id,
+        )
+    _link_orders(loaded, study, row.id, moment)
+    return row
+
+
+def _link_orders(
+    loaded: Loaded, study: StudyDecision, study_id: UUID, moment: Moment
+) -> None:
+    answers = study.rule not in (StudyRule.KNOWN, StudyRule.GROUP_CASE)
+    procedure = UUID(study.procedure_id) if study.procedure_id and answers else None
+    known = loaded.facts.study.order_ids if loaded.facts.study else frozenset()
+    for order_id in study.order_ids:
+        if order_id not in known:
+            stored.link_order(
+                moment.connection, study_id, UUID(order_id), procedure, moment.happening_id
+            )
+
+
+def _identity(
+    arriving: Arriving, loaded: Loaded, decision: Decision, moment: Moment
+) -> tuple[UUID | None, UUID | None]:
+    """(identity that the series hangs on, person); made where both are new."""
+    person_id = UUID(decision.person_id) if decision.person_id else None
+    if decision.identity and decision.identity in loaded.identities:
+        return loaded.identities[decision.identity], person_id
+    if decision.outcome.is_hold:
+        return None, None
+    if person_id is not None:
+        return _identity_by_evidence(decision, moment), person_id
+    if decision.identity is None:
+        return None, None
+    return _new_person(arriving, loaded, decision, moment)
+
+
+def _identity_by_evidence(decision: Decision, moment: Moment) -> UUID | None:
+    """Of an order, else any that the person has: the header's own is not linked."""
+    if decision.order_ids:
+        return orders.identity_of(moment.connection, UUID(decision.order_ids[0]))
+    return persons.any_identity(moment.connection, UUID(decision.person_id))
+
+
+def _new_person(
+    arriving: Arriving, loaded: Loaded, decision: Decision, moment: Moment
+) -> tuple[UUID, UUID]:
+    assert decision.identity is not None
+    connection, facts = moment.connection, arriving.facts
+    name = decision.identity.domain
+    if name not in loaded.facts.domains:
+        issuer = facts.issuer
+        met = Domain(name, issuer.universal_id, issuer.universal_id_type)
+        persons.meet_domain(connection, met)
+    state = "test" if decision.outcome is Outcome.TEST else "provisional"
+    person_id = persons.create(connection, state, moment.happening_id)
+    identity_id = persons.own(
+        connection, decision.identity, facts.patient_id, person_id, moment.happening_id
+    )
+    persons.say(
+        connection,
+        person_id,
+        persons.said_as_json(facts.demographics),
+        source=arriving.source.ae_title,
+        authority=persons.IMAGE_AUTHORITY,
+        said_at=moment.now,
+        happening_id=moment.happening_id,
+    )
+    return identity_id, person_id
+
+
+def _held_id(arriving: Arriving, decision: Decision, study_id: UUID, moment: Moment) -> str:
+    if not decision.outcome.is_hold or arriving.hides(decision.outcome):
+        return ""
+    return stored.held_id(moment.connection, study_id)
+
+
+def _patient(decision: Decision, loaded: Loaded, held_id: str) -> dict[str, str] | None:
+    if held_id:
+        return {"id": held_id, "issuer": HELD_DOMAIN.name}
+    person = loaded.facts.persons.get(decision.person_id)
+    shown = decision.identity
+    if decision.outcome is Outcome.COERCE and person and person.assigned:
+        shown = person.assigned
+    return {"id": shown.value, "issuer": shown.domain} if shown else None
