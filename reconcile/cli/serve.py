@@ -170,7 +170,7 @@ class Supervisor:
 
     def addresses(self) -> dict[str, str]:
         """host:port of every open door."""
-        return {door: "%s:%d" % s.getsockname()[:2] for door, s in self.sockets.items()}
+        return {door: _address(opened) for door, opened in self.sockets.items()}
 
     def _say_ready(self, on_ready: Callable[[dict[str, str]], None] | None) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -218,6 +218,11 @@ class Supervisor:
                 child.process.kill()
         if self.postgres:
             self.postgres.stop()
+
+
+def _address(opened: socket.socket) -> str:
+    host, port = opened.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _listening(address: str, door: str) -> socket.socket:

@@ -28,6 +28,7 @@ POOL = {"receiver": 24, "hl7": 20, "web": 16}
 
 
 def main() -> None:
+    """Do what the supervisor says, until it says stop or is gone."""
     role = sys.argv[1]
     configure_logging()
     orders = json.loads(sys.stdin.readline())

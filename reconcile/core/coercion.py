@@ -21,11 +21,11 @@ from reconcile.core.facts import (
     Source,
 )
 from reconcile.core.identity import (
-    Domain,
     Issuer,
     PatientIdentifier,
     is_valid_patient_id,
 )
+from reconcile.core.issuers import Named, issuer_domain, received_identifier
 
 #: The rule's name and version, as audit rows tell it. Raise it when decisions change.
 RULE = "identity@1"
@@ -90,15 +90,6 @@ class Decision:
     evidence: tuple[Evidence, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
-    """The domain that an issuer designates; `outcome` where that is the end."""
-
-    domain: Domain | None = None
-    unknown: bool = False
-    outcome: Outcome | None = None
-
-
 def decide(
     instance: InstanceFacts, registry: RegistryFacts, source: Source, digest: str
 ) -> Decision:
@@ -122,52 +113,6 @@ def decide(
     if instance.identity_removed and source.deidentified == "separate":
         return _deidentified(instance, registry)
     return _Ladder(instance, registry, source).climb()
-
-
-def issuer_domain(issuer: Issuer, domains: dict[str, Domain] | None) -> Named:
-    """The domain that `issuer` designates, by universal ID or by local name.
-
-    The two must designate the same authority where both are said (PS3.3 10.15).
-    A domain that nobody configured is made from the issuer itself.
-    """
-    known = list((domains or {}).values())
-    by_uid = [d for d in known if d.universal_id and d.universal_id == issuer.universal_id]
-    by_name = [d for d in known if issuer.namespace in (d.name, *d.aliases)]
-    if by_name and issuer.universal_id and by_name[0].universal_id:
-        if not by_name[0].is_named_by(issuer):
-            return Named(outcome=Outcome.ISSUER_CONFLICT)
-    found = by_uid or by_name
-    if found:
-        return Named(found[0])
-    name = issuer.namespace or issuer.universal_id
-    made = Domain(name, issuer.universal_id, issuer.universal_id_type)
-    return Named(made, unknown=True)
-
-
-def received_identifier(instance: InstanceFacts, source: Source) -> tuple[str, Issuer]:
-    """Patient ID and issuer as the header says them, or as the source is known to.
-
-    A source with `cx_in_patient_id` writes HL7 CX ("100^^^A") into (0010,0020).
-    """
-    if source.cx_in_patient_id and "^" in instance.patient_id:
-        parts = instance.patient_id.split("^")
-        authority = (parts[3] if len(parts) > 3 else "").split("&")
-        return parts[0], Issuer(*authority[:3])
-    return instance.patient_id, instance.issuer
-
-
-def named_identifiers(
-    instance: InstanceFacts, registry_domains: dict[str, Domain], source: Source
-) -> tuple[PatientIdentifier, ...]:
-    """Every identifier that a header names in a known domain: what to look up."""
-    raw, issuer = received_identifier(instance, source)
-    said = [(raw, issuer or Issuer(source.domain)), *instance.other_ids]
-    found = []
-    for value, authority in said:
-        domain = issuer_domain(authority, registry_domains).domain if authority else None
-        if domain and value.strip(" \0") and not domain.denies(value):
-            found.append(PatientIdentifier(domain.normalise(value), domain.name))
-    return tuple(dict.fromkeys(found))
 
 
 def _deidentified(instance: InstanceFacts, registry: RegistryFacts) -> Decision:
@@ -252,13 +197,13 @@ class _Ladder:
             return Outcome.CHARSET
         if not is_valid_patient_id(self.raw):
             return Outcome.INVALID_ID
-        if self.named.outcome:
-            return self.named.outcome
+        if self.named.contradicts:
+            return Outcome.ISSUER_CONFLICT
         if self.has_id and self.named.domain is None:
             return Outcome.ISSUER_MISSING
-        if self.identity and self.named.domain:
-            if self.named.domain.breaks_check_digit(self.identity.value):
-                return Outcome.CHECK_DIGIT
+        domain = self.named.domain
+        if self.identity and domain and domain.breaks_check_digit(self.identity.value):
+            return Outcome.CHECK_DIGIT
         return None
 
     def _refuse_evidence(self) -> Outcome | None:
@@ -291,15 +236,19 @@ class _Ladder:
     def _gather(self) -> list[Evidence]:
         study = self.registry.study
         found = [Evidence("N", self._normalised())]
-        for person in sorted(study.person_ids if study else ()):
-            found.append(Evidence("U", "study is known", person))
-        for order in self.registry.orders:
-            found.append(Evidence("O", f"order by {order.found_by}", order.person_id))
+        persons = sorted(study.person_ids if study else ())
+        found += [Evidence("U", "study is known", person) for person in persons]
+        found += [
+            Evidence("O", f"order by {order.found_by}", order.person_id)
+            for order in self.registry.orders
+        ]
         if self.identity:
             known = "identifier is known" if self.by_id else "identifier is not known"
             found.append(Evidence("I", known, self.by_id.person_id if self.by_id else ""))
-        for person in sorted(self.by_cross):
-            found.append(Evidence("X", "other patient ID is known", person))
+        found += [
+            Evidence("X", "other patient ID is known", person)
+            for person in sorted(self.by_cross)
+        ]
         return found
 
     def _normalised(self) -> str:

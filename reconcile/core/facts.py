@@ -10,7 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconcile.core.attributes import Element, Tag
-from reconcile.core.identity import Demographics, Domain, Issuer, PatientIdentifier
+from reconcile.core.identity import (
+    NO_ISSUER,
+    Demographics,
+    Domain,
+    Issuer,
+    PatientIdentifier,
+)
 from reconcile.core.order import Code
 
 
@@ -19,7 +25,7 @@ class RequestItem:
     """One item of Request Attributes Sequence (0040,0275); empty: not said."""
 
     accession_number: str = ""
-    accession_issuer: Issuer = Issuer()
+    accession_issuer: Issuer = NO_ISSUER
     study_instance_uid: str = ""
     rp_id: str = ""
     sps_id: str = ""
@@ -44,11 +50,11 @@ class InstanceFacts:
     study_instance_uid: str = ""
     series_instance_uid: str = ""
     patient_id: str = ""
-    issuer: Issuer = Issuer()
+    issuer: Issuer = NO_ISSUER
     other_ids: tuple[tuple[str, Issuer], ...] = ()
     demographics: Demographics = field(default_factory=Demographics)
     accession_number: str = ""
-    accession_issuer: Issuer = Issuer()
+    accession_issuer: Issuer = NO_ISSUER
     rp_id: str = ""
     sps_id: str = ""
     requests: tuple[RequestItem, ...] = ()

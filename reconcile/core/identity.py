@@ -28,6 +28,10 @@ class Issuer:
         return bool(self.namespace or self.universal_id)
 
 
+#: Nobody was said to be the issuer.
+NO_ISSUER = Issuer()
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class PatientIdentifier:
     """One Patient ID together with the name of the domain that makes it mean something.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconcile.core.coercion import issuer_domain
 from reconcile.core.identity import Domain, Issuer, PatientIdentifier
+from reconcile.core.issuers import issuer_domain
 from reconcile.errors import WrongUse
 
 #: A question is not a place to keep things in.

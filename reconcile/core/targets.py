@@ -52,6 +52,9 @@ def targets(
     """The assignments that follow from a decision.
 
     Args:
+        decision: whose the instance is.
+        instance: what its data set says.
+        registry: the facts that the decision was made from.
         study_uid: the assigned Study Instance UID.
         series_uid: the assigned Series Instance UID.
         held_id: Patient ID of a held study in domain H; empty: it is hidden.
@@ -222,10 +225,10 @@ def _procedure(procedure: ProcedureFacts, instance: InstanceFacts) -> Iterable[A
     if procedure.code and len(procedure.code.value) <= SH_CHARACTERS_MAX:
         coded = at.element("SQ", code_item(procedure.code))
         yield Assign(at.REQUESTED_PROCEDURE_CODE_SEQUENCE, coded)
-    if at.REQUEST_ATTRIBUTES_SEQUENCE not in instance.present and procedure.rp_id:
-        if len(procedure.rp_id) <= SH_CHARACTERS_MAX:
-            item = {at.REQUESTED_PROCEDURE_ID: at.element("SH", procedure.rp_id)}
-            yield Assign(at.REQUEST_ATTRIBUTES_SEQUENCE, at.element("SQ", item))
+    unsaid = at.REQUEST_ATTRIBUTES_SEQUENCE not in instance.present
+    if unsaid and 0 < len(procedure.rp_id) <= SH_CHARACTERS_MAX:
+        item = {at.REQUESTED_PROCEDURE_ID: at.element("SH", procedure.rp_id)}
+        yield Assign(at.REQUEST_ATTRIBUTES_SEQUENCE, at.element("SQ", item))
 
 
 def code_item(code: Code) -> dict[str, Element]:

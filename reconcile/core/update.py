@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconcile.core.coercion import issuer_domain
 from reconcile.core.corroborate import Gate, corroborate
 from reconcile.core.facts import Feed, PersonFacts
 from reconcile.core.identity import (
@@ -24,6 +23,7 @@ from reconcile.core.identity import (
     PatientUpdate,
     is_valid_patient_id,
 )
+from reconcile.core.issuers import issuer_domain
 
 #: Gate results of (old, new) that say: this is another person.
 OVERLAY = frozenset({Gate.TWIN, Gate.JUNIOR, Gate.CONFLICT})
@@ -104,6 +104,9 @@ def decide_update(
     """Decide what a patient message does.
 
     Args:
+        update: what the message says.
+        said: its identifiers, sorted.
+        domains: configured domains by name.
         owners: surviving person of each identifier of the message that is known.
         persons: those persons, as they were before the message.
 

@@ -13,6 +13,7 @@ import hashlib
 import math
 import struct
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from reconcile.core.attributes import Element
@@ -34,9 +35,10 @@ from reconcile.dataset.vr import (
     SINGLE_VALUED,
     TEXT,
     WORD_BYTES,
+    dictionary_vr,
     pad,
 )
-from reconcile.errors import LimitExceeded
+from reconcile.errors import CannotUnderstand, LimitExceeded
 
 #: Longer binary values are named by digest and length (RFC 6920) instead of said: an
 #: audit row is no place for them, and the received bytes are kept anyway.
@@ -62,11 +64,19 @@ def element_json(
 ) -> Element:
     """The element `raw` of a data set in the DICOM JSON model.
 
+    A value without VR that begins like a sequence and is none is said as bytes.
+
     Raises:
         CannotUnderstand, LimitExceeded: as `to_json`.
     """
     vr, within = understood(raw, encoding)
-    return to_json(raw.value, vr, charsets, within, limits)
+    guessed = vr == "SQ" and raw.vr != "SQ" and dictionary_vr(raw.tag) == "UN"
+    try:
+        return to_json(raw.value, vr, charsets, within, limits)
+    except CannotUnderstand:
+        if not guessed:
+            raise
+        return to_json(raw.value, "UN", charsets, within, limits)
 
 
 def to_json(
@@ -111,8 +121,7 @@ def _items(
         raise LimitExceeded("sequences are nested too deep")
     if len(raw) > limits.value_bytes:
         raise LimitExceeded(f"a sequence is longer than {limits.value_bytes} bytes")
-    # Shared by every level through the depth that is left.
-    deeper = Limits(limits.depth - 1, limits.elements, limits.value_bytes)
+    deeper = replace(limits, depth=limits.depth - 1)
     return [
         item_json(item.content, charsets, item.encoding, deeper)
         for item in items(memoryview(raw), encoding, limits=limits)

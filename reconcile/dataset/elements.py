@@ -75,18 +75,20 @@ class Limits:
 
     Attributes:
         depth: of nesting; SR documents reach 12, and each level costs stack.
-        elements: met while walking one level of nesting; enhanced multi-frame
+        elements: walked over in one sequence of undefined length; enhanced multi-frame
             headers of 10 000 frames reach some 100 000.
-        value_bytes: of one value that must be decoded, sequences included. A mapped
-            value that is only skipped is not bounded.
+        listed: of one data set or item; each costs memory, and real ones have hundreds.
+        value_bytes: of one value that must be decoded, sequences included: decoded, it
+            costs up to forty times as much. What is only skipped is not bounded.
         transcode_bytes: of all values that must be looked through when the character
             set changes.
     """
 
     depth: int = 32
     elements: int = 1_000_000
-    value_bytes: int = 16 * 1024 * 1024
-    transcode_bytes: int = 64 * 1024 * 1024
+    listed: int = 65_536
+    value_bytes: int = 4 * 1024 * 1024
+    transcode_bytes: int = 16 * 1024 * 1024
 
 
 LIMITS = Limits()
@@ -165,8 +167,8 @@ def scan(
             end = _end(view, tag, vr, start, length, size, found, limits)
         spans.append(Span(tag, vr, position, start, end, length == UNDEFINED))
         position = end
-        if len(spans) > limits.elements:
-            raise LimitExceeded(f"more than {limits.elements} elements")
+        if len(spans) > limits.listed:
+            raise LimitExceeded(f"more than {limits.listed} elements")
     return Header(view, found, tuple(spans), position, {span.tag: span for span in spans})
 
 

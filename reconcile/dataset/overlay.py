@@ -25,7 +25,7 @@ from reconcile.dataset.facts import Received, read
 from reconcile.dataset.originals import Coercion
 from reconcile.dataset.planning import Plan, Refusal, plan, planned
 from reconcile.dataset.splice import Edits
-from reconcile.dataset.widen import CHARSET, StandsInTheWay, transcode
+from reconcile.dataset.widen import CHARSET, StandsInTheWay, narrow
 from reconcile.errors import CannotUnderstand
 
 __all__ = [
@@ -153,7 +153,7 @@ def _narrowed(given_out: Received, edits: Edits, assumed: str) -> Edits:
         return {}
     old: Terms = _declared(edits[CHARSET]) or ((assumed,) if assumed else ())
     try:
-        return transcode(given_out, given_out.declared, old, edits)
+        return narrow(given_out, given_out.declared, old, edits)
     except StandsInTheWay:
         raise CannotUnderstand("text cannot be said in its old character set") from None
 

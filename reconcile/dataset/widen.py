@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconcile.dataset.charset import UTF_8, Terms, Undecodable, decode, encode
 from reconcile.dataset.elements import (
@@ -49,16 +49,22 @@ class StandsInTheWay(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Transcoding:
-    """From one character set to another; how deep sequences may still nest."""
+    """From one character set to another.
+
+    Attributes:
+        depth: how deep sequences may still nest.
+        back: what was widened is narrowed again: what has no VR was left as it was.
+    """
 
     old: Terms
     new: Terms
     depth: int
+    back: bool = False
 
     def deeper(self) -> _Transcoding:
         if self.depth == 0:
             raise StandsInTheWay("nested too deep")
-        return _Transcoding(self.old, self.new, self.depth - 1)
+        return replace(self, depth=self.depth - 1)
 
 
 def widen(received: Received, replaced: Container[int] = ()) -> dict[int, Raw | None]:
@@ -85,22 +91,23 @@ def widen(received: Received, replaced: Container[int] = ()) -> dict[int, Raw | 
     return {**edits, **originals}
 
 
-def transcode(
+def narrow(
     received: Received, old: Terms, new: Terms, replaced: Container[int]
 ) -> dict[int, Raw | None]:
-    """The elements of a data set whose text is other bytes in `new`, except (0400,0561).
+    """What `widen` changed, said in its old set again, except (0400,0561).
 
     Args:
         received: the data set.
         old: what its text is in.
-        new: what it is to be said in.
+        new: what it was in before it was widened.
         replaced: tags that are not to be read.
 
     Raises:
         StandsInTheWay: as `widen`.
         CannotUnderstand, LimitExceeded: a sequence cannot be read.
     """
-    return _elements(received, _Transcoding(old, new, received.limits.depth), replaced)
+    task = _Transcoding(old, new, received.limits.depth, back=True)
+    return _elements(received, task, replaced)
 
 
 def _elements(
@@ -128,7 +135,7 @@ def _may_hold_text(raw: Raw, encoding: Encoding) -> bool:
 def _element(raw: Raw, encoding: Encoding, task: _Transcoding) -> Raw:
     """The element in the new set; the same object where it stays as it is."""
     vr, within = understood(raw, encoding)
-    if vr == "UN":
+    if vr == "UN" and not task.back:
         _refuse_text(raw, task.old)
     if vr == "SQ":
         return _sequence(raw, encoding, within, task.deeper())

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, func, insert, update
 
-from reconcile.db import tables as t
+from reconcile.db import access as t
 from reconcile.db.ids import uuid7
 from reconcile.errors import NotFound
 

@@ -17,11 +17,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, pool
 from sqlalchemy.exc import OperationalError
 
-from reconcile.db.history import coercion_event
+from reconcile.db.schema import metadata
 from reconcile.errors import ServiceUnavailable
 
-# Of all tables: those of the history stand on those of the registry.
-metadata = coercion_event.metadata
 
 _PACKAGE = Path(__file__).parents[1]
 

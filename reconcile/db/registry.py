@@ -15,7 +15,6 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row
 
-from reconcile.core.coercion import issuer_domain, named_identifiers
 from reconcile.core.facts import (
     InstanceFacts,
     OrderFacts,
@@ -24,6 +23,7 @@ from reconcile.core.facts import (
     StudyFacts,
 )
 from reconcile.core.identity import Domain, Issuer, PatientIdentifier
+from reconcile.core.issuers import issuer_domain, named_identifiers
 from reconcile.db import orders, persons, stored
 from reconcile.db.database import lock
 

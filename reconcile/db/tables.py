@@ -493,39 +493,9 @@ message = Table(
     # The same message again does nothing: replay is a look-up.
     UniqueConstraint("sender", "control_id", "digest"),
     CheckConstraint(
-        "state IN ('kept', 'applied', 'duplicate', 'already-same', 'stale', 'held', 'refused')",
+        "state IN ('kept', 'applied', 'duplicate', 'already-same', 'stale', 'held',"
+        " 'refused')",
         name="state",
     ),
     Index("ix_message_received_at", "received_at"),
-)
-
-# -- Who may ------------------------------------------------------------------------
-
-api_key = Table(
-    "api_key",
-    metadata,
-    identifier(),
-    key("name"),
-    Column("role", Text, nullable=False),
-    # First characters, by which it is found; the rest is kept as SHA-256 only.
-    Column("prefix", Key, nullable=False, unique=True),
-    Column("digest", LargeBinary, nullable=False),
-    # The [[source]] that it stores as.
-    key("source", null=True),
-    at("created_at"),
-    at("revoked_at", null=True),
-    CheckConstraint(
-        "role IN ('reader', 'steward', 'administrator', 'auditor')", name="role"
-    ),
-)
-
-idempotency_key = Table(
-    "idempotency_key",
-    metadata,
-    Column("actor", Key, primary_key=True),
-    Column("key", Key, primary_key=True),
-    key("route"),
-    Column("status", Integer, nullable=True),
-    Column("answer", JSONB, nullable=True),
-    at("created_at"),
 )

@@ -50,6 +50,16 @@ def reachable(connection: Connection) -> bool:
     return bool(connection.execute(select(1)).scalar_one() == 1)
 
 
+def others_are_connected(connection: Connection) -> bool:
+    """Whether anybody else uses this database now."""
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND backend_type = 'client backend'"
+    )
+    return bool(connection.execute(query).scalar_one())
+
+
 def open_items(connection: Connection) -> tuple[OpenItems, ...]:
     """What waits for a person or wants one's eye, by code."""
     hold = t.hold.c

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, select
 
-from reconcile.db import tables as t
+from reconcile.db import access as t
 
 _key = t.api_key.c
 

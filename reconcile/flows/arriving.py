@@ -31,6 +31,9 @@ _IDENTITY_TAGS = (
 )
 
 
+NOTHING_CHANGES = Plan()
+
+
 @dataclass(frozen=True, slots=True)
 class Arriving:
     """An instance whose bytes are durable, and which is not recorded yet.
@@ -89,6 +92,6 @@ class Placed:
     study_uid: str = ""
     series_uid: str = ""
     assigns: tuple[Assign, ...] = ()
-    changes: Plan = Plan()
+    changes: Plan = NOTHING_CHANGES
     reviews: tuple[str, ...] = ()
     patient: Mapping[str, str] | None = None

@@ -6,7 +6,7 @@ import hashlib
 import mmap
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from reconcile.dataset.elements import encoding_of
@@ -74,10 +74,8 @@ def readable(view: memoryview, transfer_syntax: str, scratch: Path) -> Iterator[
 
 def _close(mapped: mmap.mmap) -> None:
     """Unmap; where an error's traceback still holds a view, the collector does it."""
-    try:
+    with suppress(BufferError):
         mapped.close()
-    except BufferError:
-        pass
 
 
 def _digest(view: memoryview) -> str:

@@ -6,12 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from reconcile.core.naming import identifier_of
-from reconcile.dataset.keywords import keyword, tag_of
 from reconcile.db import views_audit
 from reconcile.db.views_audit import AuditQuery, Event
-from reconcile.errors import WrongUse
-from reconcile.web.paging import Asked, Json, ListedEvents, Text, listed, time_of
+from reconcile.flows.questions import audit_query
+from reconcile.web.paging import Asked, Json, ListedEvents, Text, listed
 from reconcile.web.parts import PartsOf, Uid
 
 router = APIRouter(prefix="/api/v1", tags=["coercions"])
@@ -35,34 +33,23 @@ def _query(
     until: Annotated[str, Query(alias="to", max_length=64)] = "",
 ) -> AuditQuery:
     """The filters; each that is given must hold."""
-    return AuditQuery(
-        patient=identifier_of(patient, parts.rules.domains) if patient else None,
-        study=study,
-        series=series,
-        instance=instance,
-        accession=accession,
-        cause=cause,
-        cause_id=cause_id,
-        reason=reason,
-        rule=rule,
-        source=source,
-        attribute=keyword_of(attribute) if attribute else "",
-        actor=actor,
-        since=time_of("from", since),
-        until=time_of("to", until),
-    )
-
-
-def keyword_of(attribute: str) -> str:
-    """The keyword of an attribute that is named by it, or by its tag.
-
-    Raises:
-        WrongUse: there is no such attribute.
-    """
-    tag = tag_of(attribute)
-    if tag is None:
-        raise WrongUse("attribute is a keyword such as PatientID")
-    return keyword(tag)
+    said = {
+        "patient": patient,
+        "study": study,
+        "series": series,
+        "instance": instance,
+        "accession": accession,
+        "cause": cause,
+        "cause_id": cause_id,
+        "reason": reason,
+        "rule": rule,
+        "source": source,
+        "attribute": attribute,
+        "actor": actor,
+        "from": since,
+        "to": until,
+    }
+    return audit_query(said, parts.rules.domains)
 
 
 Filters = Annotated[AuditQuery, Depends(_query)]

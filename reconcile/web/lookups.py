@@ -20,7 +20,8 @@ from reconcile.db.views_instances import Arrived
 from reconcile.db.views_orders import Order
 from reconcile.db.views_patients import Person
 from reconcile.db.views_studies import StudyExplained, Uids
-from reconcile.web.paging import Asked, Json, Listed, Text, listed, time_of
+from reconcile.flows.questions import time_of
+from reconcile.web.paging import Asked, Json, Listed, Text, listed
 from reconcile.web.parts import PartsOf, Uid
 
 router = APIRouter(prefix="/api/v1", tags=["look-ups"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Query
@@ -11,7 +10,6 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
 from reconcile.db.views import LIMIT_MAX, Page, Where, plain
-from reconcile.errors import WrongUse
 
 T = TypeVar("T")
 
@@ -53,20 +51,3 @@ Asked = Annotated[Where, Depends(_where)]
 def listed(page: Page[Any], **more: Any) -> Json:
     """The answer of a list."""
     return Json({"items": page.items, "next": page.next, **more})
-
-
-def time_of(name: str, said: str) -> datetime | None:
-    """A time of ISO 8601; UTC where it names no zone; None where none is said.
-
-    Raises:
-        WrongUse: it is no time.
-    """
-    if not said:
-        return None
-    # A "+" that was not escaped arrives as a blank.
-    head, blank, zone = said.rpartition(" ")
-    try:
-        found = datetime.fromisoformat(f"{head}+{zone}" if blank and "T" in head else said)
-    except ValueError as error:
-        raise WrongUse(f"{name} is a time such as 2026-11-22T20:15:00Z") from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -27,9 +27,12 @@ from tests.support.hospital import JANE, Hospital
 from tests.support.instances import data_offset, instance
 from tests.support.iods import instance_of
 
+pytestmark = pytest.mark.xdist_group("every class")
+
 CLASSES = sorted(STORABLE)
 #: Of somebody's own; and one that a coming edition of PS3.4 may bring.
 UNKNOWN = ("1.2.826.0.1.3680043.9.9999.1", "1.2.840.10008.5.1.4.1.1.999.1")
+COERCED = sorted({*CLASSES, *UNKNOWN} - NON_PATIENT)
 SYNTAXES = (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -94,9 +97,19 @@ def same(dataset: Dataset) -> FileDataset:
     return read(buffer.getvalue())
 
 
-def given_out(doors: Archive, dataset: Dataset) -> FileDataset:
+@pytest.fixture(scope="module")
+def given(doors: Archive, passed: dict[str, Passed]) -> dict[str, FileDataset]:
+    """What goes out of everything that has a patient, by SOP class."""
+    return {
+        sop_class: read(doors.given_out(*uids_of(passed[sop_class].dataset)))
+        for sop_class in COERCED
+    }
+
+
+def uids_of(dataset: Dataset) -> tuple[str, str, str]:
     uids = (dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID)
-    return read(doors.given_out(*map(str, uids)))
+    study, series, sop_instance = map(str, uids)
+    return study, series, sop_instance
 
 
 def test_there_are_175() -> None:
@@ -135,34 +148,29 @@ def test_what_has_no_patient_goes_out_untouched(
     assert read(file).file_meta.MediaStorageSOPClassUID == sop_class
 
 
-COERCED = sorted({*CLASSES, *UNKNOWN} - NON_PATIENT)
-
-
 @pytest.mark.parametrize("sop_class", COERCED, ids=name_of)
 def test_what_has_a_patient_goes_out_under_the_archives_identity(
-    doors: Archive, passed: dict[str, Passed], sop_class: str
+    given: dict[str, FileDataset], passed: dict[str, Passed], sop_class: str
 ) -> None:
     """And everything else, bulk data among it, is element by element what came."""
-    given = given_out(doors, passed[sop_class].dataset)
-    came = same(passed[sop_class].dataset)
-    assert (given.PatientID, given.IssuerOfPatientID) == ("E1", "E")
-    [other] = given.OtherPatientIDsSequence
+    out, came = given[sop_class], same(passed[sop_class].dataset)
+    assert (out.PatientID, out.IssuerOfPatientID) == ("E1", "E")
+    [other] = out.OtherPatientIDsSequence
     assert (other.PatientID, other.IssuerOfPatientID) == ("100", "A")
-    assert given.file_meta.TransferSyntaxUID == came.file_meta.TransferSyntaxUID
-    assert given.file_meta.MediaStorageSOPInstanceUID == came.SOPInstanceUID
-    assert set(given.keys()) - CHANGED == set(came.keys()) - CHANGED
+    assert out.file_meta.TransferSyntaxUID == came.file_meta.TransferSyntaxUID
+    assert out.file_meta.MediaStorageSOPInstanceUID == came.SOPInstanceUID
+    assert set(out.keys()) - CHANGED == set(came.keys()) - CHANGED
     for tag in set(came.keys()) - CHANGED:
-        assert given[tag] == came[tag]
+        assert out[tag] == came[tag]
 
 
 @pytest.mark.parametrize("sop_class", COERCED, ids=name_of)
 def test_one_item_says_what_there_was_before(
-    doors: Archive, passed: dict[str, Passed], sop_class: str
+    given: dict[str, FileDataset], sop_class: str
 ) -> None:
     """PS3.3 Table C.12.1.1.9-1, with (0008,0015) beside it."""
-    given = given_out(doors, passed[sop_class].dataset)
-    [item] = given.OriginalAttributesSequence
-    assert item.AttributeModificationDateTime == given.InstanceCoercionDateTime
+    [item] = given[sop_class].OriginalAttributesSequence
+    assert item.AttributeModificationDateTime == given[sop_class].InstanceCoercionDateTime
     assert str(item.AttributeModificationDateTime)[-5] in "+-"
     assert item.ModifyingSystem == "RECONCILE"
     assert item.SourceOfPreviousValues == "CT_A"

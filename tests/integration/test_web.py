@@ -55,9 +55,7 @@ def served(hospital, *, require_keys=False, **more):
     door.start()
     try:
         assert ready.wait(20)
-        with httpx.Client(
-            base_url=f"http://127.0.0.1:{opened.getsockname()[1]}"
-        ) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{opened.getsockname()[1]}") as client:
             yield client
     finally:
         stop.set()

@@ -57,7 +57,7 @@ TEXT_TAGS = {
     0x00291001: "LO",
 }
 SETTINGS = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
@@ -287,7 +287,7 @@ def test_json_is_faithful(came: tuple[Received, bytes, str]) -> None:
         assert again == said
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(received_sets(), st.data())
 def test_broken_bytes_are_read_or_refused(
     came: tuple[Received, bytes, str], draw: st.DataObject

@@ -63,7 +63,7 @@ class Archive:
 
     hospital: Hospital
     dicom: int
-    http: str
+    http: httpx.Client
 
     def send(self, *sent: Sent, title: str = "CT_A") -> list[Told]:
         """Over as many associations as the number of presentation contexts asks for."""
@@ -71,7 +71,7 @@ class Archive:
 
     def get(self, path: str, accept: str = "*/*") -> httpx.Response:
         """What the HTTP door answers."""
-        return httpx.get(self.http + path, headers={"Accept": accept}, timeout=60)
+        return self.http.get(path, headers={"Accept": accept})
 
     def received(self, sop_instance_uid: str) -> bytes:
         """The data set of an instance as it came."""
@@ -110,15 +110,15 @@ def archive(hospital: Hospital, *sources: Source) -> Iterator[Archive]:
     port = listening.getsockname()[1]
     door.serve(listening)
     try:
-        with http_door(hospital) as url:
-            yield Archive(hospital, port, url)
+        with http_door(hospital) as client:
+            yield Archive(hospital, port, client)
     finally:
         door.stop(grace=0.2)
 
 
 @contextmanager
-def http_door(hospital: Hospital) -> Iterator[str]:
-    """The HTTP door of a hospital, without keys; where it is."""
+def http_door(hospital: Hospital) -> Iterator[httpx.Client]:
+    """The HTTP door of a hospital, without keys; a client of it."""
     parts = Parts(hospital.database, hospital.storage, hospital.rules, require_keys=False)
     listening = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -130,7 +130,8 @@ def http_door(hospital: Hospital) -> Iterator[str]:
     door.start()
     try:
         assert ready.wait(30)
-        yield url
+        with httpx.Client(base_url=url, timeout=60) as client:
+            yield client
     finally:
         stop.set()
         door.join(30)
@@ -170,7 +171,9 @@ def associated(
     """An association with one context for each pair of class and transfer syntax."""
     ae = ApplicationEntity(title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 60
-    for abstract, syntax in dict.fromkeys((s.sop_class_uid, s.transfer_syntax) for s in sent):
+    for abstract, syntax in dict.fromkeys(
+        (s.sop_class_uid, s.transfer_syntax) for s in sent
+    ):
         ae.add_requested_context(abstract, syntax)
     association = ae.associate("127.0.0.1", port, ae_title="RECONCILE")
     assert association.is_established

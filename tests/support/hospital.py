@@ -55,7 +55,7 @@ MR_B = Source("MR_B", domain="B", accession_issuer="B")
 IMPORT_CD = Source("IMPORT_CD")
 RIS_A = Feed("RIS_A", authority=("A", "E", "T"), accession_issuer="A")
 RIS_B = Feed("RIS_B", authority=("B",), accession_issuer="B")
-EMPI = Feed("EMPI", authority=tuple(DOMAINS) + ("E",))
+EMPI = Feed("EMPI", authority=(*DOMAINS, "E"))
 
 JANE = Demographics(PersonName("DOE^JANE"), "19800102", "F")
 RICHARD = Demographics(PersonName("ROE^RICHARD"), "19750506", "M")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from reconcile.core.attributes import Element, element, person_name
-from reconcile.dataset.dicom_json import Unsayable, from_json, to_json
-from reconcile.dataset.elements import Limits, encode_item, encoding_of
+from reconcile.dataset.dicom_json import Unsayable, element_json, from_json, to_json
+from reconcile.dataset.elements import Limits, encode_element, encode_item, encoding_of
 from reconcile.errors import CannotUnderstand, LimitExceeded
 from tests.unit.dataset.made import (
     BIG_ENDIAN,
@@ -200,6 +200,12 @@ def test_depth_and_length_are_bounded() -> None:
     for vr in ("SQ", "LO"):
         with pytest.raises(LimitExceeded):
             to_json(b" " * 101, vr, (), LITTLE, few)
+
+
+def test_a_value_that_only_begins_like_a_sequence_is_bytes() -> None:
+    """Private values without VR may begin with anything."""
+    raw = encode_element(0x00291055, "UN", b"\xfe\xff\0\xe0\7\7", LITTLE)
+    assert "InlineBinary" in element_json(raw, (), LITTLE)
 
 
 def test_a_broken_sequence_is_refused() -> None:

@@ -126,11 +126,17 @@ def test_nesting_is_bounded() -> None:
 def test_the_number_of_elements_is_bounded() -> None:
     """Elements of no length are refused past a limit, top level and nested."""
     empty = head(0x00100020, "LO", 0, LITTLE)
-    few = Limits(elements=100)
+    few = Limits(elements=100, listed=100)
     with pytest.raises(LimitExceeded, match="elements"):
         scan(empty * 101, LITTLE, limits=few)
     with pytest.raises(LimitExceeded, match="elements"):
         scan(undefined(0x00081115, empty * 101), LITTLE, limits=few)
+
+
+def test_a_bomb_of_empty_elements_is_refused_early() -> None:
+    """16 MB of zeros, which deflate makes of 16 kB, are 2 million elements."""
+    with pytest.raises(LimitExceeded):
+        scan(bytes(16 * 1024 * 1024), LITTLE)
 
 
 def test_truncated_pixel_data_are_tail() -> None:

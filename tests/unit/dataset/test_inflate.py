@@ -18,7 +18,7 @@ def deflated(data: bytes) -> bytes:
     return b"".join(deflate([data]))
 
 
-@pytest.mark.parametrize("size", [0, 1, 1000, 3_000_000])
+@pytest.mark.parametrize("size", [0, 1, 1000, 700_000])
 def test_inflating_what_was_deflated_gives_it_back(size: int) -> None:
     """Whole or in pieces, and of even length as PS3.5 section A.5 wants it."""
     data = random.Random(7).randbytes(size)

@@ -161,6 +161,15 @@ def test_our_own_earlier_items_keep_reading_right() -> None:
     assert LATIN[0x00100010][1] in data
 
 
+def test_what_has_no_vr_is_left_alone_both_ways() -> None:
+    """Bytes that are no text in the old set but would be in the new one."""
+    found = received({0x00290010: ("LO", b"ACME"), 0x00291055: ("UN", "Ä".encode())})
+    planned = plan(found, (name("Łukasz"),))
+    assert planned.widened
+    data = out(found, coercion(name("Łukasz")))
+    assert take_back(data, EXPLICIT, planned.absent) == out(found)
+
+
 def test_what_is_taken_back_from_a_wider_set_is_as_it_was() -> None:
     """Other text is said in the old set again."""
     request = item({0x00321060: ("LO", "Schädel".encode("latin-1"))})
