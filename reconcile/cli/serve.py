@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from reconcile.cli import wiring
@@ -244,9 +245,9 @@ def _listening(address: str, door: str) -> socket.socket:
 
 def serve(settings: Settings, *, demo: bool = False) -> int:
     """Run the archive, with the sample hospital played through its doors if asked."""
-    on_ready = None
-    if demo:
-        from reconcile.cli.demo import play
+    if not demo:
+        return Supervisor(settings).run()
+    from reconcile.cli.demo import play, sample_hospital
 
-        on_ready = play
-    return Supervisor(settings).run(on_ready)
+    settings = sample_hospital(settings)
+    return Supervisor(settings).run(partial(play, settings))

@@ -114,14 +114,15 @@ def planned(received: Received, assigns: Iterable[Assign]) -> Planned:
     """As `plan`, with the elements that it puts in place."""
     refused: dict[Tag, Refusal] = {}
     wanted: dict[Tag, Assign] = {}
-    for assign in assigns:
-        if same(received.element(assign.tag), _as_read(assign)):
+    for tag, assign in {assign.tag: assign for assign in assigns}.items():
+        meant = _as_read(assign)
+        if same(received.element(tag), meant):
             continue
         fault = _fault(assign)
         if fault is None:
-            wanted[assign.tag] = Assign(assign.tag, _as_read(assign))
+            wanted[tag] = Assign(tag, meant)
         else:
-            refused[assign.tag] = fault
+            refused[tag] = fault
     edits = _written(received, wanted, refused)
     changes = tuple(wanted[tag] for tag in sorted(wanted))
     if not changes:

@@ -7,8 +7,8 @@ own folders is moved or changed.
 
 from __future__ import annotations
 
-import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -18,13 +18,13 @@ from pathlib import Path
 
 from reconcile.core.facts import InstanceFacts, Source
 from reconcile.dataset.facts import read
-from reconcile.dataset.part10 import file_meta, split
+from reconcile.dataset.part10 import Part10, file_meta, split
 from reconcile.db import views_instances
 from reconcile.errors import CannotUnderstand, ReconcileError, StorageFull, TooLarge
 from reconcile.flows.arrival import Arrival
 from reconcile.flows.opened import data_set, readable
 from reconcile.flows.store import StoreFlow
-from reconcile.storage.local import storage_error
+from reconcile.storage.local import digest_of, storage_error
 
 #: The source of an import that names no other: it has no domain of its own.
 IMPORT_SOURCE = Source("IMPORT")
@@ -93,14 +93,14 @@ class ImportFlow:
         if path.stat().st_size == 0:
             raise CannotUnderstand("the file is empty")
         with data_set(path, 0) as whole:
-            syntax, meta, offset = split(whole)
-        with data_set(path, offset) as view:
-            if len(view) > DATA_SET_BYTES_MAX:
-                raise TooLarge("the data set is longer than this archive takes")
-            digest = _digest(view)
-            if self._is_known(digest):
-                return Imported(path, Became.ALREADY)
-            arrival = self._spool(view, syntax, meta, digest, number)
+            file = split(whole)
+        length = path.stat().st_size - file.data_set_offset
+        if length > DATA_SET_BYTES_MAX:
+            raise TooLarge("the data set is longer than this archive takes")
+        digest = digest_of(path, file.data_set_offset)
+        if self._is_known(digest):
+            return Imported(path, Became.ALREADY)
+        arrival = self._spool(path, file, digest, length, number)
         try:
             stored = self.store.receive(arrival)
         finally:
@@ -117,13 +117,13 @@ class ImportFlow:
             return views_instances.is_known(connection, digest)
 
     def _spool(
-        self, view: memoryview, syntax: str, meta: bytes, digest: str, number: int
+        self, path: Path, file: Part10, digest: str, length: int, number: int
     ) -> Arrival:
-        facts = self._facts(view, syntax)
+        syntax, meta, offset = file
+        facts = self._facts(path, file)
         head = file_meta(facts.sop_class_uid, facts.sop_instance_uid, syntax)
-        path = _copied(view, head, self.store.storage.spool_dir)
         return Arrival(
-            path=path,
+            path=_copied(path, offset, head, self.store.storage.spool_dir),
             data_offset=len(head),
             sop_class_uid=facts.sop_class_uid,
             sop_instance_uid=facts.sop_instance_uid,
@@ -134,12 +134,16 @@ class ImportFlow:
             message_id=number,
             file_meta=meta[_PREAMBLE_BYTES:] if meta[128:132] == b"DICM" else meta,
             digest=digest,
-            length=len(view),
+            length=length,
         )
 
-    def _facts(self, view: memoryview, syntax: str) -> InstanceFacts:
+    def _facts(self, path: Path, file: Part10) -> InstanceFacts:
         """A file announces nothing that could be compared: its data set is believed."""
-        with readable(view, syntax, self.store.storage.spool_dir) as buffer:
+        syntax, scratch = file.transfer_syntax, self.store.storage.spool_dir
+        with (
+            data_set(path, file.data_set_offset) as view,
+            readable(view, syntax, scratch) as buffer,
+        ):
             received = read(buffer, syntax, self.source.charset)
             try:
                 return received.facts()
@@ -147,23 +151,20 @@ class ImportFlow:
                 received.close()
 
 
-def _copied(view: memoryview, head: bytes, folder: Path) -> Path:
+def _copied(source: Path, offset: int, head: bytes, folder: Path) -> Path:
+    """A spooled file of `head` and what stands in `source` from `offset` on.
+
+    Read and not mapped: mapped pages would count as this process's memory.
+    """
     name = ""
     try:
         descriptor, name = tempfile.mkstemp(suffix=".part", dir=folder)
-        with open(descriptor, "wb") as file:
-            file.write(head)
-            for start in range(0, len(view), _CHUNK_BYTES):
-                file.write(view[start : start + _CHUNK_BYTES])
+        with open(descriptor, "wb") as copy, source.open("rb") as file:
+            copy.write(head)
+            file.seek(offset)
+            shutil.copyfileobj(file, copy, _CHUNK_BYTES)
     except OSError as error:
         with suppress(OSError):
             os.unlink(name)
         raise storage_error(error) from error
     return Path(name)
-
-
-def _digest(view: memoryview) -> str:
-    digest = hashlib.sha256()
-    for start in range(0, len(view), _CHUNK_BYTES):
-        digest.update(view[start : start + _CHUNK_BYTES])
-    return digest.hexdigest()

@@ -129,7 +129,7 @@ def test_each_is_stored_or_refused_with_a_status_of_the_table(cases: list[Case])
     refused = {
         case.name: case.told.status for case in cases if case.told.status not in STORED
     }
-    assert refused == REFUSED
+    print(refused); assert refused == REFUSED
 
 
 def test_the_door_lives(doors: Archive, cases: list[Case]) -> None:
@@ -175,7 +175,12 @@ def test_all_of_it_again_adds_no_event(doors: Archive, stored: list[Case]) -> No
     """The same bytes are already stored, and answered as at first."""
     before = state(doors)
     told = doors.send(*(case.sent for case in stored))
-    assert [answer.status for answer in told] == [case.told.status for case in stored]
+    changed = {
+        case.name: (case.told, answer)
+        for case, answer in zip(stored, told, strict=True)
+        if case.told.status != answer.status
+    }
+    assert changed == {}
     assert state(doors) == before
 
 

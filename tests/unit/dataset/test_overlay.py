@@ -97,6 +97,7 @@ def test_of_two_assignments_of_one_tag_the_last_holds() -> None:
     """As of two elements with one tag."""
     planned = plan(received(), (patient_id("1"), patient_id("2")))
     assert planned.changes == (patient_id("2"),)
+    assert plan(received(), (patient_id("1"), patient_id("100"))).changes == ()
 
 
 @pytest.mark.parametrize(
@@ -128,6 +129,18 @@ def test_what_cannot_be_assigned_is_kept_as_received(assign: Assign, why: Refusa
     planned = plan(found, (assign, Assign("00100021", element("LO", "E"))))
     assert dict(planned.refused) == {assign.tag: why}
     assert [change.tag for change in planned.changes] == ["00100021"]
+
+
+def test_nothing_and_an_empty_string_are_the_same_value() -> None:
+    """[""] is written as no value and must read as assigned when planned again."""
+    assigns = (
+        Assign("00100021", element("LO", "")),
+        Assign("00080050", element("SH", "A ")),
+    )
+    planned = plan(received(), assigns)
+    assert planned.new == {"00100021": element("LO"), "00080050": element("SH", "A")}
+    state = given(received(), [coercion(*assigns)])
+    assert plan(state, assigns).changes == ()
 
 
 # -- The item -------------------------------------------------------------------------
