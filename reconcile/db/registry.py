@@ -4,6 +4,9 @@ A study that is known is held FOR SHARE: whoever changes it waits. The making of
 that is not known is serialised by advisory locks on its received UID and on the
 accessions that its header names, which order messages take as well; so that one study
 is not mapped twice, and an order is never missed by a store beside it.
+
+Everybody takes locks in one order, so that nobody waits in a circle: advisory locks,
+identities, studies, orders.
 """
 
 from __future__ import annotations
@@ -54,10 +57,10 @@ def load(
     apart = instance.identity_removed and source.deidentified == "separate"
     uid_domain = frame.deidentified_domain if apart and instance.patient_scoped else ""
     current, known = stored.receipts(connection, uid_domain, instance.sop_instance_uid)
-    study = _study(connection, instance, source, frame, uid_domain)
+    assigned = _assigned(connection, instance, uid_domain)
+    owners = persons.owners(connection, _named(instance, source, frame, apart=apart))
+    study = stored.study_row(connection, uid_domain, assigned) if assigned else None
     facts = stored.study_facts(connection, study) if study is not None else None
-    named = _named(instance, source, frame, apart=apart)
-    owners = persons.owners(connection, named)
     found = () if apart else _orders(connection, instance, source, frame, facts)
     person_ids = _person_ids(owners, found, facts)
     known_persons = persons.facts(connection, person_ids, frame.archive_domain)
@@ -81,22 +84,16 @@ def load(
     return Loaded(registry, uid_domain, study, {i: row[0] for i, row in owners.items()})
 
 
-def _study(
-    connection: Connection,
-    instance: InstanceFacts,
-    source: Source,
-    frame: Frame,
-    uid_domain: str,
-) -> Row[Any] | None:
-    """The study of the received UID; where there is none, nobody else makes it now."""
+def _assigned(connection: Connection, instance: InstanceFacts, uid_domain: str) -> str:
+    """The assigned Study UID; where there is none, nobody else makes the study now."""
     uid = instance.study_instance_uid
     if not uid:
-        return None
+        return ""
     assigned = stored.assigned_study_uid(connection, uid_domain, uid)
     if not assigned:
         lock(connection, _making(instance, uid_domain), shared=False)
         assigned = stored.assigned_study_uid(connection, uid_domain, uid)
-    return stored.study_row(connection, uid_domain, assigned) if assigned else None
+    return assigned
 
 
 def _making(instance: InstanceFacts, uid_domain: str) -> list[tuple[str, ...]]:
