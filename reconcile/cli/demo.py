@@ -6,12 +6,13 @@ It is emptied at each start; the archive beside it is never touched.
 
 from __future__ import annotations
 
-import logging
 import os
+import shlex
 import shutil
 import socket
 import sys
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from reconcile.cli.demo_doors import Doors
@@ -20,13 +21,12 @@ from reconcile.db.embedded import EmbeddedPostgres
 from reconcile.errors import ConfigurationError, ReconcileError, ServiceUnavailable
 from reconcile.settings import Settings, load
 
-log = logging.getLogger(__name__)
-
 #: Below the data folder that is configured.
 FOLDER = "demo"
 #: A folder without this file is somebody's, and is not emptied.
 MARK = "emptied-at-each-start"
 LAST_LINE = "serving; Ctrl-C stops"
+WIDTH = 92
 
 HOSPITAL = """\
 # The sample hospital of `reconcile serve --demo`. Written anew at each start.
@@ -149,56 +149,52 @@ def _free(address: str) -> str:
 def play(settings: Settings, addresses: Mapping[str, str]) -> None:
     """Play the hospital's day and print it; the archive serves on, whatever happens."""
     try:
-        _tell(settings, Story(Doors(addresses, settings.archive.ae_title)))
-    except (ReconcileError, OSError, ValueError) as error:
-        said = str(error) or type(error).__name__
-        say(f"\nThe demonstration stopped: {said}. The archive serves on; Ctrl-C stops.")
-    except Exception as error:
-        # A thread's traceback would hide what matters: that the archive serves on.
-        say(f"\nThe demonstration failed ({type(error).__name__}). The archive serves on.")
-        log.debug("demo failed", exc_info=True)
+        story = Story(Doors(addresses, settings.archive.ae_title))
+        lines = [*_told(story), *_where_to_look(settings, story), "", LAST_LINE]
+    except Exception as error:  # noqa: BLE001
+        # A thread that dies with a traceback would hide that the archive serves on.
+        known = isinstance(error, (ReconcileError, OSError))
+        said = (str(error) if known else "") or type(error).__name__
+        lines = [f"the demonstration stopped: {said}", LAST_LINE]
+    # In one piece: what the doors log meanwhile stands before it.
+    print("\n".join(lines), flush=True)
 
 
-def say(line: str = "") -> None:
-    """Print, now."""
-    print(line, flush=True)
-
-
-def _tell(settings: Settings, story: Story) -> None:
-    say("\n" + _bold("A small hospital"))
-    say("Two scanners, CT_A and MR_B, number their patients each in its own way.")
-    say("Both have a patient 100. All names are invented.\n")
+def _told(story: Story) -> Iterator[str]:
+    yield from ("", _bold("A small hospital"))
+    yield "Two scanners, CT_A and MR_B, number their patients each in its own way."
+    yield from ("Both have a patient 100. All names are invented.", "")
     for told in story.messages():
-        say(f"  HL7   {told.text}: {told.answer}")
-    shown = story.images()
-    for number, each in enumerate(shown, 1):
-        _show(number, each)
-    if story.late:
-        _show_late(story.late)
-    _where_to_look(settings, story.doors, shown)
-    say("\n" + LAST_LINE)
+        yield f"  HL7   {told.text}: {told.answer}"
+    for number, each in enumerate(story.images(), 1):
+        yield from _instance(number, each)
+    yield from _late(story.late_image())
 
 
-def _show(number: int, shown: Shown) -> None:
-    say(f"\n{_bold(f'{number}. {shown.title}')}")
-    say(f"   instance {shown.sop_instance_uid}")
-    say(f"   {shown.scanner} was answered {_answer(shown)}")
-    say(f"\n   {'attribute':<23}{'received':<30}given out")
+def _instance(number: int, shown: Shown) -> Iterator[str]:
+    yield from ("", _bold(f"{number}. {shown.title}"))
+    yield f"   instance {shown.sop_instance_uid}"
+    yield f"   {shown.scanner} was answered {_answer(shown)}"
+    yield from ("", f"   {'attribute':<23}{'received':<30}given out")
     for row in shown.rows:
-        say(_line(row))
-    say()
+        yield from _row(row)
+    yield ""
     for sentence in shown.why:
-        say(f"   {sentence}")
+        yield textwrap.fill(
+            sentence, WIDTH, initial_indent="   ", subsequent_indent="     "
+        )
     if shown.held:
-        say(f"   {_bold('Held')} as {shown.held}, until a person decides.")
+        yield f"   {_bold('Held')} as {shown.held}, until a person decides."
 
 
-def _show_late(late: Shown) -> None:
-    uid = next(row for row in late.rows if row.keyword == "StudyInstanceUID")
-    say(f"\n{_bold('Later')}, one more image of the first study under the scanner's UID")
-    say(f"   {late.scanner} was answered {_answer(late)}")
-    say(_line(uid))
-    say(f"   {late.why[-2]}")
+def _late(late: Shown) -> Iterator[str]:
+    yield from ("", f"{_bold('Later')}, {late.title}")
+    yield f"   instance {late.sop_instance_uid}"
+    yield f"   {late.scanner} was answered {_answer(late)}"
+    for row in late.rows:
+        if row.keyword == "StudyInstanceUID":
+            yield from _row(row)
+    yield from (f"   {each}" for each in late.why if "Study Instance UID" in each)
 
 
 def _answer(shown: Shown) -> str:
@@ -207,45 +203,44 @@ def _answer(shown: Shown) -> str:
     return f"{answered.status:04X}{comment}"
 
 
-def _line(row: Row) -> str:
+def _row(row: Row) -> Iterator[str]:
     before, after = _said(row.received), _said(row.given_out)
-    text = f"{row.keyword:<23}{_cut(before, 28):<30}{after}"
-    return "   " + (_coloured(text) if row.received != row.given_out else text)
+    if row.received == row.given_out:
+        yield f"   {row.keyword:<23}{before:<28}  the same"
+    elif len(before) <= 28:
+        yield f"   {row.keyword:<23}{before:<30}{_coloured(after)}"
+    else:
+        yield f"   {row.keyword:<23}{before}"
+        yield f"{'':<26}{'given out':<10}{_coloured(after)}"
 
 
 def _said(value: str | None) -> str:
     return "(absent)" if value is None else value or "(empty)"
 
 
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 3]}..."
-
-
-def _where_to_look(settings: Settings, doors: Doors, shown: list[Shown]) -> None:
-    first = shown[0].sop_instance_uid
-    study = next(r for r in shown[0].rows if r.keyword == "StudyInstanceUID").given_out
+def _where_to_look(settings: Settings, story: Story) -> Iterator[str]:
+    url, first = story.doors.url, story.first
     instance = f"/api/v1/instances/{first}"
-    say("\n" + _bold("Where to look"))
-    for what, url in (
-        ("all coercions", doors.url("/api/v1/coercions")),
-        ("Jane's", doors.url("/api/v1/coercions", patient="E1^^^E")),
-        ("history of 1.", doors.url(f"{instance}/history")),
-        ("as it came", doors.url(f"{instance}/received")),
-        ("as given out", doors.url(f"{instance}/file")),
-        ("why", doors.url(f"/api/v1/studies/{study}/explain")),
-        ("held", doors.url("/api/v1/holds", kind="hold", state="open")),
-        ("all addresses", doors.url("/docs")),
+    yield from ("", _bold("Where to look"))
+    for what, where in (
+        ("all coercions", url("/api/v1/coercions")),
+        ("Jane's", url("/api/v1/coercions", patient="E1^^^E")),
+        ("history of 1.", url(f"{instance}/history")),
+        ("as it came", url(f"{instance}/received")),
+        ("as given out", url(f"{instance}/file")),
+        ("why", url(f"/api/v1/studies/{story.order_uid}/explain")),
+        ("held", url("/api/v1/holds", kind="hold", state="open")),
+        ("all addresses", url("/docs")),
     ):
-        say(f"   {what:<15}{url}")
-    program = _program()
-    data = f"--data {settings.data_dir}"
-    say()
+        yield f"   {what:<15}{where}"
+    yield ""
+    program, data = _program(), f"--data {shlex.quote(str(settings.data_dir))}"
     for command in (
         f"audit list {data} --attribute PatientID",
-        f"study explain {study} {data}",
-        f"instance get {first} {data} -o given-out.dcm",
+        f"study explain {data} {story.order_uid}",
+        f"instance get {data} {first} -o given-out.dcm",
     ):
-        say(f"   {program} {command}")
+        yield f"   {program} {command}"
 
 
 def _program() -> str:

@@ -71,9 +71,7 @@ class Doors:
         entity = ApplicationEntity(scanner)
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = SECONDS
         for each in instances:
-            entity.add_requested_context(
-                each.SOPClassUID, each.file_meta.TransferSyntaxUID
-            )
+            entity.add_requested_context(each.SOPClassUID, each.file_meta.TransferSyntaxUID)
         host, port = self._dicom
         association = entity.associate(host, port, ae_title=self._ae_title)
         if not association.is_established:
@@ -85,7 +83,7 @@ class Doors:
 
     def url(self, path: str, **query: str) -> str:
         """Where the HTTP door answers for this."""
-        return self.http + path + (f"?{urlencode(query, safe='^')}" if query else "")
+        return self.http + path + (f"?{urlencode(query)}" if query else "")
 
     def ask(self, path: str, **query: str) -> Any:
         """What the HTTP door says, as JSON."""
@@ -98,7 +96,7 @@ class Doors:
 
     def _read(self, url: str) -> bytes:
         assert url.startswith("http://")
-        with urlopen(url.replace("^", "%5E"), timeout=SECONDS) as answer:  # noqa: S310
+        with urlopen(url, timeout=SECONDS) as answer:  # noqa: S310
             content: bytes = answer.read()
         return content
 

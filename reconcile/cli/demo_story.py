@@ -6,6 +6,7 @@ tells of each instance was asked of the archive afterwards, over HTTP.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -69,7 +70,8 @@ class Story:
     def __init__(self, doors: Doors) -> None:
         self.doors = doors
         self.order_uid = new_uid()
-        self.late: Shown | None = None
+        self._ordered = {**study(), "StudyDescription": "THORAX", "AccessionNumber": "ACC5"}
+        self.first = new_uid()
 
     def messages(self) -> list[Told]:
         """What the two feeds say before any image comes."""
@@ -83,21 +85,32 @@ class Story:
         ]
         return [self._say(text, message) for text, message in told]
 
-    def images(self) -> list[Shown]:
-        """What the scanners send, and what became of it; and the late image."""
-        first, late, second, third = _instances()
-        answers = [
-            self.doors.send("CT_A", first)[0],
-            self.doors.send("MR_B", second)[0],
-            self.doors.send("CT_A", third)[0],
-        ]
-        shown = [
-            self._shown(*each)
-            for each in zip(TITLES, SCANNERS, (first, second, third), answers, strict=True)
-        ]
-        answered = self.doors.send("CT_A", late)[0]
-        self.late = self._shown("a late image of the first study", "CT_A", late, answered)
-        return shown
+    def images(self) -> Iterator[Shown]:
+        """What the scanners send, and what becomes of it."""
+        yield self._sent(
+            "CT of Jane Doe: an order names it",
+            "CT_A",
+            image(CT_FILE, **JANE, **self._ordered, SOPInstanceUID=self.first),
+        )
+        yield self._sent(
+            "MR of Anna Meier: the same bare ID at another scanner, and no order",
+            "MR_B",
+            image(MR_FILE, **ANNA, **study(), StudyDescription="HEAD"),
+        )
+        yield self._sent(
+            "CT under Jane's ID, with the name and birth date of somebody else",
+            "CT_A",
+            image(CT_FILE, **MISTAKEN, **study(), StudyDescription="ABDOMEN"),
+        )
+
+    def late_image(self) -> Shown:
+        """One more image of the first study; its scanner knows its own Study UID only."""
+        late = image(CT_FILE, **JANE, **self._ordered, InstanceNumber="2")
+        return self._sent("one more image of the first study", "CT_A", late)
+
+    def _sent(self, title: str, scanner: str, instance: Dataset) -> Shown:
+        answered = self.doors.send(scanner, instance)[0]
+        return self._shown(title, scanner, instance, answered)
 
     def _say(self, text: str, message: str) -> Told:
         answer = self.doors.tell(message)
@@ -121,13 +134,13 @@ class Story:
         )
 
     def _decision(self, study_uid: str, uid: str) -> dict[str, Any]:
-        """How the study's instances of this outcome were decided."""
+        """How this instance was decided, as the archive explains it."""
         explained = self.doors.ask(f"/api/v1/studies/{study_uid}/explain")
         history = self.doors.ask(f"/api/v1/instances/{uid}/history")["items"]
-        rungs = {event["rung"] for event in history}
+        happenings = {event["happening"] for event in history}
         decisions: list[dict[str, Any]] = explained["decisions"]
         for decision in decisions:
-            if decision["rung"] in rungs:
+            if decision["happening"] in happenings:
                 return decision
         raise NotTaken(f"no coercion is recorded for instance {uid}")
 
@@ -135,27 +148,6 @@ class Story:
         held = self.doors.ask("/api/v1/holds", kind="hold", state="open")["items"]
         codes = [item["code"] for item in held if uid in item["sop_instance_uids"]]
         return codes[0] if codes else ""
-
-
-TITLES = (
-    "CT of Jane Doe: an order names it",
-    "MR of Anna Meier: the same bare ID at another scanner, and no order",
-    "CT under Jane's ID, with the name and birth date of somebody else",
-)
-SCANNERS = ("CT_A", "MR_B", "CT_A")
-
-
-def _instances() -> tuple[Dataset, Dataset, Dataset, Dataset]:
-    """First study, its late image, second study, and the one that contradicts."""
-    ordered = {**study(), "StudyDescription": "THORAX", "AccessionNumber": "ACC5"}
-    walk_in = {**study(), "StudyDescription": "HEAD"}
-    other = {**study(), "StudyDescription": "ABDOMEN"}
-    return (
-        image(CT_FILE, **JANE, **ordered, InstanceNumber="1"),
-        image(CT_FILE, **JANE, **ordered, InstanceNumber="2"),
-        image(MR_FILE, **ANNA, **walk_in),
-        image(CT_FILE, **MISTAKEN, **other),
-    )
 
 
 def _rows(received: Dataset, given_out: Dataset) -> list[Row]:

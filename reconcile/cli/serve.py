@@ -122,7 +122,9 @@ class Supervisor:
             postgres = EmbeddedPostgres(self.settings.data_dir)
             urls = postgres.start()
             self.postgres = postgres
-        migrate.upgrade(urls.owner)
+        # Where the owner's URL is not known here, somebody else migrates.
+        if migrate.check(urls.owner):
+            migrate.upgrade(urls.owner)
         return urls
 
     def _require_keys(self, parts: wiring.Parts) -> bool:

@@ -104,9 +104,10 @@ def same(one: Element | None, other: Element | None) -> bool:
 
 
 def _normal(found: Element) -> object:
-    return tuple(_normal_value(v) for v in values(found)) or tuple(
-        found.get("InlineBinary", "")
-    )
+    normal = tuple(_normal_value(value) for value in values(found))
+    if all(value in ("", None, ()) for value in normal):
+        normal = ()
+    return normal or tuple(found.get("InlineBinary", ""))
 
 
 def _normal_value(value: Any) -> object:

@@ -12,7 +12,7 @@ theoretical value, as no frequencies of an index are known here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import log2
 
@@ -102,6 +102,19 @@ def near_miss(one: PatientIdentifier, other: PatientIdentifier) -> str:
     if long_enough and dates.is_one_edit(one.value, other.value):
         return "identifier is one slip away"
     return ""
+
+
+def is_near_miss(
+    identifier: PatientIdentifier | None, persons: Iterable[PersonFacts]
+) -> bool:
+    """Whether somebody has nearly this identifier, in the same domain."""
+    if identifier is None:
+        return False
+    known = (other for person in persons for other in person.identifiers)
+    return any(
+        other.domain == identifier.domain and near_miss(identifier, other)
+        for other in known
+    )
 
 
 def _weigh(

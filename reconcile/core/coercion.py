@@ -23,6 +23,7 @@ from reconcile.core.facts import (
 from reconcile.core.identity import (
     Issuer,
     PatientIdentifier,
+    bare,
     is_valid_patient_id,
 )
 from reconcile.core.issuers import Named, issuer_domain, received_identifier
@@ -142,7 +143,7 @@ class _Ladder:
         self.raw, self.issuer = received_identifier(instance, source)
         self.named = self._name_domain()
         self.denied = self.named.domain is not None and self.named.domain.denies(self.raw)
-        self.has_id = bool(self.raw.strip(" \0")) and not self.denied
+        self.has_id = bool(bare(self.raw)) and not self.denied
         self.identity = self._identity()
         self.by_id = registry.by_identifier.get(self.identity) if self.identity else None
         self.by_cross = self._cross_persons()
@@ -213,8 +214,8 @@ class _Ladder:
             own = self.by_id.person_id if self.by_id else ""
             if own not in study.person_ids:
                 return Outcome.STUDY_IDENTITY_SPLIT
-        bare = {o.person_id for o in self._orders("bare-accession")}
-        if len(bare) > 1 and not self._orders("study-uid", "accession"):
+        by_number = {o.person_id for o in self._orders("bare-accession")}
+        if len(by_number) > 1 and not self._orders("study-uid", "accession"):
             return Outcome.ACCESSION_AMBIGUOUS
         if len(self._candidates()) > 1:
             return Outcome.EVIDENCE_CONFLICT

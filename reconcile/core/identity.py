@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -81,9 +82,9 @@ class Domain:
 
     def normalise(self, raw: str) -> str:
         """The form in which two spellings of one ID are equal; `raw` itself is kept."""
-        value = raw.strip(" \0")
+        value = bare(raw)
         if self.fold_case:
-            value = value.upper()
+            value = bare(value.upper())
         if self.strip_zeros:
             value = value.lstrip("0") or value[-1:]
         if self.pad_to and value.isdigit():
@@ -92,10 +93,15 @@ class Domain:
 
     def denies(self, raw: str) -> bool:
         """Whether `raw` is one of the IDs that say nothing ("UNKNOWN", "W/I")."""
-        return raw.strip(" \0").upper() in {entry.upper() for entry in self.deny}
+        return bare(raw).upper() in {bare(entry).upper() for entry in self.deny}
 
     def breaks_check_digit(self, value: str) -> bool:
         return self.check_digit == "luhn" and not passes_luhn(value)
+
+
+def bare(raw: str) -> str:
+    """An ID without padding, in one of its encodings: "１００" is "100" (NFKC)."""
+    return unicodedata.normalize("NFKC", raw).strip(" \0")
 
 
 def is_valid_patient_id(raw: str) -> bool:

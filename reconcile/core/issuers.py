@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconcile.core.facts import InstanceFacts, Source
-from reconcile.core.identity import Domain, Issuer, PatientIdentifier
+from reconcile.core.identity import Domain, Issuer, PatientIdentifier, bare
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ def received_identifier(instance: InstanceFacts, source: Source) -> tuple[str, I
     A source with `cx_in_patient_id` writes HL7 CX ("100^^^A") into (0010,0020).
     """
     if source.cx_in_patient_id and "^" in instance.patient_id:
-        parts = instance.patient_id.split("^")
+        parts = bare(instance.patient_id).split("^")
         authority = (parts[3] if len(parts) > 3 else "").split("&")
-        return parts[0], Issuer(*authority[:3])
+        return parts[0], Issuer(*(part.strip() for part in authority[:3]))
     return instance.patient_id, instance.issuer
 
 
@@ -61,6 +61,6 @@ def named_identifiers(
     found = []
     for value, authority in said:
         domain = issuer_domain(authority, registry_domains).domain if authority else None
-        if domain and value.strip(" \0") and not domain.denies(value):
+        if domain and bare(value) and not domain.denies(value):
             found.append(PatientIdentifier(domain.normalise(value), domain.name))
     return tuple(dict.fromkeys(found))

@@ -40,6 +40,7 @@ STATE_AFTER: dict[tuple[OrderControl, str], OrderState | None] = {
     (OrderControl.CHANGE, "IP"): OrderState.IN_PROGRESS,
     (OrderControl.CHANGE, "CM"): OrderState.COMPLETED,
     (OrderControl.CHANGE, "DC"): OrderState.DISCONTINUED,
+    (OrderControl.CHANGE, "CA"): OrderState.CANCELLED,
     (OrderControl.CANCEL, ""): OrderState.CANCELLED,
     (OrderControl.DISCONTINUE, ""): OrderState.DISCONTINUED,
     (OrderControl.STATUS, ""): None,
@@ -51,11 +52,21 @@ STATE_AFTER: dict[tuple[OrderControl, str], OrderState | None] = {
 }
 
 
+#: Work has been done for these: only a message that names a state leads back.
+BEGUN = (OrderState.IN_PROGRESS, OrderState.COMPLETED)
+
+
 def state_after(
     control: OrderControl, status: str, before: OrderState | None
 ) -> OrderState:
-    """The state of an order after a message; a new order is scheduled."""
+    """The state of an order after a message; a new order is scheduled.
+
+    An order that is told as new once more, after it was begun, is not begun again; one
+    that was cancelled is.
+    """
     named = STATE_AFTER.get((control, status), STATE_AFTER[control, ""])
+    if before in BEGUN and control is OrderControl.NEW and named is OrderState.SCHEDULED:
+        return before
     return named or before or OrderState.SCHEDULED
 
 

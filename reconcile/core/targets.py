@@ -66,7 +66,7 @@ def targets(
     if decision.outcome is Outcome.NOT_PATIENT:
         return Targets()
     if decision.outcome is not Outcome.COERCE:
-        return Targets((*_issuer_filled_in(decision, registry), *uids))
+        return Targets((*_issuer_filled_in(decision, instance, registry), *uids))
     person = registry.persons[decision.person_id]
     orders = [o for o in registry.orders if o.order_id in decision.order_ids]
     order = orders[0] if len(orders) == 1 and not is_group_case(instance) else None
@@ -92,10 +92,18 @@ def _held(held_id: str) -> tuple[Assign, ...]:
     )
 
 
-def _issuer_filled_in(decision: Decision, registry: RegistryFacts) -> tuple[Assign, ...]:
+def _issuer_filled_in(
+    decision: Decision, instance: InstanceFacts, registry: RegistryFacts
+) -> tuple[Assign, ...]:
+    """The received ID stays; of one in HL7 components ("100^^^A") the ID itself."""
     if decision.identity is None:
         return ()
-    return _issuer(domain_of(decision.identity.domain, registry.domains))
+    domain = domain_of(decision.identity.domain, registry.domains)
+    raw = at.text(instance.present.get(at.PATIENT_ID))
+    if "^" not in raw or domain.normalise(raw) == decision.identity.value:
+        return _issuer(domain)
+    value = at.element("LO", decision.identity.value)
+    return (Assign(at.PATIENT_ID, value), *_issuer(domain))
 
 
 def domain_of(name: str, domains: Mapping[str, Domain]) -> Domain:
@@ -141,8 +149,10 @@ def _other_ids(
     received: PatientIdentifier, instance: InstanceFacts, registry: RegistryFacts
 ) -> Assign:
     present = at.values(instance.present.get(at.OTHER_PATIENT_IDS_SEQUENCE))
-    raw = at.text(instance.present.get(at.PATIENT_ID)) or received.value
-    item = _other_id_item(raw, domain_of(received.domain, registry.domains))
+    domain = domain_of(received.domain, registry.domains)
+    raw = at.text(instance.present.get(at.PATIENT_ID))
+    spelled = raw if domain.normalise(raw) == received.value else received.value
+    item = _other_id_item(spelled, domain)
     if any(_names_same_id(item, other) for other in present):
         return Assign(at.OTHER_PATIENT_IDS_SEQUENCE, at.element("SQ", *present))
     return Assign(at.OTHER_PATIENT_IDS_SEQUENCE, at.element("SQ", *present, item))

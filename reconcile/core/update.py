@@ -21,6 +21,7 @@ from reconcile.core.identity import (
     Issuer,
     PatientIdentifier,
     PatientUpdate,
+    bare,
     is_valid_patient_id,
 )
 from reconcile.core.issuers import issuer_domain
@@ -82,8 +83,8 @@ def said_identifiers(
     for raw, said_issuer in update.identifiers:
         issuer = said_issuer or Issuer(feed.authority[0] if feed.authority else "")
         named = issuer_domain(issuer, dict(domains)) if issuer else None
-        any_said = any_said or bool(raw.strip())
-        if not raw.strip() or named is None or named.unknown or named.domain is None:
+        any_said = any_said or bool(bare(raw))
+        if not bare(raw) or named is None or named.unknown or named.domain is None:
             continue
         if not is_valid_patient_id(raw):
             invalid = True

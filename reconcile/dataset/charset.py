@@ -62,6 +62,8 @@ _CODECS = {"203": "iso8859_15", "13": "shift_jis"}
 # PS3.5 section 6.1.2.5.3: before these, value 1 is in force again.
 _RESET = frozenset(b"\\\r\n\f\t")
 _RESET_PN = _RESET | frozenset(b"^=")
+# No repertoire has NUL, and PostgreSQL cannot hold it; at the end of a value it is padding.
+_NUL_INSIDE = re.compile(rb"\0[ \0]*[^ \0\\]")
 # PS3.5 section 6.1.3; elsewhere a control character is no text.
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 # Terms as writers misspell them.
@@ -150,6 +152,8 @@ def decode(raw: bytes, terms: Terms, vr: str) -> str:
     Raises:
         Undecodable: not text in these character sets.
     """
+    if _NUL_INSIDE.search(raw):
+        raise Undecodable("a NUL that is no padding")
     if raw.isascii() and _ESC not in raw:
         return raw.decode("ascii")
     found = repertoire(terms if vr in CHARSET_TEXT else ())

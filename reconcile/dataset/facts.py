@@ -254,9 +254,10 @@ def _uid(received: Received, tag: Tag, *, required: bool = True) -> str:
 
 
 def _as_received(received: Received, tag: Tag) -> str:
-    """Text with its padding; empty where it is no text."""
+    """Text with its padding, NULs aside; empty where it is no text."""
     try:
-        return decode(received.raw(tag) or b"", received.charsets, "LO")
+        said = decode(received.raw(tag) or b"", received.charsets, "LO")
+        return said.replace("\0", "")
     except Undecodable:
         return ""
 

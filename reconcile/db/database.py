@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, Engine, create_engine, func, select
 from sqlalchemy import Row as _Row
 from sqlalchemy.dialects.postgresql import Insert
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from reconcile.db.ids import lock_key
@@ -135,7 +135,8 @@ def _raise_unless_retried(error: DBAPIError) -> None:
     if code in RETRIED:
         log.debug("sqlstate=%s step=retry", code)
         return
-    if isinstance(error, OperationalError | InterfaceError) or code is None:
+    ours = isinstance(error, DataError)  # a value that no column can hold
+    if isinstance(error, OperationalError | InterfaceError) or (code is None and not ours):
         raise ServiceUnavailable("the database cannot be reached") from _safe(error)
     raise error
 

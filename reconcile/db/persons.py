@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, and_, func, insert, or_, select, tuple_,
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from reconcile.core.facts import PersonFacts
-from reconcile.core.identity import Demographics, Domain, PatientIdentifier, PersonName
+from reconcile.core.identity import Demographics, Domain, PatientIdentifier, PersonName, bare
 from reconcile.db import tables as t
 from reconcile.db.database import TryAgain, inserted
 from reconcile.db.ids import uuid7
@@ -240,28 +240,38 @@ def any_identity(connection: Connection, person_id: UUID) -> UUID | None:
 def alike(
     connection: Connection, value: str, birth_date: str, *, limit: int = 20
 ) -> list[UUID]:
-    """Surviving persons to suggest: the same bare ID in any domain, or the birth date."""
+    """Surviving persons to suggest: nearly this ID in any domain, then the birth date."""
+    said = t.demographics.c
     by_id = (
         select(t.identity_link.c.person_id)
         .join(t.identity, t.identity.c.id == t.identity_link.c.identity_id)
         .where(_live_link, _live_identity, t.identity.c.id_norm.in_(_near(value)))
     )
-    said = t.demographics.c
     by_date = select(said.person_id).where(said.said["birth_date"].astext == birth_date)
-    ways = [by_id] + ([by_date] if birth_date else [])
-    query = (
-        select(t.person.c.canonical_id)
-        .distinct()
-        .where(or_(*(t.person.c.id.in_(way) for way in ways)), t.person.c.state != "test")
-        .limit(limit)
-    )
-    return list(connection.execute(query).scalars())
+    found: dict[UUID, None] = {}
+    for way in [by_id, *([by_date] if birth_date else [])]:
+        query = (
+            select(t.person.c.canonical_id)
+            .distinct()
+            .where(t.person.c.id.in_(way), t.person.c.state != "test")
+            .limit(limit)
+        )
+        found |= dict.fromkeys(connection.execute(query).scalars())
+    return list(found)[:limit]
+
+
+#: IDs are padded with zeros to at most so many digits.
+_PADDED_DIGITS_MAX = 16
 
 
 def _near(value: str) -> list[str]:
-    bare = value.strip(" \0")
-    spellings = (bare, bare.lstrip("0"), bare.upper(), bare.lower())
-    return sorted({spelling for spelling in spellings if spelling})
+    """Spellings under which one ID is commonly met."""
+    own = bare(value)
+    spellings = {own, own.lstrip("0"), own.upper(), own.lower(), own.split("^")[0]}
+    if own.isdigit():
+        padded = range(len(own) + 1, _PADDED_DIGITS_MAX + 1)
+        spellings |= {own.rjust(length, "0") for length in padded}
+    return sorted(filter(None, spellings))
 
 
 # -- Writing ------------------------------------------------------------------------

@@ -109,7 +109,7 @@ class Event:
 
 def events(connection: Connection, query: AuditQuery, where: Where) -> Page[Event]:
     """A page of events in the order in which they apply."""
-    asked = _select().where(*_conditions(query))
+    asked = _select().where(*_conditions(connection, query))
     if where.cursor:
         asked = asked.where(_e.position > decode_cursor(where.cursor, int))
     asked = asked.order_by(_e.position).limit(where.limit + 1)
@@ -149,23 +149,25 @@ def history(connection: Connection, sop_instance_uid: str) -> tuple[Event, ...]:
     """
     if connection.execute(instances_named(sop_instance_uid)).first() is None:
         raise NotFound("there is no instance of this SOP Instance UID")
-    asked = _select().where(_applies_to(instances_named(sop_instance_uid)))
+    asked = _select().where(_applies_to(connection, sop_instance_uid))
     rows = connection.execute(asked.order_by(_e.position)).all()
     return tuple(_event(row) for row in rows)
 
 
 # -- Conditions ---------------------------------------------------------------------
+# What a UID or an identifier means is asked first, so that the condition on the events
+# is one of plain ids: with a question inside it, their indexes would not be used.
 
 
-def _conditions(query: AuditQuery) -> Iterator[ColumnElement[bool]]:
-    yield from _of_whom(query)
-    yield from _of_what(query)
+def _conditions(connection: Connection, query: AuditQuery) -> Iterator[ColumnElement[bool]]:
+    yield from _of_whom(connection, query)
+    yield from _of_what(connection, query)
     yield from _how(query)
 
 
-def _of_whom(query: AuditQuery) -> Iterator[ColumnElement[bool]]:
+def _of_whom(connection: Connection, query: AuditQuery) -> Iterator[ColumnElement[bool]]:
     if query.patient is not None:
-        yield _e.person_id.in_(persons_of(query.patient))
+        yield _e.person_id.in_(_ids(connection, persons_of(query.patient)))
     if query.accession:
         link = t.study_order.c
         linked = (
@@ -176,20 +178,20 @@ def _of_whom(query: AuditQuery) -> Iterator[ColumnElement[bool]]:
                 func.upper_inf(link.recorded),
             )
         )
-        yield _e.study_id.in_(linked)
+        yield _e.study_id.in_(_ids(connection, linked))
 
 
-def _of_what(query: AuditQuery) -> Iterator[ColumnElement[bool]]:
+def _of_what(connection: Connection, query: AuditQuery) -> Iterator[ColumnElement[bool]]:
     if query.study:
-        once = studies_named(query.study, ever=True)
+        once = _ids(connection, studies_named(query.study, ever=True))
         as_then = and_(_e.study_id.in_(once), _e.received_study_instance_uid == query.study)
-        yield or_(_e.study_id.in_(studies_named(query.study)), as_then)
+        yield or_(_e.study_id.in_(_ids(connection, studies_named(query.study))), as_then)
     if query.series:
-        s = series_named(query.series)
+        s = _ids(connection, series_named(query.series))
         of_series = select(t.instance.c.id).where(t.instance.c.series_id.in_(s))
         yield _e.instance_id.in_(of_series)
     if query.instance:
-        yield _applies_to(instances_named(query.instance))
+        yield _applies_to(connection, query.instance)
     if query.attribute:
         yield literal(query.attribute, t.Key) == any_(_e.attributes)
 
@@ -213,34 +215,37 @@ def _how(query: AuditQuery) -> Iterator[ColumnElement[bool]]:
         yield _e.recorded_at < query.until
 
 
-def _applies_to(instances: Select[Any] | CompoundSelect[Any]) -> ColumnElement[bool]:
+def _ids(connection: Connection, query: Select[Any] | CompoundSelect[Any]) -> list[UUID]:
+    return list(connection.execute(query).scalars())
+
+
+def _applies_to(connection: Connection, sop_instance_uid: str) -> ColumnElement[bool]:
     """Its own events, and those of its study that were recorded after it was stored."""
+    i, s = t.instance.c, t.series.c
+    query = (
+        select(i.id, s.study_id, i.stored_revision)
+        .outerjoin(t.series, s.id == i.series_id)
+        .where(i.id.in_(instances_named(sop_instance_uid)))
+    )
+    rows = connection.execute(query).all()
     later = (
-        select(t.instance.c.id)
-        .join(t.series, t.series.c.id == t.instance.c.series_id)
-        .where(
-            t.instance.c.id.in_(instances),
-            t.series.c.study_id == _e.study_id,
-            t.instance.c.stored_revision < _e.revision,
+        and_(
+            _e.level == "study", _e.study_id == r.study_id, _e.revision > r.stored_revision
         )
-        .correlate(h.coercion_event)
+        for r in rows
+        if r.study_id is not None
     )
-    studies = (
-        select(t.series.c.study_id)
-        .join(t.instance, t.instance.c.series_id == t.series.c.id)
-        .where(t.instance.c.id.in_(instances))
-    )
-    of_study = and_(_e.level == "study", _e.study_id.in_(studies), later.exists())
-    return or_(_e.instance_id.in_(instances), of_study)
+    return or_(_e.instance_id.in_([r.id for r in rows]), *later)
 
 
 # -- Rows ---------------------------------------------------------------------------
 
 
 def _select() -> Select[Any]:
+    told = [column for column in _e if column.name not in ("body", "xid")]
     return (
         select(
-            h.coercion_event,
+            *told,
             _h.cause,
             _h.cause_id,
             _h.rule,

@@ -14,12 +14,19 @@ from dataclasses import dataclass
 from pydicom.datadict import keyword_for_tag
 
 from reconcile import errors
-from reconcile.core.attributes import Tag
+from reconcile.core.attributes import (
+    PATIENT_ID,
+    PATIENT_NAME,
+    SERIES_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+    Tag,
+)
 from reconcile.errors import ReconcileError
 from reconcile.flows.arrival import Stored
 
 SUCCESS = 0x0000
 COERCED = 0xB000
+_TOLD_FIRST = (PATIENT_ID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, PATIENT_NAME)
 COMMENT_LENGTH = 64
 """Error Comment is LO with one value (PS3.7 section C.4.1)."""
 
@@ -66,8 +73,14 @@ def answer_to(stored: Stored, *, warn: bool) -> Answer:
 
 def _what_was_done(stored: Stored) -> str:
     words = ["held:", stored.held] if stored.held else []
-    words += ["coerced", *map(_keyword, dict.fromkeys(stored.coerced))]
+    told = sorted(dict.fromkeys(stored.coerced), key=_telling)
+    words += ["coerced", *map(_keyword, told)]
     return _whole_words(words)
+
+
+def _telling(tag: Tag) -> int:
+    """What a reader of 64 characters wants to know first: whose it is, which study."""
+    return _TOLD_FIRST.index(tag) if tag in _TOLD_FIRST else len(_TOLD_FIRST)
 
 
 def _keyword(tag: Tag) -> str:

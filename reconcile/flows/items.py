@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from reconcile.core.candidates import rank
+from reconcile.core.candidates import is_near_miss, rank
 from reconcile.core.coercion import Decision, Outcome
 from reconcile.core.identity import Domain
 from reconcile.db import holds, persons
@@ -29,6 +29,8 @@ def open_items(
     wanted = [("review", code) for code in placed.reviews]
     if decision.outcome.is_hold:
         wanted.append(("hold", decision.outcome.value))
+    elif decision.rung == "P" and _is_near_miss(arriving, decision, moment):
+        wanted.append(("review", "NEAR-MISS"))
     for kind, code in wanted:
         if holds.add_to_open(moment.connection, placed.study_id, code, subject, receipt_id):
             continue
@@ -57,6 +59,14 @@ def hold_duplicate(
         received=arriving.identity(),
     )
     holds.open_item(moment.connection, item, moment.happening_id, receipt_id)
+
+
+def _is_near_miss(arriving: Arriving, decision: Decision, moment: Moment) -> bool:
+    """Whether the new person has nearly an identifier that somebody else has."""
+    value = decision.identity.value if decision.identity else ""
+    near = persons.alike(moment.connection, value, arriving.facts.demographics.birth_date)
+    known = persons.facts(moment.connection, near, arriving.rules.archive_domain)
+    return is_near_miss(decision.identity, known.values())
 
 
 def _candidates(

@@ -139,6 +139,8 @@ def _receipt(arriving: Arriving, loaded: Loaded, now: datetime) -> stored.Receip
 
 def _as_before(connection: Connection, arriving: Arriving, loaded: Loaded) -> Stored:
     """The answer that the first arrival of the same content was given."""
+    if arriving.digest != loaded.facts.stored_digest:
+        return Stored(already=True)  # it is held beside the instance, and never coerced
     uid_domain, uid = loaded.uid_domain, arriving.facts.sop_instance_uid
     named = events.coerced_attributes(connection, uid_domain, uid)
     return Stored(tuple(tag for name in named if (tag := tag_of(name))), already=True)

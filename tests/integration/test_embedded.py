@@ -18,7 +18,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from reconcile.db import programs
+from reconcile.db import embedded, programs
 from reconcile.db.embedded import EmbeddedPostgres, Urls
 from reconcile.errors import ServiceUnavailable
 
@@ -175,17 +175,20 @@ def wait_until_gone(server: EmbeddedPostgres) -> None:
     subprocess.run(command, check=True, timeout=60)
 
 
-def test_ordinary_user(folder: Path) -> None:
+def test_ordinary_user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without any right beyond one's own, in an empty HOME."""
     copied = folder / "wheels" / "copied"
     programs.copy_wheel(programs.wheel_folder(), copied)
+    # The environment of the tests may lie where only root can read.
+    version = programs.wheel_version()
+    monkeypatch.setattr(programs, "wheel_folder", lambda: copied)
+    monkeypatch.setattr(embedded, "wheel_version", lambda: version)
     home = folder / "home"
     home.mkdir()
     if IS_ROOT:
         os.chown(home, NOBODY.pw_uid, NOBODY.pw_gid)
 
     def step() -> None:
-        programs.wheel_folder = lambda: copied
         os.environ["HOME"] = str(home)
         server = EmbeddedPostgres(home / "data")
         keep_a_row(server.start())
@@ -195,11 +198,7 @@ def test_ordinary_user(folder: Path) -> None:
         server.stop()
         assert [each.name for each in home.iterdir()] == ["data"]
 
-    original = programs.wheel_folder
-    try:
-        in_a_process_of_an_ordinary_user(step)
-    finally:
-        programs.wheel_folder = original
+    in_a_process_of_an_ordinary_user(step)
 
 
 def test_closed_folder_is_said_in_one_sentence(folder: Path) -> None:

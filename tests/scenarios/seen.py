@@ -40,7 +40,7 @@ class Seen:
     def offending(self) -> set[str]:
         """Keywords of Offending Element."""
         found = self.status.get("OffendingElement") or []
-        listed = found if isinstance(found, pydicom.multival.MultiValue) else [found]
+        listed = [found] if isinstance(found, int) else found
         return {pydicom.datadict.keyword_for_tag(tag) for tag in listed}
 
     @property

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconcile.core.candidates import IDENTIFIER_BITS, near_miss, rank
+from reconcile.core.candidates import IDENTIFIER_BITS, is_near_miss, near_miss, rank
 from reconcile.core.facts import PersonFacts
 from reconcile.core.identity import Demographics, Domain, PatientIdentifier, PersonName
 
@@ -135,3 +135,17 @@ def test_a_person_without_versions_is_listed_last() -> None:
     """
     empty = PersonFacts("p0", "provisional")
     assert rank(JANE, None, [empty, P1])[-1].person_id == "p0"
+
+
+@pytest.mark.parametrize(
+    ("value", "domain", "near"),
+    [("000100", "A", True), ("100", "A", False), ("7777", "A", False), ("100", "B", False)],
+)
+def test_nearly_an_identifier_is_one_of_the_same_domain(
+    value: str, domain: str, near: bool
+) -> None:
+    """
+    The same number in another domain is another number, and says nothing.
+    """
+    assert near is is_near_miss(PatientIdentifier(value, domain), [P1])
+    assert not is_near_miss(None, [P1])

@@ -39,6 +39,8 @@ def test_padding_is_no_part_of_an_id(raw: str) -> None:
         (Domain("SP", strip_zeros=True, pad_to=4), "0007", "7", True),
         (A, "100^^^A", "100", False),
         (A, "1 00", "100", False),
+        (A, "１００", "100", True),
+        (A, "\u3000100\u00a0", "100", True),
     ],
 )
 def test_spelling_counts_unless_the_domain_says_otherwise(

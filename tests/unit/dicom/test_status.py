@@ -84,7 +84,7 @@ def test_a_comment_ends_with_a_whole_word() -> None:
     tags = ("00100020", "00100021", "00101002", "0020000D", "0020000E", "00080050")
     comment = answer_to(Stored(coerced=tags), warn=True).comment
     assert len(comment) <= 64
-    assert comment == "coerced PatientID IssuerOfPatientID OtherPatientIDsSequence"
+    assert comment == "coerced PatientID StudyInstanceUID SeriesInstanceUID"
 
 
 def test_an_unknown_tag_is_named_by_its_number() -> None:
