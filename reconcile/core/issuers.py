@@ -8,6 +8,10 @@ from reconcile.core.facts import InstanceFacts, Source
 from reconcile.core.identity import Domain, Issuer, PatientIdentifier, bare
 
 
+#: More than any authority's name has, less than an index can hold: a longer one is none.
+NAME_CHARACTERS_MAX = 256
+
+
 @dataclass(frozen=True, slots=True)
 class Named:
     """The domain that an issuer designates.
@@ -35,6 +39,8 @@ def issuer_domain(issuer: Issuer, domains: dict[str, Domain] | None) -> Named:
     found = by_uid or by_name
     if found:
         return Named(found[0])
+    if max(len(issuer.namespace), len(issuer.universal_id)) > NAME_CHARACTERS_MAX:
+        return Named()
     name = issuer.namespace or issuer.universal_id
     made = Domain(name, issuer.universal_id, issuer.universal_id_type)
     return Named(made, unknown=True)

@@ -61,6 +61,8 @@ ASSIGNABLE: tuple[Tag, ...] = (
 # came, since two spellings of a UID are two UIDs to everybody else.
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _UID_CHARACTERS_MAX = 64
+# DA has 8, of old 10: what is longer is no date, and must not fill an index.
+_DATE_CHARACTERS_MAX = 16
 
 
 class Received:
@@ -304,7 +306,7 @@ def _patient_issuer(holder: Mapping[Tag, Element]) -> Issuer:
 def _demographics(present: Mapping[Tag, Element]) -> Demographics:
     return Demographics(
         name=_person_name(present.get(at.PATIENT_NAME)),
-        birth_date=text(present.get(at.PATIENT_BIRTH_DATE)),
+        birth_date=text(present.get(at.PATIENT_BIRTH_DATE))[:_DATE_CHARACTERS_MAX],
         sex=text(present.get(at.PATIENT_SEX)),
     )
 

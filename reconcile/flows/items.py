@@ -29,7 +29,7 @@ def open_items(
     wanted = [("review", code) for code in placed.reviews]
     if decision.outcome.is_hold:
         wanted.append(("hold", decision.outcome.value))
-    elif decision.rung == "P" and _is_near_miss(arriving, decision, moment):
+    elif _is_new(decision) and _is_near_miss(arriving, decision, moment):
         wanted.append(("review", "NEAR-MISS"))
     for kind, code in wanted:
         if holds.add_to_open(moment.connection, placed.study_id, code, subject, receipt_id):
@@ -41,7 +41,7 @@ def open_items(
             arriving.source.ae_title,
             placed.study_id,
             received=arriving.identity(),
-            candidates=_candidates(arriving, loaded, decision, moment),
+            candidates=_candidates(arriving, loaded, decision, placed, moment),
         )
         holds.open_item(moment.connection, item, moment.happening_id, receipt_id)
 
@@ -61,6 +61,11 @@ def hold_duplicate(
     holds.open_item(moment.connection, item, moment.happening_id, receipt_id)
 
 
+def _is_new(decision: Decision) -> bool:
+    """Whether the instance made its person."""
+    return decision.rung == "P"
+
+
 def _is_near_miss(arriving: Arriving, decision: Decision, moment: Moment) -> bool:
     """Whether the new person has nearly an identifier that somebody else has."""
     value = decision.identity.value if decision.identity else ""
@@ -70,13 +75,19 @@ def _is_near_miss(arriving: Arriving, decision: Decision, moment: Moment) -> boo
 
 
 def _candidates(
-    arriving: Arriving, loaded: Loaded, decision: Decision, moment: Moment
+    arriving: Arriving,
+    loaded: Loaded,
+    decision: Decision,
+    placed: Placed,
+    moment: Moment,
 ) -> list[dict[str, Any]]:
     """Persons to suggest, ranked; for people only, nothing acts on them."""
     header = arriving.facts.demographics
     alike = persons.alike(moment.connection, arriving.facts.patient_id, header.birth_date)
     near = persons.facts(moment.connection, alike, arriving.rules.archive_domain)
     known = {**near, **loaded.facts.persons}
+    if _is_new(decision):
+        known.pop(str(placed.person_id), None)
     name = decision.identity.domain if decision.identity else arriving.source.domain
     domain = arriving.rules.domains.get(name, Domain(name))
     ranked = rank(header, decision.identity, list(known.values()), domain)

@@ -9,7 +9,9 @@ import hashlib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from random import Random
+from string import ascii_letters
+from typing import Any, NamedTuple
 
 import pytest
 from pydicom import dcmread
@@ -200,3 +202,41 @@ def state(doors: Archive) -> tuple[int, ...]:
     with doors.hospital.database.read_only() as connection:
         queries = (select(func.count()).select_from(table) for table in tables)
         return tuple(connection.execute(query).scalar_one() for query in queries)
+
+
+#: Long, and of no pattern that an index could compress.
+LONG = "".join(Random(7).choices(ascii_letters, k=5000))
+ODD: dict[str, dict[str, Any]] = {
+    "NUL in an ID": {"PatientID": "A\0B"},
+    "NUL as padding": {"PatientID": "NEW\0"},
+    "NUL in a name": {"PatientID": "100", "PatientName": "A\0B^C"},
+    "NUL in an accession": {"AccessionNumber": "A\0B"},
+    "NUL in an issuer": {"IssuerOfPatientID": "A\0B"},
+    "NUL in a date": {"PatientBirthDate": "1980\0\0102"},
+    "NUL in a code string": {"PatientSex": "F\0M", "Modality": "C\0T"},
+    "control characters": {"PatientID": "\x01\x02", "PatientName": "A\x1b$B\x01"},
+    "a long ID": {"PatientID": LONG},
+    "a long name": {"PatientName": LONG * 20},
+    "a long issuer": {"IssuerOfPatientID": LONG},
+    "a long accession": {"AccessionNumber": LONG},
+    "a long date": {"PatientBirthDate": LONG},
+    "no date": {"PatientBirthDate": "99999999", "StudyDate": "2026-13-45"},
+    "many values": {"PatientID": "a\\b\\c", "PatientName": "A\\B"},
+    "an unknown character set": {"SpecificCharacterSet": "NONSENSE"},
+    "a UID with a leading zero": {"StudyInstanceUID": "1.02.3"},
+}
+
+
+@pytest.mark.parametrize("title", ["CT_A", "IMPORT_CD"])
+@pytest.mark.parametrize("values", ODD.values(), ids=ODD)
+def test_no_value_of_an_attribute_makes_storing_fail(
+    doors: Archive, values: dict[str, Any], title: str
+) -> None:
+    """It is stored, held where need be, and given out: never refused as "try later"."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sent = sendable(instance(**{"PatientID": uid()[-20:], **values}))
+    [told] = doors.send(sent, title=title)
+    assert told.status in STORED, told
+    assert doors.received(sent.sop_instance_uid) == sent.data
+    assert split(doors.file(sent.sop_instance_uid)).data_set_offset

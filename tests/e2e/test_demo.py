@@ -22,6 +22,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from reconcile.cli.demo import LAST_LINE
+from reconcile.db.embedded import EmbeddedPostgres
 
 SECONDS = 180
 FREE_PORTS = """
@@ -82,8 +83,11 @@ def demo(folder: Path) -> Iterator[Demo]:
     try:
         yield Demo(process, _story(process, log))
     finally:
-        process.kill() if process.poll() is None else None
+        if process.poll() is None:
+            process.kill()
         process.wait()
+        # Of one that was killed, the database lives on until the next start.
+        EmbeddedPostgres(folder / "demo").stop()
 
 
 def _story(process: subprocess.Popen[str], log: Path) -> list[str]:

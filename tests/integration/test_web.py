@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import socket
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 
 import httpx
 import pydicom
@@ -233,6 +236,28 @@ def test_a_lost_file_is_a_fault_told_without_a_trace(hospital):
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["title"] == "The bytes of an instance are missing"
+
+
+def test_a_reader_that_hangs_up_leaves_nothing_open(hospital):
+    """
+    A stream that is cut off closes its file; the door goes on serving.
+    """
+    image = instance(PixelData=bytes(64 << 20), Rows=8192, Columns=4096)
+    hospital.store(image, CT_A)
+    path = f"/api/v1/instances/{image.SOPInstanceUID}/file"
+    with served(hospital) as client:
+        with client.stream("GET", path) as answer:
+            next(answer.iter_bytes(1024))
+        deadline = time.monotonic() + 20
+        while _mapped(hospital) and time.monotonic() < deadline:
+            gc.collect()
+            time.sleep(0.05)
+        assert not _mapped(hospital)
+        assert len(client.get(path).content) > 64 << 20
+
+
+def _mapped(hospital):
+    return str(hospital.storage.root) in Path("/proc/self/maps").read_text()
 
 
 # -- The history --------------------------------------------------------------------

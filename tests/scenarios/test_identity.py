@@ -199,9 +199,10 @@ def test_row_14_hl7_components_are_read_only_where_the_source_writes_them(
     archive: Archive, raw: str
 ):
     """14: with `cx_in_patient_id` an ID and its issuer; else a literal, with a hint."""
-    seen = store(archive, instance(PatientID=raw), "CT_CX")
-    print(seen.status, seen.given, seen.explained)
-    assert_coerced(seen, "E1")
+    read = store(archive, instance(PatientID=raw), "CT_CX")
+    assert_coerced(read, "E1")
+    [other] = read.given.OtherPatientIDsSequence
+    assert (other.PatientID, other.IssuerOfPatientID) == ("100", "A")
     seen = store(archive, instance(PatientID=raw))
     assert_provisional(seen, raw, "A", coerced=True)
     [first, *_] = seen.candidates("NEAR-MISS", "review")

@@ -132,9 +132,7 @@ authority = ["A", "B", "E", "T", "X", "Z", "L", "R", "V"]
 #: P1 to P5, each with the ID that the enterprise gives them.
 REGISTRATION = (
     adt("A28", "100^^^A~E1^^^E", "DOE^JANE", "19800102", "F"),
-    adt(
-        "A28", "200^^^A~555^^^B~E2^^^E", "ROE^RICHARD", "19750506", "M", sender="EMPI"
-    ),
+    adt("A28", "200^^^A~555^^^B~E2^^^E", "ROE^RICHARD", "19750506", "M", sender="EMPI"),
     adt("A28", "100^^^B~E3^^^E", "MEIER^ANNA", "19900304", "F", sender="EMPI"),
     adt("A28", "401^^^A~E4^^^E", "KOCH^LEA", "20240110", "F", multiple_birth="Y"),
     adt("A28", "402^^^A~E5^^^E", "KOCH^LEO", "20240110", "M", multiple_birth="Y"),
@@ -189,7 +187,7 @@ class Archive:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, **self._environment()},
+                env={**os.environ, **self.environment()},
                 start_new_session=True,
             )
         self.doors = _doors(self._first_line())
@@ -219,7 +217,8 @@ class Archive:
         self.http.close()
         self._process = None
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """What names its database to `reconcile`."""
         if self.urls is None:
             return {}
         return {
@@ -259,9 +258,7 @@ class Archive:
         """C-STORE several instances over one association."""
         scu = ApplicationEntity(ae)
         scu.acse_timeout = scu.dimse_timeout = scu.network_timeout = 60
-        wanted = {
-            (each.SOPClassUID, each.file_meta.TransferSyntaxUID) for each in datasets
-        }
+        wanted = {(each.SOPClassUID, each.file_meta.TransferSyntaxUID) for each in datasets}
         for sop_class, syntax in sorted(wanted):
             scu.add_requested_context(sop_class, syntax)
         host, port = self.doors.dicom
@@ -340,7 +337,8 @@ def _read_all(stream: Any, lines: queue.Queue[str]) -> None:
 
 
 def _doors(line: str) -> Doors:
-    """"ready dicom=HOST:PORT hl7=HOST:PORT http=HOST:PORT"."""
+    """ "ready dicom=HOST:PORT hl7=HOST:PORT http=HOST:PORT", or the same over TLS."""
     said = dict(word.split("=") for word in line.split()[1:])
-    found = (said[door].rpartition(":") for door in Doors._fields)
+    open_at = (said.get(door) or said[f"{door}_tls"] for door in Doors._fields)
+    found = (at.rpartition(":") for at in open_at)
     return Doors(*((host, int(port)) for host, _, port in found))

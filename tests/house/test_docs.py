@@ -1,0 +1,370 @@
+"""The documentation says what the code says.
+
+Where a page lists what the code has (keys, statuses, routes, codes, messages, fields),
+it is compared here. Prose is for people to judge.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import pytest
+import typer
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from reconcile import errors
+from reconcile.cli import main as command_line
+from reconcile.core.coercion import RULE, Outcome
+from reconcile.core.corroborate import Gate
+from reconcile.core.study import StudyRule
+from reconcile.core.update import UpdateOutcome
+from reconcile.dataset.iods import SOP_CLASSES
+from reconcile.dataset.part10 import (
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+)
+from reconcile.db.views_audit import Event
+from reconcile.dicom.policy import storage_extended
+from reconcile.dicom.status import statuses
+from reconcile.flows.patient import FAULTS
+from reconcile.hl7 import errors as hl7_errors
+from reconcile.hl7.dispatch import BUILDERS
+from reconcile.hl7.orders import CONTROLS
+from reconcile.settings import OVERRIDES
+from reconcile.settings.model import Settings
+from reconcile.web import coercions, dicomweb, docs, health, lookups
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+REFERENCE = DOCS / "reference"
+AT_THE_TOP = ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY")
+PAGES = sorted([*DOCS.rglob("*.md"), *(ROOT / f"{name}.md" for name in AT_THE_TOP)])
+
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^[ \t]*```(\w*)\n(.*?)^[ \t]*```", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`([^`\n]+)`")
+COMMAND = re.compile(
+    r"(?:^|(?<=\s)|(?<=/))reconcile[ \t]+([a-z][a-z-]*)(?:[ \t]+([a-z][a-z-]*))?",
+    re.MULTILINE,
+)
+#: What a page may not name: where it was written is nobody's business.
+OUR_OWN = re.compile(r"/work\b|/tmp/|/root\b|shared/")
+
+
+def page(name: str) -> str:
+    return (REFERENCE / name).read_text(encoding="utf-8")
+
+
+def tables(text: str) -> dict[str, list[list[str]]]:
+    """Rows of the tables below each heading, cells without code marks."""
+    found: dict[str, list[list[str]]] = {}
+    heading = ""
+    for line in text.splitlines():
+        if line.startswith("#"):
+            heading = line.lstrip("# ")
+        elif line.startswith("|") and not re.fullmatch(r"[|\s:-]+", line):
+            cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+            found.setdefault(heading, []).append([cell.strip("` ") for cell in cells])
+    return found
+
+
+def codes_in(text: str) -> set[str]:
+    """Everything that stands in code marks."""
+    return set(CODE.findall(FENCE.sub("", text)))
+
+
+def shell(text: str) -> Iterator[str]:
+    """What a reader might type: shell blocks, and code in a sentence."""
+    for language, block in FENCE.findall(text):
+        if language == "sh":
+            yield block
+    yield from CODE.findall(FENCE.sub("", text))
+
+
+# -- Configuration ------------------------------------------------------------------
+
+
+def members() -> Iterator[tuple[str, type[BaseModel]]]:
+    """Tables of the configuration, as the file spells their headings."""
+    for name, field in Settings.model_fields.items():
+        kind = field.annotation
+        if get_origin(kind) is tuple:
+            yield f"[[{name}]]", get_args(kind)[0]
+        elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield f"[{name}]", kind
+
+
+def as_toml(value: Any) -> str:
+    """A default as the file spells it."""
+    if value is PydanticUndefined:
+        return "required"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    return {(): "[]"}.get(value, "") if isinstance(value, tuple) else str(value)
+
+
+@pytest.mark.parametrize(("heading", "model"), list(members()))
+def test_every_key_is_documented_with_its_default(
+    heading: str, model: type[BaseModel]
+) -> None:
+    """
+    configuration.md lists every key with the default that it has, and no other.
+    """
+    rows = tables(page("configuration.md"))[heading][1:]
+    told = {row[0]: row[1] for row in rows}
+    known = {name: as_toml(f.default) for name, f in model.model_fields.items()}
+    assert told == known
+
+
+def test_every_override_is_documented() -> None:
+    """
+    configuration.md names the environment variables and what they stand above.
+    """
+    text = page("configuration.md")
+    for variable, (table, key) in OVERRIDES.items():
+        assert f"| `{variable}` | `[{table}] {key}` |" in text
+
+
+# -- DICOM --------------------------------------------------------------------------
+
+
+def test_statuses_are_those_of_the_door() -> None:
+    """
+    statuses.md begins each row as the door's own table does.
+    """
+    (rows,) = tables(page("statuses.md")).values()
+    told = [tuple(row[:3]) for row in rows[1:]]
+    assert told == [(f"{s.code:04X}", s.category, s.meaning) for s in statuses()]
+
+
+def test_the_conformance_statement_says_who_we_are() -> None:
+    """
+    Implementation UID and version, number of classes and the six bytes are the code's.
+    """
+    text = (DOCS / "conformance/dicom.md").read_text(encoding="utf-8")
+    assert IMPLEMENTATION_CLASS_UID in text
+    assert IMPLEMENTATION_VERSION_NAME in text
+    assert f"\n{len(SOP_CLASSES)} storage SOP classes" in text
+    rows = tables(text)["Storage extended negotiation (PS3.4 B.3.1)"][1:]
+    for coerce in (True, False):
+        (answer,) = storage_extended(["1.2"], coerce=coerce).values()
+        assert [row[0] for row in rows] == [str(n + 1) for n in range(len(answer))]
+        for row, byte in zip(rows, answer, strict=True):
+            assert re.search(rf"\b{byte}\b", row[2]), row
+
+
+# -- HL7 ----------------------------------------------------------------------------
+
+
+def test_messages_are_those_of_the_door() -> None:
+    """
+    hl7.md lists the messages that are acted on, and no other.
+    """
+    told = [row[0] for row in tables(page("hl7.md"))["Messages"][1:]]
+    assert told == [f"{kind}^{event}" for kind, event in BUILDERS]
+
+
+def test_order_controls_are_those_of_the_door() -> None:
+    """
+    hl7.md lists every order control; those that ask nothing stand in one row.
+    """
+    rows = tables(page("hl7.md"))["Order controls"][1:]
+    told = [code for row in rows for code in re.findall(r"[A-Z]{2}", row[0])]
+    assert sorted(told) == sorted(CONTROLS)
+    silent = next(row[0] for row in rows if "OK" in row[0])
+    nothing = {code for code, control in CONTROLS.items() if control is None}
+    assert set(re.findall(r"[A-Z]{2}", silent)) == nothing
+
+
+def test_error_codes_are_those_that_are_sent() -> None:
+    """
+    hl7.md explains every condition code that an acknowledgement can hold.
+    """
+    raised = {
+        kind.hl7_error
+        for module in (errors, hl7_errors)
+        for _, kind in inspect.getmembers(module, inspect.isclass)
+        if issubclass(kind, errors.ReconcileError)
+    }
+    sent = raised | {fault.code for fault in FAULTS.values()}
+    rows = tables(page("hl7.md"))["Acknowledgements"]
+    assert {row[0] for row in rows if row[0].isdigit()} == sent
+
+
+# -- The history --------------------------------------------------------------------
+
+
+def test_fields_of_an_event_are_documented() -> None:
+    """
+    audit.md lists the fields of a coercion event in their order.
+    """
+    rows = tables(page("audit.md"))["The coercion event"][1:]
+    assert [row[0] for row in rows] == [field.name for field in fields(Event)]
+
+
+def test_filters_of_the_history_are_documented() -> None:
+    """
+    audit.md lists every filter that the API takes.
+    """
+    parameters = inspect.signature(coercions._query).parameters
+    spelled = {"since": "from", "until": "to"}
+    known = [spelled.get(name, name) for name in parameters if name != "parts"]
+    rows = tables(page("audit.md"))["Filters"][1:]
+    assert [row[0] for row in rows] == known
+
+
+def test_rules_and_rungs_are_documented() -> None:
+    """
+    Every study rule, every answer of the gate and the rule in force are explained.
+    """
+    told = tables((DOCS / "explanation/study-uids.md").read_text(encoding="utf-8"))
+    assert {row[0] for row in told["The rule"][1:]} == {rule.value for rule in StudyRule}
+    told = tables((DOCS / "explanation/identity.md").read_text(encoding="utf-8"))
+    assert [row[0] for row in told["The gate"][1:]] == [gate.value for gate in Gate]
+    assert f"`{RULE}`" in page("audit.md")
+
+
+# -- HTTP ---------------------------------------------------------------------------
+
+
+def test_routes_are_documented() -> None:
+    """
+    http.md lists every route, and no other.
+    """
+    routers = (health, dicomweb, coercions, lookups, docs)
+    known = {
+        f"{method} {route.path}"
+        for each in routers
+        for route in each.router.routes
+        for method in getattr(route, "methods", ())
+    }
+    rows = tables(page("http.md"))["Routes"][1:]
+    assert {row[0] for row in rows} == known | {"GET /openapi.json"}
+
+
+# -- Holds --------------------------------------------------------------------------
+
+CODE_OF_ITEM = re.compile(r"[A-Z]{2,}(-[A-Z]{2,})+|PROVISIONAL|CHARSET|IMPLAUSIBLE")
+
+
+def codes_of_items() -> set[str]:
+    """Every string in core and flows that looks like the code of an item."""
+    found = {o.value for o in Outcome if o.is_hold}
+    found |= {o.value for o in UpdateOutcome if o.is_held}
+    for room in ("core", "flows"):
+        for module in (ROOT / "reconcile" / room).glob("*.py"):
+            for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found |= {node.value} if CODE_OF_ITEM.fullmatch(node.value) else set()
+    return found
+
+
+def test_codes_of_holds_are_documented() -> None:
+    """
+    holds.md has a row for every code that is raised, the holds in order of precedence.
+    """
+    told = tables(page("holds.md"))
+    rows = [row[0] for name in ("Holds", "Reviews", "Messages") for row in told[name]]
+    assert codes_of_items() <= set(rows)
+    holds = [row[0] for row in told["Holds"][1:]]
+    assert holds == [outcome.value for outcome in Outcome if outcome.is_hold]
+
+
+def test_reserved_codes_are_not_raised() -> None:
+    """
+    What holds.md calls reserved is nowhere raised: else it has to be explained.
+    """
+    reserved = codes_in(page("holds.md").partition("## Reserved")[2])
+    assert reserved
+    assert not reserved & codes_of_items()
+
+
+# -- All pages ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    """
+    Every relative link names a file that is there, and a heading that it has.
+    """
+    text = FENCE.sub("", path.read_text(encoding="utf-8"))
+    for link in LINK.findall(text):
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        target, _, anchor = link.partition("#")
+        found = (path.parent / target).resolve() if target else path
+        assert found.exists(), f"{link} leads nowhere"
+        if anchor:
+            assert anchor in anchors(found), f"{link} names no heading"
+
+
+def anchors(path: Path) -> set[str]:
+    """The headings of a page as they are linked to."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    kept = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in kept}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_exist(path: Path) -> None:
+    """
+    Every command of ours and every target of make that a page names is there.
+    """
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for code in shell(path.read_text(encoding="utf-8")):
+        for command, subcommand in COMMAND.findall(code):
+            assert is_command(command, subcommand), f"reconcile {command} {subcommand}"
+        for target in re.findall(r"(?:^|(?<=\s))make ([a-z-]+)", code):
+            assert target in targets, f"make {target}"
+
+
+def is_command(name: str, inner: str) -> bool:
+    """Whether the command line has this command, or this one inside a group."""
+    group: Any = typer.main.get_command(command_line.app)
+    found = group.commands.get(name)
+    if found is None or not hasattr(found, "commands"):
+        return found is not None
+    return not inner or inner in found.commands
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_pages_name_no_place_of_their_making(path: Path) -> None:
+    """
+    No page names a folder of the machine that it was written on.
+    """
+    text = path.read_text(encoding="utf-8")
+    assert not OUR_OWN.search(text)
+
+
+def test_pictures_are_whole_and_readable_in_the_dark() -> None:
+    """
+    Every picture has words for who cannot see it, and colours for a dark reading room.
+    """
+    pictures = sorted((DOCS / "pictures").glob("*.svg"))
+    assert pictures
+    for picture in pictures:
+        text = picture.read_text(encoding="utf-8")
+        for needed in ("<title", "<desc", "prefers-color-scheme: dark", "viewBox"):
+            assert needed in text, f"{picture.name}: {needed}"
+
+
+def test_decisions_are_listed() -> None:
+    """
+    Every decision has its four parts, and a row in the list of decisions.
+    """
+    listed = (DOCS / "adr/README.md").read_text(encoding="utf-8")
+    for path in sorted((DOCS / "adr").glob("[0-9]*.md")):
+        assert f"({path.name})" in listed, path.name
+        text = path.read_text(encoding="utf-8")
+        parts = ["## Context", "## Decision", "## Status", "## Consequences"]
+        found = re.findall(r"^## .+$", text, re.MULTILINE)
+        assert found == parts, path.name
