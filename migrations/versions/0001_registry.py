@@ -534,9 +534,9 @@ def _tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_study")),
         sa.UniqueConstraint("held_id", name=op.f("uq_study_held_id")),
         sa.UniqueConstraint(
-            "uid_domain",
             "study_instance_uid",
-            name=op.f("uq_study_uid_domain_study_instance_uid"),
+            "uid_domain",
+            name=op.f("uq_study_study_instance_uid_uid_domain"),
         ),
     )
     op.create_table(
@@ -659,9 +659,9 @@ def _tables() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_series")),
         sa.UniqueConstraint(
-            "uid_domain",
             "series_instance_uid",
-            name=op.f("uq_series_uid_domain_series_instance_uid"),
+            "uid_domain",
+            name=op.f("uq_series_series_instance_uid_uid_domain"),
         ),
     )
     op.create_index(op.f("ix_series_identity_id"), "series", ["identity_id"], unique=False)
@@ -728,9 +728,9 @@ def _tables() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_instance")),
         sa.UniqueConstraint(
-            "uid_domain",
             "sop_instance_uid",
-            name=op.f("uq_instance_uid_domain_sop_instance_uid"),
+            "uid_domain",
+            name=op.f("uq_instance_sop_instance_uid_uid_domain"),
         ),
     )
     op.create_index(op.f("ix_instance_series_id"), "instance", ["series_id"], unique=False)

@@ -86,6 +86,7 @@ class Supervisor:
         self.postgres: EmbeddedPostgres | None = None
         self.sockets: dict[str, socket.socket] = {}
         self.children: list[Child] = []
+        self.keys_required = True
 
     def run(self, on_ready: Callable[[dict[str, str]], None] | None = None) -> int:
         """Serve until SIGTERM or SIGINT; the exit code."""
@@ -105,11 +106,11 @@ class Supervisor:
         parts = wiring.parts(self.settings, urls.writer, urls.reader, pool_size=2)
         domains = list(parts.rules.domains.values())
         parts.database.run(lambda connection: persons.keep_domains(connection, domains))
-        require_keys = self._require_keys(parts)
+        self.keys_required = self._keys_required(parts)
         parts.database.close()
         parts.storage.clean_spool()
         self._bind()
-        self.children = self._plan(urls, require_keys=require_keys)
+        self.children = self._plan(urls)
         for child in self.children:
             child.start()
 
@@ -127,7 +128,7 @@ class Supervisor:
             migrate.upgrade(urls.owner)
         return urls
 
-    def _require_keys(self, parts: wiring.Parts) -> bool:
+    def _keys_required(self, parts: wiring.Parts) -> bool:
         """Whether the HTTP door asks for keys: always, unless only this machine can.
 
         Raises:
@@ -149,7 +150,7 @@ class Supervisor:
             if address:
                 self.sockets[door] = _listening(address, door)
 
-    def _plan(self, urls: Urls, *, require_keys: bool) -> list[Child]:
+    def _plan(self, urls: Urls) -> list[Child]:
         receivers = wiring.receiver_count(self.settings)
         roles = ["receiver"] * receivers + ["hl7", "web"]
         doors = {
@@ -166,7 +167,7 @@ class Supervisor:
                 "reader": urls.reader,
                 "owner": urls.owner if role == "web" else "",
                 "fds": fds,
-                "require_keys": require_keys,
+                "require_keys": self.keys_required,
             }
             children.append(Child(role, orders, tuple(fds.values())))
         return children
@@ -185,7 +186,7 @@ class Supervisor:
                     raise ServiceUnavailable(f"the {child.role} process did not start")
         told = " ".join(f"{door}={at}" for door, at in self.addresses().items())
         print(f"ready {told}", flush=True)
-        if self.settings.http_is_loopback:
+        if not self.keys_required:
             log.warning("without API keys the HTTP door answers on this machine only")
         if on_ready:
             threading.Thread(target=on_ready, args=(self.addresses(),), daemon=True).start()

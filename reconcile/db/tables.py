@@ -276,7 +276,7 @@ study = Table(
     happened(),
     version(),
     at("created_at"),
-    UniqueConstraint("uid_domain", "study_instance_uid"),
+    UniqueConstraint("study_instance_uid", "uid_domain"),
     UniqueConstraint("held_id"),
 )
 
@@ -313,7 +313,7 @@ series = Table(
     key("held", null=True),
     happened(),
     # One Series UID is never given out in two studies.
-    UniqueConstraint("uid_domain", "series_instance_uid"),
+    UniqueConstraint("series_instance_uid", "uid_domain"),
     Index(
         "uq_series_received",
         "study_id",
@@ -366,7 +366,7 @@ instance = Table(
     Column("stored_revision", Integer, nullable=False, server_default="0"),
     happened(),
     at("stored_at"),
-    UniqueConstraint("uid_domain", "sop_instance_uid"),
+    UniqueConstraint("sop_instance_uid", "uid_domain"),
 )
 
 # What instances of a study are given out with: the live assignments of the history,

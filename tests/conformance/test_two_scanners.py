@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def made() -> tuple[list[Dataset], list[Dataset]]:
 
 
 def _study(root: str, series: int, images: int, common: dict[str, str]) -> list[Dataset]:
-    study = f"{root}.{uid()[-20:]}"
+    study = f"{root}.1{uid()[-20:]}"
     return [
         instance(
             StudyInstanceUID=study,
@@ -82,10 +82,15 @@ def doors(database_urls, tmp_path) -> Iterator[Archive]:
     hospital.database.close()
 
 
-@pytest.fixture
-def scanned(tmp_path: Path) -> tuple[Path, Path]:
+#: The made images are used everywhere, the real ones where they are.
+Way = Callable[[], tuple[list[Dataset], list[Dataset]]]
+WAYS: list[Way] = [made, *([real] if REAL.is_dir() else [])]
+
+
+@pytest.fixture(params=WAYS)
+def scanned(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path]:
     """(folder of the Siemens images with the order's accession, folder of the GE's)."""
-    ours, theirs = real() if REAL.is_dir() else made()
+    ours, theirs = request.param()
     assert (len(ours), len(theirs)) == (8, 40)
     for dataset in ours:
         dataset.AccessionNumber = "ACC1"
@@ -183,14 +188,15 @@ def _are_anothers(doors: Archive, folder: Path) -> None:
         assert len(events_of(doors, came)) == 1
 
 
-def test_what_is_made_is_the_situation_of_the_real_images() -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_the_situation_is_the_same_made_or_real(way: Way) -> None:
     """So that the test means the same where the images are not at hand."""
-    for ours, theirs in (made(), real() if REAL.is_dir() else made()):
-        assert (len(ours), len(theirs)) == (8, 40)
-        assert {str(d.PatientID) for d in (*ours, *theirs)} == {"DEV"}
-        assert {d.get("IssuerOfPatientID", "") for d in (*ours, *theirs)} == {""}
-        assert {str(d.get("AccessionNumber") or "") for d in (*ours, *theirs)} == {""}
-        assert {str(d.PatientBirthDate) for d in ours} == {"19700101"}
-        assert {str(d.get("PatientBirthDate") or "") for d in theirs} == {""}
-        assert len({str(d.StudyInstanceUID) for d in ours}) == 1
-        assert len({str(d.StudyInstanceUID) for d in theirs}) == 1
+    ours, theirs = way()
+    assert (len(ours), len(theirs)) == (8, 40)
+    assert {str(d.PatientID) for d in (*ours, *theirs)} == {"DEV"}
+    assert {d.get("IssuerOfPatientID", "") for d in (*ours, *theirs)} == {""}
+    assert {str(d.get("AccessionNumber") or "") for d in (*ours, *theirs)} == {""}
+    assert {str(d.PatientBirthDate) for d in ours} == {"19700101"}
+    assert {str(d.get("PatientBirthDate") or "") for d in theirs} == {""}
+    assert len({str(d.StudyInstanceUID) for d in ours}) == 1
+    assert len({str(d.StudyInstanceUID) for d in theirs}) == 1
