@@ -122,7 +122,8 @@ def _blast(
 
 def _progress(cell: Cell) -> None:
     said = f"round {cell.round}  {OBJECTS[cell.kind]:<11}{cell.associations:>2} assoc."
-    print(f"{said}  {cell.server:<10}{cell.per_second:>8.0f}/s", file=sys.stderr)
+    cost = f"{cell.per_second:>8.0f}/s{cell.processor_ms:>8.2f} ms CPU"
+    print(f"{said}  {cell.server:<10}{cost}", file=sys.stderr)
 
 
 # -- What is printed --------------------------------------------------------------------

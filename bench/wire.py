@@ -132,7 +132,8 @@ def _element(element: int, value: bytes) -> bytes:
 
 
 def _status(pdu: bytes) -> int:
-    at = pdu.index(b"\0\0\0\x09\2\0\0\0") + 8
+    # From the end: a Message ID may look like the beginning of the element.
+    at = pdu.rindex(b"\0\0\0\x09\2\0\0\0") + 8
     status: int = struct.unpack_from("<H", pdu, at)[0]
     return status
 

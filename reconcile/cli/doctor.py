@@ -24,13 +24,12 @@ def doctor(config: Config = None, data: Data = None, as_json: AsJson = False) ->
 
 
 def _findings(archive: Opened) -> list[Finding]:
-    urls = archive.urls
     advice = "run `reconcile db upgrade`"
-    schema = [Finding("schema", what, advice) for what in migrate.check(urls.owner)]
+    schema = [Finding("schema", what, advice) for what in migrate.check(archive.urls.owner)]
     if schema:
         return schema
     roles = []
-    if urls.writer == urls.owner:
+    if not archive.database.run(views_checks.history_is_guarded):
         advice = "give the writer a role of its own: then the history is guarded by grants"
         roles = [Finding("one-role", "one URL for all: only triggers guard it", advice)]
     parts = archive.parts

@@ -113,6 +113,7 @@ def rules(settings: Settings) -> Rules:
         digest(settings),
         archive.modifying_system,
         archive.deidentified_domain,
+        archive.uid_root,
         settings.holds.show,
         dict(settings.holds.codes),
     )

@@ -84,6 +84,7 @@ async def _hl7_doors(parts: wiring.Parts, sockets: Sockets, stop: threading.Even
             refuse=door.refuse,
             ssl=tls_context(parts.settings, name),
             message_bytes_max=parts.settings.limits.message_bytes,
+            connections_max=parts.settings.limits.max_hl7_connections,
         )
         for name, opened in sockets.items()
     ]

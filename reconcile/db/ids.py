@@ -16,9 +16,9 @@ def uuid7() -> uuid.UUID:
     return uuid.UUID(int=value | 0x7 << 76 | 0x2 << 62)
 
 
-def new_uid() -> str:
-    """A new UID under 2.25 (PS3.5 section B.2)."""
-    return f"2.25.{uuid.uuid4().int}"
+def new_uid(root: str) -> str:
+    """A new UID: the root, and a random UUID as a number (as PS3.5 section B.2 does)."""
+    return f"{root}.{uuid.uuid4().int}"
 
 
 def lock_key(*parts: str) -> int:

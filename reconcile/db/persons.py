@@ -17,7 +17,13 @@ from sqlalchemy import Connection, Row, and_, func, insert, or_, select, tuple_,
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from reconcile.core.facts import PersonFacts
-from reconcile.core.identity import Demographics, Domain, PatientIdentifier, PersonName, bare
+from reconcile.core.identity import (
+    Demographics,
+    Domain,
+    PatientIdentifier,
+    PersonName,
+    bare,
+)
 from reconcile.db import tables as t
 from reconcile.db.database import TryAgain, inserted
 from reconcile.db.ids import uuid7

@@ -17,7 +17,7 @@ from reconcile.core.attributes import Assign
 from reconcile.core.facts import StudyFacts
 from reconcile.db import tables as t
 from reconcile.db.database import TryAgain, inserted
-from reconcile.db.ids import new_uid, uuid7
+from reconcile.db.ids import uuid7
 
 _map, _study, _series = t.uid_map.c, t.study.c, t.series.c
 
@@ -224,9 +224,10 @@ def make_series(
     received_uid: str,
     identity_id: UUID | None,
     held: str | None,
+    new_uid: str,
     happening_id: UUID,
 ) -> Row[Any]:
-    """The series of a study, made if it is new; a taken UID is replaced by a new one.
+    """The series of a study, made if it is new; a taken UID is replaced by `new_uid`.
 
     Raises:
         TryAgain: somebody else has just made it, and has not committed.
@@ -240,7 +241,7 @@ def make_series(
         study_id=study_id,
         uid_domain=uid_domain,
         received_series_instance_uid=received_uid,
-        series_instance_uid=new_uid() if taken else received_uid,
+        series_instance_uid=new_uid if taken else received_uid,
         identity_id=identity_id,
         held=held,
         happening_id=happening_id,

@@ -199,3 +199,9 @@ def _differences(row: Row[Any]) -> Iterator[str]:
             yield f"{keyword} is in the event and not among the live assignments"
         elif new is not None and not same(assigns[tag], new.get(tag)):
             yield f"{keyword} is given out otherwise than the event says"
+
+
+def history_is_guarded(connection: Connection) -> bool:
+    """Whether this role may only add to the history (grants beside the triggers)."""
+    may = func.has_table_privilege("coercion_event", "UPDATE")
+    return not connection.execute(select(may)).scalar()

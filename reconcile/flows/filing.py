@@ -11,6 +11,7 @@ from reconcile.core.targets import HELD_DOMAIN, targets
 from reconcile.dataset.overlay import Refusal, plan
 from reconcile.db import orders, persons, stored
 from reconcile.db.database import Row
+from reconcile.db.ids import new_uid
 from reconcile.db.registry import Loaded
 from reconcile.flows.arriving import Arriving, Moment, Placed
 
@@ -35,6 +36,7 @@ def file_instance(
         received_uid=arriving.facts.series_instance_uid,
         identity_id=identity_id,
         held=decision.outcome.value if decision.outcome.is_hold else None,
+        new_uid=new_uid(arriving.rules.uid_root),
         happening_id=moment.happening_id,
     )
     held_id = _held_id(arriving, decision, row.id, moment)

@@ -58,7 +58,11 @@ class OrderFlow:
             if known is not None and known.canonical_id != patient.person_id:
                 people = (str(patient.person_id),)
                 return self.messages.hold(
-                    connection, message, "ORDER-MOVED", OTHER_PATIENT, person_ids=people
+                    connection,
+                    message,
+                    "IDENTITY-CONFLICT",
+                    OTHER_PATIENT,
+                    person_ids=people,
                 )
             if known is None and update.control not in CREATES:
                 return self._unknown(patient, effects)

@@ -17,6 +17,7 @@ class Rules:
         domains: by name, the built-in ones included.
         digest: of the configuration that decisions depend on; every happening keeps it.
         modifying_system: (0400,0563).
+        uid_root: of the UIDs that this archive makes.
         show: "separate" or "hidden", what becomes of a held study at once.
         show_codes: the same for single hold codes.
     """
@@ -26,6 +27,7 @@ class Rules:
     digest: str
     modifying_system: str = "RECONCILE"
     deidentified_domain: str = "D"
+    uid_root: str = "2.25"
     show: str = "separate"
     show_codes: Mapping[str, str] = field(default_factory=dict)
 

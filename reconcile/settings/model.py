@@ -111,11 +111,8 @@ class Limits(_Table):
     max_associations_per_peer: Positive = 64
     pdu_bytes: Annotated[int, Field(ge=4096, le=MIB)] = 262_144
     instance_bytes: Positive = 5 * GIB
-    inflated_bytes: Positive = 2 * GIB
-    inflated_ratio: Positive = 200
     max_hl7_connections: Positive = 100
     message_bytes: Positive = 16 * MIB
-    http_body_bytes: Positive = 5 * GIB
     http_json_bytes: Positive = MIB
     idle_seconds: Positive = 120
 

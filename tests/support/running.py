@@ -217,6 +217,12 @@ class Archive:
         self.http.close()
         self._process = None
 
+    @property
+    def pid(self) -> int:
+        """Of the supervisor; all but the database are its children."""
+        assert self._process is not None
+        return self._process.pid
+
     def environment(self) -> dict[str, str]:
         """What names its database to `reconcile`."""
         if self.urls is None:

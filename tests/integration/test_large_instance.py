@@ -1,0 +1,183 @@
+"""Instances of any size pass through in constant memory, both ways, through real doors.
+
+256 MB here, 2 GB in the soak. What counts is the proportional set size of all processes
+of the archive together, its own PostgreSQL among them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from pydicom.dataset import Dataset
+
+from tests.support.instances import instance, part10
+from tests.support.running import Archive
+
+SOAK = bool(os.environ.get("RECONCILE_SOAK"))
+MIB = 1 << 20
+FRAMES = 1024 if SOAK else 128  # of 1024 x 1024 pixels of 16 bits: 2 MiB each
+PIXEL_BYTES = FRAMES * 2 * MIB
+GROWTH_MAX = (300 if SOAK else 150) * MIB
+
+PIXEL_DATA = b"\xe0\x7f\x10\x00OW\0\0" + PIXEL_BYTES.to_bytes(4, "little")
+STORESCU = shutil.which("storescu")
+
+
+@pytest.fixture
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    """Over an embedded server of its own, which counts too."""
+    folder = tmp_path_factory.mktemp("large")
+    for each in (folder, *folder.parents[:2]):
+        each.chmod(each.stat().st_mode | 0o011)  # the server's user goes through
+    with Archive(folder / "archive") as running:
+        running.register()
+        yield running
+    shutil.rmtree(folder)
+
+
+def large(path: Path) -> Dataset:
+    """A multi-frame instance, written without ever being in memory; a sparse file."""
+    dataset = instance(
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.7.3",
+        NumberOfFrames=FRAMES,
+        Rows=1024,
+        Columns=1024,
+        PixelData=None,
+    )
+    with path.open("wb") as file:
+        file.write(part10(dataset) + PIXEL_DATA)
+        start = file.tell()
+        for frame in range(0, FRAMES, FRAMES // 16):
+            file.seek(start + frame * 2 * MIB)
+            file.write(hashlib.sha256(bytes([frame % 251])).digest())
+        file.truncate(start + PIXEL_BYTES)
+    return dataset
+
+
+class Memory(threading.Thread):
+    """Samples how much memory the processes of an archive take together."""
+
+    def __init__(self, archive: Archive) -> None:
+        super().__init__(daemon=True)
+        self._archive = archive
+        self._stop_sampling = threading.Event()
+        self.idle = self.peak = self.sample()
+
+    def run(self) -> None:
+        while not self._stop_sampling.wait(0.05):
+            self.peak = max(self.peak, self.sample())
+
+    def stop(self) -> None:
+        self._stop_sampling.set()
+        self.join()
+
+    @property
+    def growth(self) -> int:
+        return self.peak - self.idle
+
+    def sample(self) -> int:
+        return sum(_pss(process) for process in self._processes())
+
+    def _processes(self) -> Iterator[psutil.Process]:
+        postmaster = next(self._archive.folder.glob("data/pg*/postmaster.pid"))
+        for pid in (self._archive.pid, int(postmaster.read_text().split()[0])):
+            process = psutil.Process(pid)
+            yield process
+            yield from process.children(recursive=True)
+
+
+def _pss(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.Error:
+        return 0  # it has just ended
+
+
+@contextmanager
+def sampled(archive: Archive, what: str) -> Iterator[None]:
+    """Fails where memory grows past the bound meanwhile; prints the figures."""
+    memory = Memory(archive)
+    memory.start()
+    try:
+        yield
+    finally:
+        memory.stop()
+    print(
+        f"\n{what}: {PIXEL_BYTES // MIB} MiB of pixels, idle {memory.idle // MIB} MiB,"
+        f" grew by {memory.growth // MIB} MiB"
+    )
+    assert memory.growth < GROWTH_MAX
+
+
+def store(archive: Archive, path: Path) -> str:
+    assert STORESCU, "DCMTK's storescu is needed"
+    host, port = archive.doors.dicom
+    to = ("-aet", "CT_A", "-aec", "RECONCILE", host, str(port))
+    done = subprocess.run(
+        [STORESCU, "-v", "--max-send-pdu", "131072", *to, str(path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TCP_NODELAY": "1", "TCP_BUFFER_LENGTH": "262144"},
+    )
+    return done.stdout + done.stderr
+
+
+def digest_after(chunks: Iterator[bytes], mark: bytes) -> tuple[bytes, str, int]:
+    """(what comes before `mark` and the mark, digest and length of what follows)."""
+    head, digest, length = b"", hashlib.sha256(), 0
+    for chunk in chunks:
+        if mark in head:
+            digest.update(chunk)
+            length += len(chunk)
+            continue
+        head += chunk
+        at = head.find(mark)
+        if at >= 0:
+            rest = head[at + len(mark) :]
+            head = head[: at + len(mark)]
+            digest.update(rest)
+            length += len(rest)
+    return head, digest.hexdigest(), length
+
+
+def fetched(archive: Archive, path: str) -> tuple[bytes, str, int]:
+    with archive.http.stream("GET", path, timeout=httpx.Timeout(120)) as answer:
+        answer.raise_for_status()
+        return digest_after(answer.iter_bytes(), PIXEL_DATA)
+
+
+def sent_pixels(path: Path) -> tuple[bytes, str, int]:
+    with path.open("rb") as file:
+        return digest_after(iter(lambda: file.read(MIB), b""), PIXEL_DATA)
+
+
+@pytest.mark.timeout(1800 if SOAK else 300)
+def test_a_large_instance_takes_constant_memory_in_and_out(
+    archive: Archive, tmp_path: Path
+) -> None:
+    """And its pixels come out as they went in, also under another identity."""
+    path = tmp_path / "large.dcm"
+    dataset = large(path)
+    _, digest, length = sent_pixels(path)
+    assert length == PIXEL_BYTES
+    with sampled(archive, "C-STORE"):
+        said = store(archive, path)
+    assert "CoercionOfDataElements" in said, said
+    with sampled(archive, "given out over HTTP"):
+        given = fetched(archive, f"/api/v1/instances/{dataset.SOPInstanceUID}/file")
+    assert given[1:] == (digest, length)
+    assert b"E1" in given[0]
+    with sampled(archive, "received bytes over HTTP"):
+        came = fetched(archive, f"/api/v1/instances/{dataset.SOPInstanceUID}/received")
+    assert came[1:] == (digest, length)
+    path.unlink()
