@@ -55,17 +55,19 @@ class Cell:
 class Bench:
     """Servers that take turns, and what was measured of them."""
 
-    def __init__(self, servers: list[Server], seconds: float) -> None:
+    def __init__(
+        self, servers: list[Server], seconds: float, *, first_run: int = 0
+    ) -> None:
         self.servers = servers
         self.seconds = seconds
         self.cells: list[Cell] = []
-        self._run = 0
+        self._run = first_run
 
     def warm_up(self) -> None:
         """What happens once in the life of a server is not measured."""
         for server in self.servers:
             for kind in SIZES:
-                self._measure(server, kind, max(ASSOCIATIONS), 0, WARM_UP_SECONDS)
+                self.measure(server, kind, max(ASSOCIATIONS), 0, WARM_UP_SECONDS)
 
     def round(self, number: int) -> None:
         """One cell of each kind for each server; who begins alternates."""
@@ -73,13 +75,14 @@ class Bench:
             for associations in ASSOCIATIONS:
                 turn = self.servers if number % 2 else self.servers[::-1]
                 for server in turn:
-                    cell = self._measure(server, kind, associations, number, self.seconds)
+                    cell = self.measure(server, kind, associations, number, self.seconds)
                     self.cells.append(cell)
                     _progress(cell)
 
-    def _measure(
+    def measure(
         self, server: Server, kind: str, associations: int, number: int, seconds: float
     ) -> Cell:
+        """Let one server receive; raises RuntimeError where it answers otherwise."""
         self._run += 1
         server.prepare(Identity(self._run, at) for at in range(associations))
         # What was written before is on the disk: nobody pays for another's writing.

@@ -98,6 +98,8 @@ def near_miss(one: PatientIdentifier, other: PatientIdentifier) -> str:
         return "identifier differs only in case"
     if one.value.split("^")[0] == other.value:
         return "identifier has HL7 components behind it"
+    if one.value.split("\\")[0] == other.value:
+        return "identifier has a second value behind it"
     long_enough = min(len(one.value), len(other.value)) >= _EDITED_CHARACTERS_MIN
     if long_enough and dates.is_one_edit(one.value, other.value):
         return "identifier is one slip away"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from reconcile.core.facts import InstanceFacts, Source
 from reconcile.core.identity import Domain, Issuer, PatientIdentifier, bare
 
-
 #: More than any authority's name has, less than an index can hold: a longer one is none.
 NAME_CHARACTERS_MAX = 256
 

@@ -20,7 +20,6 @@ from sqlalchemy.exc import OperationalError
 from reconcile.db.schema import metadata
 from reconcile.errors import ServiceUnavailable
 
-
 _PACKAGE = Path(__file__).parents[1]
 
 

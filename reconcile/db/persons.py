@@ -273,7 +273,8 @@ _PADDED_DIGITS_MAX = 16
 def _near(value: str) -> list[str]:
     """Spellings under which one ID is commonly met."""
     own = bare(value)
-    spellings = {own, own.lstrip("0"), own.upper(), own.lower(), own.split("^")[0]}
+    spellings = {own, own.lstrip("0"), own.upper(), own.lower()}
+    spellings |= {own.split(separator)[0] for separator in "^\\"}
     if own.isdigit():
         padded = range(len(own) + 1, _PADDED_DIGITS_MAX + 1)
         spellings |= {own.rjust(length, "0") for length in padded}

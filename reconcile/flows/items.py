@@ -91,6 +91,7 @@ def _candidates(
     name = decision.identity.domain if decision.identity else arriving.source.domain
     domain = arriving.rules.domains.get(name, Domain(name))
     ranked = rank(header, decision.identity, list(known.values()), domain)
+    named = loaded.facts.persons
     return [
         {
             "patient": candidate.person_id,
@@ -98,5 +99,7 @@ def _candidates(
             "bits": candidate.bits,
             "reasons": list(candidate.reasons),
         }
-        for candidate in ranked[:CANDIDATES_MAX]
+        for place, candidate in enumerate(ranked)
+        # Whom the evidence names is part of the question, however little they fit.
+        if place < CANDIDATES_MAX or candidate.person_id in named
     ]

@@ -20,6 +20,7 @@ import psutil
 import pytest
 from pydicom.dataset import Dataset
 
+from tests.support.database import name_folder
 from tests.support.instances import instance, part10
 from tests.support.running import Archive
 
@@ -34,15 +35,17 @@ STORESCU = shutil.which("storescu")
 
 
 @pytest.fixture
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+def archive() -> Iterator[Archive]:
     """Over an embedded server of its own, which counts too."""
-    folder = tmp_path_factory.mktemp("large")
-    for each in (folder, *folder.parents[:2]):
-        each.chmod(each.stat().st_mode | 0o011)  # the server's user goes through
-    with Archive(folder / "archive") as running:
-        running.register()
-        yield running
-    shutil.rmtree(folder)
+    folder = name_folder()
+    folder.mkdir()
+    folder.chmod(0o711)  # entered by the server's user, where root runs the tests
+    try:
+        with Archive(folder / "archive") as running:
+            running.register()
+            yield running
+    finally:
+        shutil.rmtree(folder)
 
 
 def large(path: Path) -> Dataset:

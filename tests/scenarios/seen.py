@@ -51,8 +51,9 @@ class Seen:
     @property
     def original(self) -> Dataset:
         """The previous values that the last Original Attributes item keeps."""
-        kept: Dataset = self.given.OriginalAttributesSequence[-1]
-        return kept.ModifiedAttributesSequence[0]
+        kept = self.given.OriginalAttributesSequence[-1]
+        previous: Dataset = kept.ModifiedAttributesSequence[0]
+        return previous
 
     @property
     def rung(self) -> str:

@@ -110,7 +110,7 @@ def unreachable(archive: Archive, cluster: Cluster) -> Iterator[None]:
     assert archive.urls is not None
     name = make_url(archive.urls.writer).database
     with cluster.connect() as server:
-        server.execute(f'alter database "{name}" with allow_connections false')  # type: ignore[arg-type]
+        server.execute(f'alter database "{name}" with allow_connections false')
         server.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s",
             [name],
@@ -118,7 +118,7 @@ def unreachable(archive: Archive, cluster: Cluster) -> Iterator[None]:
         try:
             yield
         finally:
-            server.execute(f'alter database "{name}" with allow_connections true')  # type: ignore[arg-type]
+            server.execute(f'alter database "{name}" with allow_connections true')
 
 
 def test_row_64_a_decision_is_told_with_its_rule_and_its_evidence(archive: Archive):

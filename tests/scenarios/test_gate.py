@@ -31,7 +31,8 @@ def raw(image: Dataset, **written: bytes) -> Dataset:
     file = part10(image)
     for keyword, value in written.items():
         old = str(image.get(keyword)).encode("ascii")
-        assert len(old) == len(value) and file.count(old) == 1
+        assert len(old) == len(value)
+        assert file.count(old) == 1
         file = file.replace(old, value)
     return pydicom.dcmread(BytesIO(file))
 

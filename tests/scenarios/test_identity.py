@@ -126,9 +126,7 @@ def test_row_08_no_evidence_is_no_patient(archive: Archive):
 def test_row_09_another_patient_id_finds_the_person_and_links_nothing(archive: Archive):
     """9: the header's own ID is proposed only; a feed or a person links it."""
     other = item(PatientID="100", IssuerOfPatientID="A", TypeOfPatientID="TEXT")
-    seen = store(
-        archive, instance(PatientID="777", OtherPatientIDsSequence=other), "MR_B"
-    )
+    seen = store(archive, instance(PatientID="777", OtherPatientIDsSequence=other), "MR_B")
     assert_coerced(seen, "E1")
     assert seen.rung == "X+G:CONFIRM"
     assert seen.reviews == {"NEW-XREF"}
@@ -208,6 +206,16 @@ def test_row_14_hl7_components_are_read_only_where_the_source_writes_them(
     [first, *_] = seen.candidates("NEAR-MISS", "review")
     assert "100^^^A" in first["identifiers"]
     assert "identifier has HL7 components behind it" in first["reasons"]
+
+
+def test_row_14_a_second_value_is_part_of_the_literal(archive: Archive):
+    """14: a backslash is none of ours to read: a person of its own, with a hint."""
+    seen = store(archive, instance(PatientID="100\\200"))
+    assert seen.outcome == "provisional"
+    assert seen.given.PatientID == ["100", "200"]
+    [first, *_] = seen.candidates("NEAR-MISS", "review")
+    assert "100^^^A" in first["identifiers"]
+    assert "identifier has a second value behind it" in first["reasons"]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

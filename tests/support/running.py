@@ -17,8 +17,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import hl7
+import httpx
 import pydicom
 from hl7.client import MLLPClient
 from pydicom.dataset import Dataset

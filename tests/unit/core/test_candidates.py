@@ -89,6 +89,7 @@ def test_placeholders_weigh_nothing() -> None:
         ("A:000100", "A:100", "identifier differs only by leading zeros"),
         ("A:ab12", "A:AB12", "identifier differs only in case"),
         ("A:100^^^A", "A:100", "identifier has HL7 components behind it"),
+        ("A:100\\200", "A:100", "identifier has a second value behind it"),
         ("A:123456", "A:123465", "identifier is one slip away"),
         ("A:12345", "A:123456", "identifier is one slip away"),
         ("A:100", "A:200", ""),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from reconcile.core import attributes as at
@@ -16,7 +18,9 @@ P1 = PersonFacts("p1", "verified", assigned=PatientIdentifier("E1", "E"))
 REGISTRY = RegistryFacts({"A": Domain("A"), "Z": Z}, "E", persons={"p1": P1})
 
 
-def wanted(outcome: Outcome, patient_id: str, identity: PatientIdentifier) -> dict:
+def wanted(
+    outcome: Outcome, patient_id: str, identity: PatientIdentifier
+) -> dict[str, Any]:
     present = {at.PATIENT_ID: at.element("LO", patient_id)}
     instance = InstanceFacts(CT, "1.1", "1.2", "1.3", patient_id, present=present)
     decision = Decision(outcome, "I", "p1", identity)

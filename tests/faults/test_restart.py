@@ -1,0 +1,69 @@
+"""A child that dies is started again; a child outlives its supervisor by nothing."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+import pytest
+
+from tests.support.instances import instance
+from tests.support.running import Archive
+
+ROLES = ("receiver", "hl7", "web")
+
+
+@pytest.fixture
+def archive(database_urls, tmp_path):
+    """A running archive."""
+    with Archive(tmp_path, database_urls) as opened:
+        yield opened
+
+
+def children(archive: Archive, role: str) -> list[psutil.Process]:
+    """The processes of one role."""
+    tree = psutil.Process(archive.pid).children(recursive=True)
+    return [process for process in tree if _is(process, role)]
+
+
+def _is(process: psutil.Process, role: str) -> bool:
+    try:
+        return process.cmdline()[-2:] == ["reconcile.cli.worker", role]
+    except psutil.Error:
+        return False
+
+
+def wait_until(holds, seconds: float = 60) -> bool:
+    """Whether something holds within some time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if holds():
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def test_killed_children_are_replaced_and_the_doors_stay_open(archive):
+    """
+    Every process of the archive is killed; the ports never close, and all is served.
+    """
+    before = {role: children(archive, role) for role in ROLES}
+    for role in ROLES:
+        for process in before[role]:
+            process.kill()
+    for role in ROLES:
+        wanted = len(before[role])
+        assert wait_until(lambda r=role, n=wanted: len(children(archive, r)) == n)
+
+    assert 0xB000 == archive.store(instance()).Status
+    assert 1 == len(archive.items("/api/v1/coercions"))
+
+
+def test_no_child_outlives_a_killed_supervisor(archive):
+    """
+    kill -9 of the supervisor: its children see their standard input end, and stop.
+    """
+    orphans = [process for role in ROLES for process in children(archive, role)]
+    psutil.Process(archive.pid).kill()
+
+    assert wait_until(lambda: not any(process.is_running() for process in orphans))
