@@ -50,7 +50,7 @@ def measure(server: Reconcile, copies: Copies, bench: Bench) -> dict[str, Any]:
         "explanation of a study": lambda n: ask(
             f"/api/v1/studies/{copies.study(n).study_uid}/explain"
         ),
-        "newest page of all coercions": lambda _: ask("/api/v1/coercions", limit="100"),
+        "first page of all coercions": lambda _: ask("/api/v1/coercions", limit="100"),
     }
     figures: dict[str, Any] = {}
     for name, question in questions.items():

@@ -136,7 +136,7 @@ def table(cells: list[Cell], peer: str) -> Iterator[str]:
     """The figures with their units: medians, and from the least to the greatest."""
     yield f"instances per second received: median of rounds (least-greatest); peer: {peer}"
     head = f"{'object':<12}{'assoc.':>6}  {'reconcile':<20}{'storescp':<20}"
-    yield f"{head}{'ratio':<18}{'p99 ms':>8}{'CPU ms':>8}{'peer':>7}"
+    yield f"{head}{'ratio':<22}{'p99 ms':>8}{'CPU ms':>8}{'peer':>7}"
     for kind, name in OBJECTS.items():
         for associations in ASSOCIATIONS:
             of = [c for c in cells if (c.kind, c.associations) == (kind, associations)]
@@ -165,7 +165,7 @@ def _line(name: str, associations: int, ours: list[Cell], theirs: list[Cell]) ->
         f"{name:<12}{associations:>6}"
         f"  {_spread([c.per_second for c in ours], '.0f'):<20}"
         f"{_spread([c.per_second for c in theirs], '.0f'):<20}"
-        f"{_spread(ratios, '.2f'):<18}"
+        f"{_spread(ratios, '.3f'):<22}"
         f"{statistics.median(c.p99_ms for c in ours):>8.1f}"
         f"{statistics.median(c.processor_ms for c in ours):>8.2f}"
         f"{f'{statistics.median(peer):.2f}' if peer else '-':>7}"

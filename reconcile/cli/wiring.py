@@ -1,34 +1,23 @@
-"""From settings to parts: the one place where configuration becomes facts and flows."""
+"""From settings to parts: the one place where configuration becomes facts and flows.
+
+No door is imported here: a process loads the one that it opens, and no other.
+"""
 
 from __future__ import annotations
 
 import os
-import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
-from starlette.types import ASGIApp
-
-from reconcile.core.facts import Feed, Source
+from reconcile.core.facts import Source
 from reconcile.core.identity import Domain
-from reconcile.db import migrate
 from reconcile.db.database import Database
-from reconcile.dicom.acceptor import DicomDoor
-from reconcile.dicom.limits import Limits
-from reconcile.dicom.policy import Peer, Policy
 from reconcile.errors import ConfigurationError
-from reconcile.flows.message import MessageFlow
-from reconcile.flows.order import OrderFlow
-from reconcile.flows.patient import PatientFlow
 from reconcile.flows.rules import Rules, built_in
 from reconcile.flows.store import StoreFlow
-from reconcile.hl7.door import Door
 from reconcile.settings import Settings, digest
 from reconcile.storage.local import LocalStorage
-from reconcile.web import parts as web
-from reconcile.web.app import make_app
 
 
 def now() -> datetime:
@@ -48,42 +37,6 @@ class Parts:
     def store(self, cause: str = "c-store") -> StoreFlow:
         """The flow of an arriving instance."""
         return StoreFlow(self.database, self.storage, self.rules, now, cause)
-
-    def hl7_door(self) -> Door:
-        """The HL7 door, over the flows of a message."""
-        flow = MessageFlow(self.database, self.rules, now)
-        patients = PatientFlow(flow)
-        return Door(
-            [feed(each) for each in self.settings.feed],
-            flow,
-            patients,
-            OrderFlow(flow, patients),
-            timezone=ZoneInfo(self.settings.serve.timezone),
-            clock=now,
-            new_control_id=lambda: secrets.token_hex(10),
-        )
-
-    def http_app(self, owner_url: str, *, require_keys: bool) -> ASGIApp:
-        """The HTTP door's application."""
-        return make_app(
-            web.Parts(
-                self.database,
-                self.storage,
-                self.rules,
-                require_keys,
-                schema_findings=lambda: migrate.check(owner_url),
-                body_bytes_max=self.settings.limits.http_json_bytes,
-            )
-        )
-
-    def dicom_door(self) -> DicomDoor:
-        """The DICOM door, over the flow of an arriving instance."""
-        return DicomDoor(
-            policy(self.settings),
-            self.store().receive,
-            self.storage.spool_dir,
-            limits(self.settings),
-        )
 
 
 def parts(settings: Settings, writer_url: str, reader_url: str, *, pool_size: int) -> Parts:
@@ -127,34 +80,6 @@ def domain(said: object) -> Domain:
 def source(said: object) -> Source:
     """A [[source]] as the core knows it."""
     return Source(**{name: getattr(said, name) for name in Source.__dataclass_fields__})
-
-
-def feed(said: object) -> Feed:
-    """A [[feed]] as the core knows it."""
-    return Feed(**{name: getattr(said, name) for name in Feed.__dataclass_fields__})
-
-
-def policy(settings: Settings) -> Policy:
-    """Who may associate: every [[source]], by calling AE title and address."""
-    peers = {
-        each.ae_title: Peer(source(each), each.address, each.certificate)
-        for each in settings.source
-    }
-    archive, serve = settings.archive, settings.serve
-    return Policy(archive.ae_title, peers.get, accept_unknown=serve.accept_unknown)
-
-
-def limits(settings: Settings) -> Limits:
-    """The limits of one receiver; associations are shared out among all."""
-    said = settings.limits
-    receivers = receiver_count(settings)
-    return Limits(
-        maximum_pdu=said.pdu_bytes,
-        associations=max(1, said.max_associations // receivers),
-        associations_per_peer=said.max_associations_per_peer,
-        instance_bytes=said.instance_bytes,
-        idle_seconds=said.idle_seconds,
-    )
 
 
 def receiver_count(settings: Settings) -> int:

@@ -166,11 +166,14 @@ def _batches(sent: list[Sent]) -> Iterator[list[Sent]]:
 
 @contextmanager
 def associated(
-    port: int, sent: Iterable[Sent], title: str = "CT_A"
+    port: int, sent: Iterable[Sent], title: str = "CT_A", seconds: float = 60
 ) -> Iterator[Association]:
-    """An association with one context for each pair of class and transfer syntax."""
+    """An association with one context for each pair of class and transfer syntax.
+
+    `seconds`: how long an answer is waited for, also where the peer is gone.
+    """
     ae = ApplicationEntity(title)
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 60
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = seconds
     for abstract, syntax in dict.fromkeys(
         (s.sop_class_uid, s.transfer_syntax) for s in sent
     ):

@@ -1,0 +1,32 @@
+"""What a process of the archive is told, and how it says that its door is open."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconcile.cli.wiring import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The orders of one process.
+
+    Attributes:
+        sockets: bound and listening, by the name of the door.
+        stop: set when it shall finish what it began, and end.
+        owner_url: of the database, for whoever looks at the schema.
+        require_keys: nobody is let in over HTTP without one.
+    """
+
+    parts: Parts
+    sockets: Mapping[str, socket.socket]
+    stop: threading.Event
+    owner_url: str
+    require_keys: bool
+
+    def say_ready(self) -> None:
+        """Tell the supervisor that the door is open."""
+        print("ready", flush=True)

@@ -1,0 +1,50 @@
+"""A receiver: the DICOM door over the flow of an arriving instance."""
+
+from __future__ import annotations
+
+from reconcile.cli.tls import tls_context
+from reconcile.cli.wiring import receiver_count, source
+from reconcile.cli.work import Work
+from reconcile.dicom.acceptor import DicomDoor
+from reconcile.dicom.limits import Limits
+from reconcile.dicom.policy import Peer, Policy
+from reconcile.settings import Settings
+
+
+def run(work: Work) -> None:
+    """Take associations until the work is to stop."""
+    parts = work.parts
+    door = DicomDoor(
+        policy(parts.settings),
+        parts.store().receive,
+        parts.storage.spool_dir,
+        limits(parts.settings),
+    )
+    for name, opened in work.sockets.items():
+        door.serve(opened, tls_context(parts.settings, name))
+    work.say_ready()
+    work.stop.wait()
+    door.stop()
+
+
+def policy(settings: Settings) -> Policy:
+    """Who may associate: every [[source]], by calling AE title and address."""
+    peers = {
+        each.ae_title: Peer(source(each), each.address, each.certificate)
+        for each in settings.source
+    }
+    archive, serve = settings.archive, settings.serve
+    return Policy(archive.ae_title, peers.get, accept_unknown=serve.accept_unknown)
+
+
+def limits(settings: Settings) -> Limits:
+    """The limits of one receiver; associations are shared out among all."""
+    said = settings.limits
+    receivers = receiver_count(settings)
+    return Limits(
+        maximum_pdu=said.pdu_bytes,
+        associations=max(1, said.max_associations // receivers),
+        associations_per_peer=said.max_associations_per_peer,
+        instance_bytes=said.instance_bytes,
+        idle_seconds=said.idle_seconds,
+    )

@@ -1,0 +1,32 @@
+"""The HTTP door over questions and giving out."""
+
+from __future__ import annotations
+
+from reconcile.cli.tls import tls_context
+from reconcile.cli.work import Work
+from reconcile.db import migrate
+from reconcile.web.app import make_app
+from reconcile.web.parts import Parts
+from reconcile.web.serve import run as serve
+
+
+def run(work: Work) -> None:
+    """Answer requests until the work is to stop."""
+    settings = work.parts.settings
+    app = make_app(
+        Parts(
+            work.parts.database,
+            work.parts.storage,
+            work.parts.rules,
+            work.require_keys,
+            schema_findings=lambda: migrate.check(work.owner_url),
+            body_bytes_max=settings.limits.http_json_bytes,
+        )
+    )
+    serve(
+        app,
+        work.sockets,
+        work.stop,
+        on_ready=work.say_ready,
+        tls=lambda door: tls_context(settings, door),
+    )
