@@ -42,13 +42,13 @@ demo: $(STAMP)
 	$(BIN)/reconcile serve --demo
 
 test: $(STAMP)
-	$(PYTEST) -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	$(PYTEST) -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	$(PYTEST) tests/house $(PYTEST_ARGS)
 
 soak: $(STAMP)
-	RECONCILE_SOAK=1 $(PYTEST) -n $(WORKERS) --dist loadgroup --timeout 7200 $(PYTEST_ARGS)
+	RECONCILE_SOAK=1 $(PYTEST) -n $(WORKERS) --dist loadfile --timeout 7200 $(PYTEST_ARGS)
 
 bench: $(STAMP)
 	$(BIN)/python -m bench

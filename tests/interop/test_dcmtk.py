@@ -14,7 +14,6 @@ from tests.support.instances import instance, part10, with_meta
 from tests.support.running import Archive
 
 pytestmark = [
-    pytest.mark.xdist_group("interop"),
     pytest.mark.skipif(shutil.which("storescu") is None, reason="DCMTK is not installed"),
 ]
 

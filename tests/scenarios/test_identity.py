@@ -21,8 +21,6 @@ from tests.support.instances import instance
 from tests.support.messages import adt, orm
 from tests.support.running import Archive, code
 
-pytestmark = pytest.mark.xdist_group("scenarios-1")
-
 
 def item(**attributes: object) -> Sequence:
     """A sequence of one item."""

@@ -22,8 +22,6 @@ from tests.support.instances import instance, uid
 from tests.support.messages import Ordered, adt, orm
 from tests.support.running import Archive, code
 
-pytestmark = pytest.mark.xdist_group("scenarios-1")
-
 JANE = ("100^^^A", "DOE^JANE", "19800102", "F")
 
 
