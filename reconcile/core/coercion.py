@@ -194,8 +194,11 @@ class _Ladder:
 
     def _refuse_identifier(self) -> Outcome | None:
         """What is wrong with the Patient ID itself, most decisive first."""
-        if "PatientID" in self.instance.undecodable:
+        unreadable = self.instance.undecodable
+        if "PatientID" in unreadable:
             return Outcome.CHARSET
+        if self.has_id and "IssuerOfPatientID" in unreadable:
+            return Outcome.CHARSET  # it names somebody: not the source's own domain
         if not is_valid_patient_id(self.raw):
             return Outcome.INVALID_ID
         if self.named.contradicts:

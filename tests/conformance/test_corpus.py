@@ -99,9 +99,7 @@ def _uids(path: Path) -> tuple[str, str]:
 
 
 @pytest.fixture(scope="module")
-def doors(
-    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Archive]:
+def doors(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
     with cluster.database() as urls:
         folder = tmp_path_factory.mktemp("corpus")
         hospital = Hospital.at(urls.writer, folder, urls.reader)
@@ -225,6 +223,18 @@ ODD: dict[str, dict[str, Any]] = {
     "an unknown character set": {"SpecificCharacterSet": "NONSENSE"},
     "a UID with a leading zero": {"StudyInstanceUID": "1.02.3"},
 }
+
+
+@pytest.mark.parametrize("values", [ODD["NUL in an ID"], ODD["NUL in an issuer"]])
+def test_an_id_or_issuer_that_cannot_be_read_is_nobodys(
+    doors: Archive, values: dict[str, Any]
+) -> None:
+    """Also where the source has a domain of its own: it is held, not guessed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sent = sendable(instance(**values))
+    [told] = doors.send(sent)
+    assert told.comment.startswith("held: CHARSET")
 
 
 @pytest.mark.parametrize("title", ["CT_A", "IMPORT_CD"])

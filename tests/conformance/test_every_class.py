@@ -62,9 +62,7 @@ def made() -> Iterator[Dataset]:
 
 
 @pytest.fixture(scope="module")
-def doors(
-    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Archive]:
+def doors(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
     with cluster.database() as urls:
         folder = tmp_path_factory.mktemp("classes")
         hospital = Hospital.at(urls.writer, folder, urls.reader)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -109,11 +110,11 @@ def storage(archive: Archive) -> LocalStorage:
     return LocalStorage(archive.folder / "data" / "instances")
 
 
-def rows(archive: Archive, query: str) -> list[tuple[object, ...]]:
+def rows(archive: Archive, query: str) -> list[Any]:
     assert archive.urls
     engine = create_engine(archive.urls.reader)
     with engine.connect() as connection:
-        found = [tuple(row) for row in connection.execute(text(query))]
+        found: list[Any] = [tuple(row) for row in connection.execute(text(query))]
     engine.dispose()
     return found
 
@@ -121,7 +122,7 @@ def rows(archive: Archive, query: str) -> list[tuple[object, ...]]:
 def nothing_is_lost(archive: Archive, acknowledged: dict[str, Sent]) -> None:
     """Each has its row, its one event, and a file that holds the bytes."""
     known = {
-        str(uid): (bytes(digest).hex(), int(str(length)), events)
+        uid: (digest.hex(), length, events)
         for uid, digest, length, events in rows(
             archive,
             "select i.sop_instance_uid, r.digest, r.length,"
@@ -159,7 +160,7 @@ def findings(archive: Archive) -> tuple[set[str], set[str]]:
 
 def what_is_left_over_is_named(archive: Archive) -> None:
     """Files without a row are what `doctor` says they are; nothing else is wrong."""
-    digests = {bytes(row[0]).hex() for row in rows(archive, "select digest from receipt")}  # type: ignore[arg-type]
+    digests = {row[0].hex() for row in rows(archive, "select digest from receipt")}
     codes, lost = findings(archive)
     assert codes <= {"bytes-without-row"}
     assert lost == set(storage(archive).digests()) - digests

@@ -158,7 +158,7 @@ def test_what_is_not_there_is_not_found(filled):
         for wrong in ("nobody", "00000000-0000-0000-0000-000000000000"):
             with pytest.raises(NotFound):
                 ask(filled, view, wrong)
-    for view in (
+    for by_uid in (
         views_audit.history,
         views_studies.uids,
         views_studies.study_explained,
@@ -167,7 +167,7 @@ def test_what_is_not_there_is_not_found(filled):
         views_instances.received,
     ):
         with pytest.raises(NotFound):
-            ask(filled, view, "1.2.3.999")
+            ask(filled, by_uid, "1.2.3.999")
 
 
 def test_history_of_an_instance_is_its_own(filled):

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -43,7 +42,7 @@ from reconcile.flows.retrieve import RetrieveFlow
 from tests.properties.test_overlay_laws import SETTINGS, assignments, received_sets
 from tests.support.database import Cluster
 from tests.support.hospital import Hospital, clock
-from tests.support.instances import data_offset, instance, uid, with_meta
+from tests.support.instances import data_offset, instance, with_meta
 from tests.unit.dataset.made import coercion
 
 EXAMPLES = 200 if os.environ.get("RECONCILE_SOAK") else 12
@@ -177,7 +176,9 @@ def parsed(file: bytes) -> FileDataset:
 
 def count(hospital: Hospital, table: Any) -> int:
     with hospital.database.read_only() as connection:
-        found: int = connection.execute(select(func.count()).select_from(table)).scalar_one()
+        found: int = connection.execute(
+            select(func.count()).select_from(table)
+        ).scalar_one()
         return found
 
 
@@ -225,7 +226,7 @@ def test_the_event_says_what_the_instance_says(
     assert event.new_attributes is not None
     item = out.OriginalAttributesSequence[-1].to_json_dict()
     assert same(element("SQ", item), element("SQ", event.original_attributes))
-    told = out.to_json_dict(bulk_data_threshold=1 << 20, bulk_data_element_handler=bool)
+    told = out.to_json_dict()
     for tag, wanted in event.new_attributes.items():
         assert same(told[tag], wanted)
     before = event.original_attributes["04000550"]["Value"][0]

@@ -192,7 +192,7 @@ def store(association: Association, sent: Sent, message_id: int = 1) -> Told:
     [context, *_] = [
         each.context_id
         for each in association.accepted_contexts
-        if (each.abstract_syntax, each.transfer_syntax[0]) == wanted
+        if (each.abstract_syntax, each.transfer_syntax[0]) == wanted and each.context_id
     ]
     request = C_STORE()
     request.MessageID = message_id
@@ -208,4 +208,4 @@ def store(association: Association, sent: Sent, message_id: int = 1) -> Told:
         association._reactor_checkpoint.set()
     if not isinstance(answer, C_STORE) or answer.Status is None:
         return Told(-1)
-    return Told(answer.Status, str(answer.ErrorComment or ""))
+    return Told(answer.Status, answer.ErrorComment or "")

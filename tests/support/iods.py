@@ -160,10 +160,10 @@ _FAMILIES = """
 44.1 implant -
 45.1 implant -
 """
-_ROWS = dict(
-    (suffix, (family, modality))
+_ROWS = {
+    suffix: (family, modality)
     for suffix, family, modality in map(str.split, _FAMILIES.strip().splitlines())
-)
+}
 
 
 def family_of(sop_class_uid: str) -> tuple[str, str]:
@@ -271,9 +271,7 @@ def _private_block(dataset: Dataset) -> None:
 
 
 def _code(value: str, designator: str, meaning: str) -> Dataset:
-    return item(
-        CodeValue=value, CodingSchemeDesignator=designator, CodeMeaning=meaning
-    )
+    return item(CodeValue=value, CodingSchemeDesignator=designator, CodeMeaning=meaning)
 
 
 def _reference(sop_class_uid: str = ROOT + "1.1.2") -> Dataset:
@@ -472,7 +470,9 @@ def _surface(name: str) -> Values:
         LongVertexPointIndexList=_packed("I", 1),
     )
     surface = item(
-        SurfaceNumber=1, SurfacePointsSequence=[points], SurfaceMeshPrimitivesSequence=[mesh]
+        SurfaceNumber=1,
+        SurfacePointsSequence=[points],
+        SurfaceMeshPrimitivesSequence=[mesh],
     )
     return {"NumberOfSurfaces": 1, "SurfaceSequence": [surface]}
 
@@ -606,7 +606,9 @@ def _document(name: str) -> Values:
 
 def _layout(name: str) -> Values:
     box = item(
-        ImageBoxNumber=1, ReferencedImageSequence=[_reference()], ImageBoxLayoutType="SINGLE"
+        ImageBoxNumber=1,
+        ReferencedImageSequence=[_reference()],
+        ImageBoxLayoutType="SINGLE",
     )
     return {"HangingProtocolName": "LAYOUT", "StructuredDisplayImageBoxSequence": [box]}
 
@@ -639,7 +641,9 @@ def _structures(name: str) -> Values:
     return {
         "StructureSetLabel": "SET",
         "ReferencedFrameOfReferenceSequence": [frame],
-        "StructureSetROISequence": [item(ROINumber=1, ROIName="Hirn", ROIGenerationAlgorithm="")],
+        "StructureSetROISequence": [
+            item(ROINumber=1, ROIName="Hirn", ROIGenerationAlgorithm="")
+        ],
         "ROIContourSequence": [item(ReferencedROINumber=1, ContourSequence=[contour])],
     }
 
