@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,11 +12,10 @@ from sqlalchemy import (
     Connection,
     Row,
     and_,
-    false,
     func,
-    or_,
     select,
     text,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -44,15 +43,17 @@ def find(
     An order that is found in more than one way is told by the strongest. Its person is
     the one who owns, today, the identity under which it was ordered.
     """
-    ways: tuple[tuple[str, ColumnElement[bool]], ...] = (
-        ("study-uid", _has_study_uid([u for u in study_uids if u])),
-        ("accession", _has_accession(accessions)),
-        ("study-link", _o.id.in_(list(linked))),
-        ("bare-accession", _o.accession_number.in_([a for a in bare_accessions if a])),
+    uids, links = [u for u in study_uids if u], list(linked)
+    issued, bare = [a for a in accessions if a[0]], [a for a in bare_accessions if a]
+    ways: tuple[tuple[str, Collection[Any], ColumnElement[bool]], ...] = (
+        ("study-uid", uids, _has_study_uid(uids)),
+        ("accession", issued, tuple_(_o.accession_number, _o.accession_issuer).in_(issued)),
+        ("study-link", links, _o.id.in_(links)),
+        ("bare-accession", bare, _o.accession_number.in_(bare)),
     )
     found: dict[UUID, OrderFacts] = {}
-    for name, condition in ways:
-        for row in connection.execute(_query().where(condition)).all():
+    for name, named, condition in ways:
+        for row in connection.execute(_query().where(condition)) if named else ():
             if row.id not in found:
                 found[row.id] = _facts(connection, row, name)
     return tuple(found.values())
@@ -71,21 +72,8 @@ def _query() -> Any:
 
 
 def _has_study_uid(uids: list[str]) -> ColumnElement[bool]:
-    if not uids:
-        return false()
-    orders = select(_p.order_id).where(
-        _p.study_instance_uid.in_(uids), _p.removed.is_(False)
-    )
-    return _o.id.in_(orders)
-
-
-def _has_accession(accessions: Iterable[tuple[str, str]]) -> ColumnElement[bool]:
-    wanted = [
-        and_(_o.accession_number == number, _o.accession_issuer == issuer)
-        for number, issuer in accessions
-        if number
-    ]
-    return or_(*wanted) if wanted else false()
+    wanted = (_p.study_instance_uid.in_(uids), _p.removed.is_(False))
+    return _o.id.in_(select(_p.order_id).where(*wanted))
 
 
 def _facts(connection: Connection, row: Row[Any], found_by: str) -> OrderFacts:

@@ -313,6 +313,8 @@ def keep_instance(
     series_id: UUID | None,
     revision: int,
     hidden: bool,
+    assignment_id: UUID | None,
+    coerced_at: datetime | None,
     happening_id: UUID,
 ) -> UUID:
     """Remember an instance that is new; `hidden`: not given out until a person decides.
@@ -330,6 +332,8 @@ def keep_instance(
         receipt_id=receipt_id,
         stored_revision=revision,
         hidden=hidden,
+        assignment_id=assignment_id,
+        coerced_at=coerced_at,
         happening_id=happening_id,
     )
     if not inserted(connection, made, t.instance.c.id):
@@ -337,26 +341,28 @@ def keep_instance(
     return instance_id
 
 
-def assign(
+def assignment(
     connection: Connection,
-    instance_id: UUID,
     *,
     assigns: Iterable[Assign],
     modifying_system: str,
     source: str,
     reason: str,
-    coerced_at: datetime,
-) -> None:
-    """Let an instance be given out with these assignments from now on."""
+) -> UUID:
+    """What instances are given out with; those that are decided alike share it.
+
+    Raises:
+        TryAgain: somebody else has just made it, and has not committed.
+    """
     listed = [[a.tag, a.element] for a in assigns]
     said = {"modifying_system": modifying_system, "source": source, "reason": reason}
     canonical = json.dumps([listed, said], sort_keys=True, ensure_ascii=False).encode()
     digest = hashlib.sha256(canonical).digest()
-    made = upsert(t.assignment).values(id=uuid7(), digest=digest, assigns=listed, **said)
-    connection.execute(made.on_conflict_do_nothing())
     query = select(t.assignment.c.id).where(t.assignment.c.digest == digest)
-    assignment_id = connection.execute(query).scalar()
-    if assignment_id is None:
+    known = connection.execute(query).scalar()
+    if known is not None:
+        return UUID(str(known))
+    made = upsert(t.assignment).values(id=uuid7(), digest=digest, assigns=listed, **said)
+    if not inserted(connection, made, t.assignment.c.id):
         raise TryAgain
-    change = update(t.instance).where(t.instance.c.id == instance_id)
-    connection.execute(change.values(assignment_id=assignment_id, coerced_at=coerced_at))
+    return UUID(str(connection.execute(query).scalar_one()))

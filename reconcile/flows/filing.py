@@ -79,12 +79,10 @@ def _study(arriving: Arriving, loaded: Loaded, study: StudyDecision, moment: Mom
             assigned_uid=study.assigned_uid,
             happening_id=happening_id,
         )
-    received_uid = arriving.facts.study_instance_uid
-    if loaded.study is None or row.study_instance_uid != received_uid:
         stored.map_study(
             connection,
             uid_domain=loaded.uid_domain,
-            received_uid=received_uid,
+            received_uid=arriving.facts.study_instance_uid,
             assigned_uid=row.study_instance_uid,
             rule=study.rule.value,
             happening_id=happening_id,

@@ -7,6 +7,7 @@ that names no file, and an image would be lost.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,12 +24,13 @@ from reconcile.dataset.overlay import Coercion, original_attributes_item
 from reconcile.db import events, registry, stored
 from reconcile.db.database import Connection, Database
 from reconcile.db.registry import Frame, Loaded
-from reconcile.errors import SOPClassMismatch, SOPInstanceMismatch
+from reconcile.errors import NotFound, SOPClassMismatch, SOPInstanceMismatch
 from reconcile.flows.arrival import Arrival, Stored
 from reconcile.flows.arriving import Arriving, Moment, Placed
 from reconcile.flows.filing import file_instance
 from reconcile.flows.items import hold_duplicate, open_items
 from reconcile.flows.opened import opened
+from reconcile.flows.retrieve import BytesMissing, RetrieveFlow
 from reconcile.flows.rules import Rules
 from reconcile.storage.local import LocalStorage
 
@@ -64,6 +66,8 @@ class StoreFlow:
         frame = Frame(rules.domains, rules.archive_domain, rules.deidentified_domain)
         loaded = registry.load(connection, facts, arriving.source, frame)
         decision = decide(facts, loaded.facts, arriving.source, arriving.digest)
+        if decision.outcome is Outcome.DUPLICATE_DIFFERS and self._came_back(arriving):
+            decision = Decision(Outcome.ALREADY_STORED)
         now = self.clock()
         receipt = _receipt(arriving, loaded, now)
         receipt_id = stored.keep_receipt(connection, receipt, decision.outcome.value)
@@ -87,11 +91,25 @@ class StoreFlow:
             series_id=placed.series_id,
             revision=placed.revision,
             hidden=bool(held) and arriving.hides(decision.outcome),
+            assignment_id=_assignment(arriving, placed, moment),
+            coerced_at=now if placed.changes.changes else None,
             happening_id=moment.happening_id,
         )
         coerced = _coerce(arriving, placed, instance_id, moment)
         open_items(arriving, loaded, decision, placed, moment, receipt_id)
         return Stored(coerced, held)
+
+    def _came_back(self, arriving: Arriving) -> bool:
+        """Whether it is what this archive gives out today, sent back to it."""
+        given = RetrieveFlow(self.database, self.storage)
+        try:
+            outgoing = given.instance(arriving.facts.sop_instance_uid)
+        except (NotFound, BytesMissing):
+            return False
+        digest = hashlib.sha256()
+        for chunk in outgoing.chunks:
+            digest.update(chunk)
+        return digest.hexdigest() == arriving.digest
 
     def _happening(
         self,
@@ -169,10 +187,23 @@ def _explanation(decision: Decision, study: StudyDecision | None) -> dict[str, A
     return explanation | ({"study_rule": study.rule.value} if study else {})
 
 
+def _assignment(arriving: Arriving, placed: Placed, moment: Moment) -> UUID | None:
+    """The live assignment of an instance in which anything changes."""
+    if not placed.changes.changes:
+        return None
+    return stored.assignment(
+        moment.connection,
+        assigns=placed.assigns,
+        modifying_system=arriving.rules.modifying_system,
+        source=arriving.source.ae_title,
+        reason="COERCE",
+    )
+
+
 def _coerce(
     arriving: Arriving, placed: Placed, instance_id: UUID, moment: Moment
 ) -> tuple[str, ...]:
-    """The audit row and the live assignment, where anything changes; which tags do."""
+    """The audit row of an instance in which anything changes; the tags that do."""
     changes, source = placed.changes, arriving.source.ae_title
     if not changes.changes:
         return ()
@@ -196,13 +227,4 @@ def _coerce(
     )
     values = Values(placed.patient, item, changes.new, tuple(changes.absent))
     events.record(moment.connection, event, values)
-    stored.assign(
-        moment.connection,
-        instance_id,
-        assigns=placed.assigns,
-        modifying_system=system,
-        source=source,
-        reason="COERCE",
-        coerced_at=moment.now,
-    )
     return tags

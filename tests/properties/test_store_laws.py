@@ -249,7 +249,6 @@ def test_our_own_export_needs_nothing_in_another_archive(
     assert data_of(file_of(second, case)) == data_of(exported)
 
 
-@pytest.mark.xfail(strict=True, reason="held as DUPLICATE-DIFFERS until it is compared")
 def test_our_own_export_coming_back_is_a_receipt_and_no_event(
     hospital: Hospital, stored: dict[int, Stored]
 ) -> None:

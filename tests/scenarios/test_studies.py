@@ -14,6 +14,7 @@ from tests.scenarios.seen import (
     assert_coerced,
     assert_held,
     assigned_id,
+    look,
     person,
     store,
 )
@@ -178,6 +179,17 @@ def test_row_76_the_same_again_is_the_same(archive: Archive, patient_id: str):
     assert first.code == again.code == COERCED
     assert first.offending == again.offending
     assert (first.events, first.explained) == (again.events, again.explained)
+    assert first.given == again.given
+
+
+def test_row_77_our_own_export_is_known_when_it_comes_back(archive: Archive):
+    """77: what was retrieved from us, coerced, is sent to us: no event, no second item."""
+    image = instance()
+    first = store(archive, image)
+    again = look(archive, image, archive.store(first.given))
+    assert first.code == again.code == COERCED
+    assert (first.events, first.explained) == (again.events, again.explained)
+    assert 1 == len(again.given.OriginalAttributesSequence)
     assert first.given == again.given
 
 

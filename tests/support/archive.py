@@ -208,4 +208,5 @@ def store(association: Association, sent: Sent, message_id: int = 1) -> Told:
         association._reactor_checkpoint.set()
     if not isinstance(answer, C_STORE) or answer.Status is None:
         return Told(-1)
-    return Told(answer.Status, answer.ErrorComment or "")
+    comment: str | None = answer.ErrorComment  # as it is, whatever its type says
+    return Told(answer.Status, comment or "")
