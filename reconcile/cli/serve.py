@@ -49,6 +49,7 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     ready: threading.Event = field(default_factory=threading.Event)
     deaths: int = 0
+    start_at: float = 0.0
     started_at: float = 0.0
 
     def start(self) -> None:
@@ -194,17 +195,21 @@ class Supervisor:
     def _watch(self) -> None:
         while not self.stopping.wait(0.5):
             for child in self.children:
-                if not child.alive:
-                    self._restart(child)
+                if child.process is not None and not child.alive:
+                    self._mourn(child)
+                elif child.process is None and time.monotonic() >= child.start_at:
+                    child.start()
 
-    def _restart(self, child: Child) -> None:
+    def _mourn(self, child: Child) -> None:
+        """A child died: it is started again, the later the oftener it died."""
+        assert child.process is not None
         lived = time.monotonic() - child.started_at
         child.deaths = 1 if lived > BACKOFF_SECONDS_MAX else child.deaths + 1
-        code = child.process.returncode if child.process else None
+        code = child.process.returncode
         log.error("process=%s died=%s restart=%d", child.role, code, child.deaths)
-        if self.stopping.wait(min(2 ** (child.deaths - 1) - 1, BACKOFF_SECONDS_MAX)):
-            return
-        child.start()
+        wait = min(2 ** (child.deaths - 1) - 1, BACKOFF_SECONDS_MAX)
+        child.start_at = time.monotonic() + wait
+        child.process = None
 
     def _stop(self) -> None:
         for child in self.children:

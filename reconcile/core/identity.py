@@ -10,6 +10,10 @@ from datetime import datetime
 #: Patient ID is LO: at most 64 characters (PS3.5 Table 6.2-1).
 PATIENT_ID_CHARACTERS_MAX = 64
 
+#: The built-in domain of Patient IDs under which held studies are given out. An ID of it
+#: that comes back says nothing: it never was a patient's.
+HELD_DOMAIN_NAME = "H"
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -93,7 +97,8 @@ class Domain:
 
     def denies(self, raw: str) -> bool:
         """Whether `raw` is one of the IDs that say nothing ("UNKNOWN", "W/I")."""
-        return bare(raw).upper() in {bare(entry).upper() for entry in self.deny}
+        denied = {bare(entry).upper() for entry in self.deny}
+        return self.name == HELD_DOMAIN_NAME or bare(raw).upper() in denied
 
     def breaks_check_digit(self, value: str) -> bool:
         return self.check_digit == "luhn" and not passes_luhn(value)
@@ -102,6 +107,9 @@ class Domain:
 def bare(raw: str) -> str:
     """An ID without padding, in one of its encodings: "１００" is "100" (NFKC)."""
     return unicodedata.normalize("NFKC", raw).strip(" \0")
+
+
+HELD_DOMAIN = Domain(HELD_DOMAIN_NAME)
 
 
 def is_valid_patient_id(raw: str) -> bool:

@@ -19,12 +19,9 @@ from reconcile.core.facts import (
     ProcedureFacts,
     RegistryFacts,
 )
-from reconcile.core.identity import Domain, PatientIdentifier, PersonName
+from reconcile.core.identity import HELD_DOMAIN, Domain, PatientIdentifier, PersonName
 from reconcile.core.order import Code
 from reconcile.core.study import is_group_case
-
-#: The built-in domain of Patient IDs under which held studies are given out.
-HELD_DOMAIN = Domain("H")
 
 #: Greatest number of characters of an SH, LO or CS value (PS3.5 Table 6.2-1).
 SH_CHARACTERS_MAX = 16

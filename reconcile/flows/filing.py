@@ -5,9 +5,9 @@ from __future__ import annotations
 from uuid import UUID
 
 from reconcile.core.coercion import Decision, Outcome
-from reconcile.core.identity import Domain
+from reconcile.core.identity import HELD_DOMAIN, Domain
 from reconcile.core.study import StudyDecision, StudyRule
-from reconcile.core.targets import HELD_DOMAIN, targets
+from reconcile.core.targets import targets
 from reconcile.dataset.overlay import Refusal, plan
 from reconcile.db import orders, persons, stored
 from reconcile.db.database import Row

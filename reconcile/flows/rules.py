@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reconcile.core.identity import Domain
-from reconcile.core.targets import HELD_DOMAIN
+from reconcile.core.identity import HELD_DOMAIN, Domain
 
 
 @dataclass(frozen=True, slots=True)

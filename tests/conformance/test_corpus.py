@@ -30,8 +30,6 @@ from tests.support.hospital import Hospital, clock
 from tests.support.instances import instance, uid
 from tests.unit.dataset.made import bundled
 
-pytestmark = pytest.mark.xdist_group("corpus")
-
 FILES = [path for path in bundled() if path.suffix != ".pyc"]
 STORED = {0x0000, 0xB000}
 SR = "1.2.840.10008.5.1.4.1.1.88.33"

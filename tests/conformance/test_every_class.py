@@ -27,8 +27,6 @@ from tests.support.hospital import JANE, Hospital
 from tests.support.instances import data_offset, instance
 from tests.support.iods import instance_of
 
-pytestmark = pytest.mark.xdist_group("every class")
-
 CLASSES = sorted(STORABLE)
 #: Of somebody's own; and one that a coming edition of PS3.4 may bring.
 UNKNOWN = ("1.2.826.0.1.3680043.9.9999.1", "1.2.840.10008.5.1.4.1.1.999.1")

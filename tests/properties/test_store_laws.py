@@ -119,8 +119,6 @@ def _add_foreign_item(dataset: Dataset) -> None:
     dataset.OriginalAttributesSequence = [item]
 
 
-pytestmark = pytest.mark.xdist_group("store laws")
-
 CASES = [drawn(seed) for seed in range(EXAMPLES)]
 
 

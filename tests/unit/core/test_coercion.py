@@ -177,6 +177,16 @@ def test_an_id_that_says_nothing_is_no_identity(patient_id):
     assert Outcome.NO_IDENTITY == decision.outcome
 
 
+def test_an_id_of_the_held_domain_that_comes_back_is_nobodys():
+    """
+    What was given out under domain H, sent back, makes no person of that name.
+    """
+    registry = replace(KNOWN, domains={**DOMAINS, "H": Domain("H")})
+    header = replace(INSTANCE, patient_id="HABC", issuer=Issuer("H"))
+
+    assert Outcome.NO_IDENTITY == decided(header, registry).outcome
+
+
 def test_another_id_identifies_and_the_unknown_one_is_only_proposed():
     """
     Row 9: Other Patient IDs names P1; the main ID is a proposal, not a link.
