@@ -124,10 +124,27 @@ def test_two_processes_never_give_one_study_two_uids(hospital, database_urls, tm
     assert 2 * ROUNDS == count(hospital, t.instance)
 
 
-def test_an_order_beside_a_store_is_seen_or_comes_after(hospital):
+def test_two_studies_of_one_order_at_once_are_never_fused(hospital):
     """
-    Facts are read under the lock they are decided under: an order that was acknowledged
-    before the store began its decision is never missed.
+    One takes the order's Study UID; the other keeps its own, and is flagged.
+    """
+    hospital.patient(JANE, "100^^^A")
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(ROUNDS // 5):
+            wanted = RequestedProcedure("RP", f"1.2.7.{number + 1}")
+            hospital.order(JANE, "100^^^A", accession=f"S{number}", procedures=(wanted,))
+            images = [instance(AccessionNumber=f"S{number}") for _ in range(2)]
+            assert {""} == {answer.held for answer in pool.map(hospital.store, images)}
+
+    assert 2 * (ROUNDS // 5) == count(hospital, t.study)
+    assert ROUNDS // 5 == count(
+        hospital, t.uid_map, t.uid_map.c.assigned_uid != t.uid_map.c.received_uid
+    )
+
+
+def test_an_order_beside_a_store_comes_before_or_after(hospital):
+    """
+    Whichever is first, the study has one map for ever, and late images follow it.
     """
     hospital.patient(JANE, "100^^^A")
     with ThreadPoolExecutor(2) as pool:
@@ -149,6 +166,7 @@ def test_an_order_beside_a_store_is_seen_or_comes_after(hospital):
 
     mapped = count(hospital, t.uid_map, t.uid_map.c.level == "study")
     assert mapped == ROUNDS // 5 == count(hospital, t.study)
+    assert 2 * (ROUNDS // 5) == count(hospital, t.instance)
 
 
 def test_one_patient_from_eight_feeds_at_once_is_one_person(hospital):
