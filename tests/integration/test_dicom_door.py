@@ -6,7 +6,6 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pynetdicom import _config
-from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import (
     SOPClassCommonExtendedNegotiation,
     SOPClassExtendedNegotiation,
@@ -32,31 +30,18 @@ from tests.support.door import (
     CT,
     EXPLICIT,
     IMPLICIT,
+    MR,
     VERIFICATION,
     Doorway,
     Wire,
     associate_rq,
     changed,
+    connect,
     doorway,
     instance,
     scu,
     serving,
 )
-
-MR = "1.2.840.10008.5.1.4.1.1.4"
-
-
-@pytest.fixture
-def way(tmp_path: Path) -> Iterator[Doorway]:
-    with doorway(tmp_path) as opened:
-        yield opened
-
-
-def connect(
-    way: Doorway, *contexts: Any, title: str = "CT_A", **kwargs: Any
-) -> Association:
-    ae = scu(*contexts, title=title)
-    return ae.associate("127.0.0.1", way.port, ae_title="RECONCILE", **kwargs)
 
 
 def test_echo(way: Doorway) -> None:

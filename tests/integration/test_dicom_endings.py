@@ -5,12 +5,9 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pynetdicom.association import Association
 
 from reconcile.core.facts import Source
 from reconcile.dicom.policy import Peer
@@ -22,28 +19,13 @@ from tests.support.door import (
     associate_rq,
     c_store_rq,
     changed,
+    connect,
     doorway,
     eventually,
     instance,
     p_data,
     pdu,
-    scu,
 )
-
-MR = "1.2.840.10008.5.1.4.1.1.4"
-
-
-@pytest.fixture
-def way(tmp_path: Path) -> Iterator[Doorway]:
-    with doorway(tmp_path) as opened:
-        yield opened
-
-
-def connect(
-    way: Doorway, *contexts: Any, title: str = "CT_A", **kwargs: Any
-) -> Association:
-    ae = scu(*contexts, title=title)
-    return ae.associate("127.0.0.1", way.port, ae_title="RECONCILE", **kwargs)
 
 
 @pytest.mark.parametrize("end", ["close", "reset", "abort"])

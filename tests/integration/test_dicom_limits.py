@@ -6,23 +6,22 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import psutil
 import pytest
-from pynetdicom.association import Association
 
 from reconcile.dicom.acceptor import listen
 from reconcile.flows.arrival import Arrival, Stored
 from tests.support.door import (
+    MR,
     Doorway,
     Wire,
     associate_rq,
     c_store_rq,
     changed,
+    connect,
     doorway,
     element,
     eventually,
@@ -30,24 +29,8 @@ from tests.support.door import (
     item,
     p_data,
     pdu,
-    scu,
     serving,
 )
-
-MR = "1.2.840.10008.5.1.4.1.1.4"
-
-
-@pytest.fixture
-def way(tmp_path: Path) -> Iterator[Doorway]:
-    with doorway(tmp_path) as opened:
-        yield opened
-
-
-def connect(
-    way: Doorway, *contexts: Any, title: str = "CT_A", **kwargs: Any
-) -> Association:
-    ae = scu(*contexts, title=title)
-    return ae.associate("127.0.0.1", way.port, ae_title="RECONCILE", **kwargs)
 
 
 def test_more_associations_than_the_limit_are_told_so(tmp_path: Path) -> None:

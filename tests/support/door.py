@@ -17,6 +17,7 @@ from typing import Any
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 from pynetdicom.ae import ApplicationEntity
+from pynetdicom.association import Association
 
 from reconcile.core.facts import Source
 from reconcile.dicom.acceptor import DicomDoor, listen
@@ -26,6 +27,7 @@ from reconcile.flows.arrival import Arrival, Stored
 from reconcile.storage.local import LocalStorage, digest_of
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
+MR = "1.2.840.10008.5.1.4.1.1.4"
 VERIFICATION = "1.2.840.10008.1.1"
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -284,3 +286,11 @@ class serving:  # noqa: N801 - reads as what it does
     def __exit__(self, *_: object) -> None:
         self.process.communicate(timeout=30)
         self.listening.close()
+
+
+def connect(
+    way: Doorway, *contexts: Any, title: str = "CT_A", **kwargs: Any
+) -> Association:
+    """An association with the door, established or not."""
+    ae = scu(*contexts, title=title)
+    return ae.associate("127.0.0.1", way.port, ae_title="RECONCILE", **kwargs)
