@@ -55,7 +55,7 @@ COMMAND = re.compile(
     re.MULTILINE,
 )
 #: What a page may not name: where it was written is nobody's business.
-OUR_OWN = re.compile(r"/work\b|/tmp/|/root\b|shared/")
+OUR_OWN = re.compile(r"/(tmp|root|home/\w+)/")
 
 
 def page(name: str) -> str:
