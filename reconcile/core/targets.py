@@ -225,7 +225,7 @@ def _accession(order: OrderFacts, registry: RegistryFacts) -> Iterable[Assign]:
 
 
 def _procedure(procedure: ProcedureFacts, instance: InstanceFacts) -> Iterable[Assign]:
-    described = procedure.description[:LO_CHARACTERS_MAX]
+    described = procedure.description  # too long for LO: the plan refuses it, and says so
     if described:
         yield Assign(at.STUDY_DESCRIPTION, at.element("LO", described))
         yield Assign(at.REQUESTED_PROCEDURE_DESCRIPTION, at.element("LO", described))
