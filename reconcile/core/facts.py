@@ -165,8 +165,6 @@ class RegistryFacts:
         orders: found by Study UID or by accession with its issuer, all of them.
         stored_digest: of the receipt that the SOP Instance UID now points to.
         known_digests: of every receipt of this SOP Instance UID.
-        series_assigned: Series UID by which this received one is already given out.
-        series_taken: another study already holds this received Series UID.
     """
 
     domains: Mapping[str, Domain]
@@ -178,8 +176,6 @@ class RegistryFacts:
     orders: tuple[OrderFacts, ...] = ()
     stored_digest: str = ""
     known_digests: frozenset[str] = frozenset()
-    series_assigned: str = ""
-    series_taken: bool = False
     refused_rules: frozenset[str] = frozenset()
 
 

@@ -45,13 +45,6 @@ class StudyDecision:
     procedure_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesDecision:
-    """The Series UID to give out; empty: a new one has to be made."""
-
-    assigned_uid: str
-
-
 def decide_study(
     instance: InstanceFacts, registry: RegistryFacts, orders: tuple[OrderFacts, ...]
 ) -> StudyDecision:
@@ -131,15 +124,3 @@ def _has_rp_id(instance: InstanceFacts, procedure: ProcedureFacts) -> bool:
 
 def _has_sps_id(instance: InstanceFacts, procedure: ProcedureFacts) -> bool:
     return bool(instance.sps_id) and instance.sps_id in procedure.sps_ids
-
-
-def decide_series(instance: InstanceFacts, registry: RegistryFacts) -> SeriesDecision:
-    """Decide the Series Instance UID: one series is never in two studies (PS3.3 A.1.2).
-
-    The second of two studies that received the same Series UID is given a new one.
-    """
-    if registry.series_assigned:
-        return SeriesDecision(registry.series_assigned)
-    if registry.series_taken:
-        return SeriesDecision("")
-    return SeriesDecision(instance.series_instance_uid)

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalErr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from reconcile.db.ids import lock_key
-from reconcile.errors import ServiceUnavailable
+from reconcile.errors import DataTypeError, ServiceUnavailable
 
 __all__ = ["Connection", "Database", "Row", "TryAgain", "inserted", "lock"]
 
@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 # Two transactions met: serialization failure, deadlock, or both made the same row.
 RETRIED = frozenset({"40001", "40P01", "23P01", "23505"})
 ATTEMPTS_MAX = 8
+
+# Class 54, a limit of the server: what came does not fit, and will not next time.
+TOO_LONG = "54"
 
 # A store that waits longer than this for a lock is refused, so that its sender retries.
 LOCK_TIMEOUT_MS = 15_000
@@ -57,6 +60,7 @@ class Database:
 
         Raises:
             ServiceUnavailable: the server is away, or stays busy.
+            DataTypeError: a value is too long for a key; trying again does not help.
         """
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
@@ -135,6 +139,8 @@ def _raise_unless_retried(error: DBAPIError) -> None:
     if code in RETRIED:
         log.debug("sqlstate=%s step=retry", code)
         return
+    if code is not None and code.startswith(TOO_LONG):
+        raise DataTypeError("a value is longer than the registry keeps") from _safe(error)
     ours = isinstance(error, DataError)  # a value that no column can hold
     if isinstance(error, OperationalError | InterfaceError) or (code is None and not ours):
         raise ServiceUnavailable("the database cannot be reached") from _safe(error)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from reconcile.db import tables as t
@@ -93,19 +93,3 @@ def _find(
 def _add(connection: Connection, hold_id: UUID, receipt_id: UUID) -> None:
     row = upsert(t.hold_instance).values(hold_id=hold_id, receipt_id=receipt_id)
     connection.execute(row.on_conflict_do_nothing())
-
-
-def close_item(connection: Connection, code: str, message_id: UUID, by: str) -> None:
-    """Close what a message opened, when its cause is gone."""
-    hold = t.hold
-    change = hold.update().where(
-        hold.c.message_id == message_id, hold.c.code == code, hold.c.state == "open"
-    )
-    connection.execute(
-        change.values(
-            state="closed",
-            closed_at=func.clock_timestamp(),
-            closed_by=by,
-            version=hold.c.version + 1,
-        )
-    )

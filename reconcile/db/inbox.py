@@ -14,6 +14,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from reconcile.db import tables as t
 from reconcile.db.ids import uuid7
 
+#: MSH-10 has 199 characters at most (HL7 v2.7); an index takes about ten times as many.
+KEY_CHARACTERS_MAX = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -28,8 +31,14 @@ class Kept:
 def keep(
     connection: Connection, *, sender: str, control_id: str, event: str, body: bytes
 ) -> Kept:
-    """Keep a message; the same one again is found, with what was answered then."""
+    """Keep a message; the same one again is found, with what was answered then.
+
+    Whatever stands in its header: what is longer than a key is found by its beginning.
+    """
     digest = hashlib.sha256(body).digest()
+    sender, control_id, event = (
+        each[:KEY_CHARACTERS_MAX] for each in (sender, control_id, event)
+    )
     made = upsert(t.message).values(
         id=uuid7(),
         sender=sender,
@@ -51,16 +60,6 @@ def hold_for_change(connection: Connection, message_id: UUID) -> str:
     """Lock a message while it is acted on; the state that it is in."""
     query = select(t.message.c.state).where(t.message.c.id == message_id)
     return str(connection.execute(query.with_for_update()).scalar_one())
-
-
-def control_id_reused(connection: Connection, message_id: UUID) -> bool:
-    """Whether the sender used this MSH-10 before, for other content."""
-    m = t.message.c
-    own = select(m.sender, m.control_id).where(m.id == message_id).subquery()
-    query = select(m.id).where(
-        m.sender == own.c.sender, m.control_id == own.c.control_id, m.id != message_id
-    )
-    return connection.execute(query).first() is not None
 
 
 def settle(

@@ -272,15 +272,6 @@ def receipts(
     return current, frozenset(row.digest.hex() for row in rows)
 
 
-def is_coerced(connection: Connection, uid_domain: str, sop_instance_uid: str) -> bool:
-    """Whether an instance is given out otherwise than it came."""
-    i = t.instance.c
-    query = select(i.assignment_id).where(
-        i.uid_domain == uid_domain, i.sop_instance_uid == sop_instance_uid
-    )
-    return connection.execute(query).scalar() is not None
-
-
 def keep_receipt(connection: Connection, receipt: Receipt, outcome: str) -> UUID:
     """Remember an arrival; none is ever dropped."""
     receipt_id = uuid7()

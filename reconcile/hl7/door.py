@@ -142,7 +142,7 @@ class Door:
         try:
             return self._receive(header, raw)
         except ReconcileError as error:
-            log.warning("message %s not taken: %s", header.control_id, error)
+            log.warning("message %.64s not taken: %s", header.control_id, error)
             return refused(error)
         except Exception as error:  # noqa: BLE001  a bug of ours must not stop the feed
             _report_bug(header, error)
@@ -170,7 +170,7 @@ class Door:
     def _act(self, message: Received, raw: bytes) -> Outcome:
         read = read_message(raw, message.feed.charset)
         if read.charset_note:
-            log.warning("message %s: %s", message.control_id, read.charset_note)
+            log.warning("message %.64s: %s", message.control_id, read.charset_note)
         command: Command = interpret(read, self._timezone)
         match command:
             case PatientUpdate():
@@ -226,4 +226,4 @@ def _report_bug(header: Header, error: Exception) -> None:
     """Where it happened, but not what it says: that may hold a patient's values."""
     where = "".join(traceback.format_tb(error.__traceback__))
     kind = type(error).__name__
-    log.error("message %s failed with %s\n%s", header.control_id, kind, where)
+    log.error("message %.64s failed with %s\n%s", header.control_id, kind, where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
 
 import pytest
@@ -9,8 +10,10 @@ from sqlalchemy import select
 
 from reconcile.core.order import RequestedProcedure
 from reconcile.db import tables as t
-from tests.support.hospital import CT_A, JANE, Hospital
-from tests.support.instances import instance
+from reconcile.errors import DataTypeError
+from reconcile.flows.message import MessageFlow
+from tests.support.hospital import CT_A, JANE, Hospital, clock
+from tests.support.instances import instance, uid
 
 
 @pytest.fixture
@@ -50,3 +53,46 @@ def test_a_source_that_is_not_coerced_is_filed_and_given_out_as_it_came(hospital
     with hospital.database.read_only() as connection:
         series = connection.execute(select(t.series)).one()
     assert series.identity_id is not None
+
+
+def test_one_series_uid_in_two_studies_is_two_series(hospital):
+    """
+    The second study's series gets a UID of its own, and late images of it follow.
+    """
+    shared = uid()
+    first = instance(SeriesInstanceUID=shared)
+    second = instance(SeriesInstanceUID=shared)
+    late = instance(
+        StudyInstanceUID=second.StudyInstanceUID, SeriesInstanceUID=shared, InstanceNumber=2
+    )
+    coerced = [hospital.store(each).coerced for each in (first, second, late)]
+
+    assert [False, True, True] == ["0020000E" in tags for tags in coerced]
+    with hospital.database.read_only() as connection:
+        rows = connection.execute(select(t.series)).all()
+    assert {shared} == {row.received_series_instance_uid for row in rows}
+    assert 2 == len({row.series_instance_uid for row in rows}) == len(rows)
+
+
+def test_an_identifier_that_no_index_can_hold_is_refused_for_good(hospital):
+    """
+    "Try again later" would stop the feed for ever: the error says that it is the value.
+    """
+    long = RequestedProcedure(secrets.token_hex(20_000))
+    with pytest.raises(DataTypeError):
+        hospital.order(JANE, "100^^^A", accession="ACC1", procedures=(long,))
+
+
+def test_a_message_is_kept_however_long_its_control_id(hospital):
+    """
+    Kept first, and found again when it is repeated; its body is whole.
+    """
+    flow = MessageFlow(hospital.database, hospital.rules, clock)
+    header = {
+        "sender": "RIS_A",
+        "control_id": secrets.token_hex(20_000),
+        "event": "ADT^A08",
+    }
+    kept, again = (flow.keep(**header, body=b"whole") for _ in range(2))
+
+    assert kept.message_id == again.message_id

@@ -1,4 +1,4 @@
-"""decide_study and decide_series: every rule, in order of precedence."""
+"""decide_study: every rule, in order of precedence."""
 
 from __future__ import annotations
 
