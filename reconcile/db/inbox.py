@@ -36,9 +36,7 @@ def keep(
     Whatever stands in its header: what is longer than a key is found by its beginning.
     """
     digest = hashlib.sha256(body).digest()
-    sender, control_id, event = (
-        each[:KEY_CHARACTERS_MAX] for each in (sender, control_id, event)
-    )
+    sender, control_id, event = _key(sender), _key(control_id), _key(event)
     made = upsert(t.message).values(
         id=uuid7(),
         sender=sender,
@@ -54,6 +52,11 @@ def keep(
     )
     row = connection.execute(query).one()
     return Kept(row.id, row.state, row.acknowledgement or "", row.error)
+
+
+def _key(said: str) -> str:
+    """What an index can hold of something that a peer said."""
+    return said.replace("\0", "")[:KEY_CHARACTERS_MAX]
 
 
 def hold_for_change(connection: Connection, message_id: UUID) -> str:

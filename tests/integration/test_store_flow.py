@@ -83,16 +83,14 @@ def test_an_identifier_that_no_index_can_hold_is_refused_for_good(hospital):
         hospital.order(JANE, "100^^^A", accession="ACC1", procedures=(long,))
 
 
-def test_a_message_is_kept_however_long_its_control_id(hospital):
+@pytest.mark.parametrize("control_id", ["long", "1\0", "\0"])
+def test_a_message_is_kept_whatever_its_control_id(hospital, control_id):
     """
     Kept first, and found again when it is repeated; its body is whole.
     """
     flow = MessageFlow(hospital.database, hospital.rules, clock)
-    header = {
-        "sender": "RIS_A",
-        "control_id": secrets.token_hex(20_000),
-        "event": "ADT^A08",
-    }
+    said = secrets.token_hex(20_000) if control_id == "long" else control_id
+    header = {"sender": "RIS_A", "control_id": said, "event": "ADT^A08"}
     kept, again = (flow.keep(**header, body=b"whole") for _ in range(2))
 
     assert kept.message_id == again.message_id
