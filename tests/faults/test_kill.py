@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from sqlalchemy import create_engine, text
 
@@ -82,11 +81,6 @@ def senders(archive: Archive) -> Iterator[list[Sender]]:
     yield sending
     for sender in sending:
         sender.stop()
-
-
-def receivers(archive: Archive) -> list[psutil.Process]:
-    children = psutil.Process(archive.pid).children()
-    return [child for child in children if "receiver" in child.cmdline()]
 
 
 def wait_for(senders: list[Sender], more: int) -> None:
@@ -173,7 +167,7 @@ def test_killed_receivers_lose_nothing_that_was_acknowledged(
     """Under load, again and again; the supervisor brings each back."""
     for _ in range(KILLS):
         wait_for(senders, 10)
-        receivers(archive)[0].kill()
+        archive.workers("receiver")[0].kill()
     wait_for(senders, 20)
     acknowledged = all_of(senders)
 

@@ -20,19 +20,6 @@ def archive(database_urls, tmp_path):
         yield opened
 
 
-def children(archive: Archive, role: str) -> list[psutil.Process]:
-    """The processes of one role."""
-    tree = psutil.Process(archive.pid).children(recursive=True)
-    return [process for process in tree if _is(process, role)]
-
-
-def _is(process: psutil.Process, role: str) -> bool:
-    try:
-        return process.cmdline()[-2:] == ["reconcile.cli.worker", role]
-    except psutil.Error:
-        return False
-
-
 def wait_until(holds, seconds: float = 60) -> bool:
     """Whether something holds within some time."""
     deadline = time.monotonic() + seconds
@@ -47,13 +34,13 @@ def test_killed_children_are_replaced_and_the_doors_stay_open(archive):
     """
     Every process of the archive is killed; the ports never close, and all is served.
     """
-    before = {role: children(archive, role) for role in ROLES}
+    before = {role: archive.workers(role) for role in ROLES}
     for role in ROLES:
         for process in before[role]:
             process.kill()
     for role in ROLES:
         wanted = len(before[role])
-        assert wait_until(lambda r=role, n=wanted: len(children(archive, r)) == n)
+        assert wait_until(lambda r=role, n=wanted: len(archive.workers(r)) == n)
 
     assert 0xB000 == archive.store(instance()).Status
     assert 1 == len(archive.items("/api/v1/coercions"))
@@ -63,7 +50,7 @@ def test_no_child_outlives_a_killed_supervisor(archive):
     """
     kill -9 of the supervisor: its children see their standard input end, and stop.
     """
-    orphans = [process for role in ROLES for process in children(archive, role)]
+    orphans = [process for role in ROLES for process in archive.workers(role)]
     psutil.Process(archive.pid).kill()
 
     assert wait_until(lambda: not any(process.is_running() for process in orphans))

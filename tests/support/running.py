@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import hl7
 import httpx
+import psutil
 import pydicom
 from hl7.client import MLLPClient
 from pydicom.dataset import Dataset
@@ -250,6 +251,11 @@ class Archive:
             raise AssertionError(f"it did not start:\n{self.log()[-4000:]}")
         return said
 
+    def workers(self, role: str) -> list[psutil.Process]:
+        """Its living processes of one role; what was killed may still be listed."""
+        tree = psutil.Process(self.pid).children(recursive=True)
+        return [process for process in tree if _works_as(process, role)]
+
     def log(self) -> str:
         """What it has logged."""
         return (self.folder / "log").read_text(errors="replace")
@@ -321,6 +327,13 @@ class Archive:
         """An instance over DICOMweb, by received or assigned UIDs, as a single file."""
         path = f"/dicom-web/studies/{study}/series/{series}/instances/{instance}"
         return self.http.get(path, headers={"Accept": "application/dicom"})
+
+
+def _works_as(process: psutil.Process, role: str) -> bool:
+    try:
+        return process.cmdline()[-2:] == ["reconcile.cli.worker", role]
+    except psutil.Error:  # it has just died
+        return False
 
 
 def code(answer: hl7.Message) -> str:
