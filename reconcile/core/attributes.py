@@ -1,15 +1,19 @@
 """A change to a data set as a value.
 
 Elements are in the DICOM JSON model (PS3.18 Annex F): a tag is eight upper-case hex
-digits, an element is a mapping with `vr` and, where it has a value, `Value`. A change
-addresses a top-level attribute: a change anywhere inside a sequence is a change of the
-whole top-level sequence, since that is what an Original Attributes item must hold
-(PS3.3 C.12.1.1.9).
+digits, an element is a mapping with `vr` and, where it has a value, `Value`. What a
+change does is told by top-level attributes: a change anywhere inside a sequence is a
+change of the whole top-level sequence, since that is what an Original Attributes item
+must hold (PS3.3 C.12.1.1.9).
+
+Three kinds of change exist. `Assign` names a top-level attribute and its element.
+`Follow` and `Recode` name values and what these become, wherever they stand: they are
+the same for all instances of a study, and leave every other byte of a sequence alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +28,53 @@ class Assign:
 
     tag: Tag
     element: Element | None
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Let references to studies and series that this archive renamed go where they are.
+
+    Attributes:
+        uids: (Study UID that the reference stands in, UID as received, as assigned);
+            the first is empty for a reference to a study itself.
+    """
+
+    uids: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recode:
+    """Say concepts in SNOMED CT (PS3.16 section 8).
+
+    Attributes:
+        codes: (Coding Scheme Designator, Code Value) as they stand, the SCT Code Value.
+        deep: also inside of sequences that are no code sequences.
+    """
+
+    codes: tuple[tuple[str, str, str], ...]
+    deep: bool = False
+
+
+Change = Assign | Follow | Recode
+
+
+def listed(change: Change) -> list[Any]:
+    """A change as JSON; `from_listed` is its inverse."""
+    if isinstance(change, Follow):
+        return ["follow", [list(uid) for uid in change.uids]]
+    if isinstance(change, Recode):
+        return ["recode", [list(code) for code in change.codes], change.deep]
+    return [change.tag, change.element]
+
+
+def from_listed(said: Sequence[Any]) -> Change:
+    """The change that `listed` told."""
+    kind, what = said[0], said[1]
+    if kind == "follow":
+        return Follow(tuple((study, was, now) for study, was, now in what))
+    if kind == "recode":
+        return Recode(tuple((scheme, was, now) for scheme, was, now in what), said[2])
+    return Assign(kind, what)
 
 
 # PS3.6: the attributes that this archive reads or assigns.
