@@ -1,4 +1,4 @@
-"""`reconcile patient`, `study`, `instance`, `hold`: look-ups."""
+"""`reconcile patient`, `study`, `instance`: look-ups."""
 
 from __future__ import annotations
 
@@ -14,18 +14,13 @@ from reconcile.cli.audit import line
 from reconcile.cli.context import (
     AsJson,
     Config,
-    Cursor,
     Data,
-    Limit,
     nothing_found,
     opened,
     say_json,
-    say_next,
 )
 from reconcile.core.naming import identifier_of
-from reconcile.db import views_audit, views_holds, views_patients, views_studies
-from reconcile.db.views import Where
-from reconcile.db.views_holds import Hold
+from reconcile.db import views_audit, views_patients, views_studies
 from reconcile.db.views_patients import Person
 from reconcile.flows.questions import time_of
 from reconcile.flows.retrieve import RetrieveFlow
@@ -33,7 +28,6 @@ from reconcile.flows.retrieve import RetrieveFlow
 patient = typer.Typer(no_args_is_help=True, help="Persons of the master patient index.")
 study = typer.Typer(no_args_is_help=True, help="Studies.")
 instance = typer.Typer(no_args_is_help=True, help="Single instances.")
-hold = typer.Typer(no_args_is_help=True, help="What waits for a person.")
 
 Uid = Annotated[str, typer.Argument(metavar="UID")]
 Output = Annotated[
@@ -142,51 +136,3 @@ def _write(chunks: Generator[bytes, None, None], output: Path | None) -> None:
     with unfinished.open("wb") as file:
         file.writelines(chunks)
     os.replace(unfinished, output)
-
-
-@hold.command("list")
-def list_holds(
-    config: Config = None,
-    data: Data = None,
-    as_json: AsJson = False,
-    kind: Annotated[str, typer.Option(help="hold, review or message.")] = "",
-    code: Annotated[str, typer.Option(help="Such as DEMOGRAPHIC-CONFLICT.")] = "",
-    state: Annotated[str, typer.Option(help="open or closed.")] = "open",
-    limit: Limit = 50,
-    cursor: Cursor = "",
-) -> None:
-    """List what waits for a person, the oldest first. Exits 1 when nothing does."""
-    with opened(config, data) as archive, archive.database.read_only() as connection:
-        where = Where(limit, cursor)
-        page = views_holds.holds(connection, where, kind=kind, code=code, state=state)
-    for item in page.items:
-        say_json(item) if as_json else typer.echo(_hold(item))
-    say_next(page.next)
-    if not page.items:
-        raise nothing_found("nothing of that kind is here")
-
-
-@hold.command("show")
-def show_hold(
-    hold_id: Annotated[str, typer.Argument(metavar="ID")],
-    config: Config = None,
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show one item with what was received and who it might be: patient data."""
-    with opened(config, data) as archive, archive.database.read_only() as connection:
-        item = views_holds.hold(connection, hold_id)
-    if as_json:
-        say_json(item)
-        return
-    typer.echo(_hold(item))
-    for candidate in item.candidates:
-        named = " ".join(candidate.get("identifiers", ()))
-        reasons = "; ".join(candidate.get("reasons", ()))
-        typer.echo(f"  {named}: {reasons}")
-
-
-def _hold(item: Hold) -> str:
-    when = item.opened_at.isoformat(timespec="seconds")
-    subject = item.study_instance_uid or item.message_id
-    return f"{item.id}  {when}  {item.kind:<7}  {item.code:<22}  {item.source}  {subject}"

@@ -14,7 +14,8 @@ from typing import Annotated
 import typer
 
 from reconcile import __version__
-from reconcile.cli import audit, keys, lookup, schema
+from reconcile.cli import audit, holds, keys, lookup, schema
+from reconcile.cli.check import check
 from reconcile.cli.context import Config, Data, reported
 from reconcile.cli.doctor import doctor
 from reconcile.cli.importing import import_files
@@ -33,10 +34,11 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(lookup.patient, name="patient")
 app.add_typer(lookup.study, name="study")
 app.add_typer(lookup.instance, name="instance")
-app.add_typer(lookup.hold, name="hold")
+app.add_typer(holds.app, name="hold")
 app.add_typer(keys.app, name="key")
 app.add_typer(schema.app, name="db")
 app.command("doctor")(doctor)
+app.command("check")(check)
 app.command("import")(import_files)
 
 

@@ -6,6 +6,7 @@ No door is imported here: a process loads the one that it opens, and no other.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,6 +81,12 @@ def domain(said: object) -> Domain:
 def source(said: object) -> Source:
     """A [[source]] as the core knows it."""
     return Source(**{name: getattr(said, name) for name in Source.__dataclass_fields__})
+
+
+def sources(settings: Settings) -> Callable[[str], Source]:
+    """How instances of a peer are read, by AE title; one that is not listed is bare."""
+    known = {each.ae_title: source(each) for each in settings.source}
+    return lambda ae_title: known.get(ae_title) or Source(ae_title)
 
 
 def receiver_count(settings: Settings) -> int:

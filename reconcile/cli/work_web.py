@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconcile.cli.tls import tls_context
+from reconcile.cli.wiring import now, sources
 from reconcile.cli.work import Work
 from reconcile.db import migrate
 from reconcile.web.app import make_app
@@ -21,6 +22,8 @@ def run(work: Work) -> None:
             work.require_keys,
             schema_findings=lambda: migrate.check(work.owner_url),
             body_bytes_max=settings.limits.http_json_bytes,
+            sources=sources(settings),
+            clock=now,
         )
     )
     serve(

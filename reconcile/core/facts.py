@@ -83,6 +83,8 @@ class Source:
     bare_id: str = "accept"
     deidentified: str = "separate"
     cx_in_patient_id: bool = False
+    codes: str = "top-level"
+    authorised: str = "copy"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,9 @@ def identifier_of(cx: str, domains: Mapping[str, Domain]) -> PatientIdentifier:
     Source:
         HL7 v2.5 2A.14 (CX) and 2A.33 (HD).
     """
-    parts = [part.strip() for part in cx[:CX_CHARACTERS_MAX].split("^")]
+    if len(cx) > CX_CHARACTERS_MAX:
+        raise WrongUse(f"a patient is named in at most {CX_CHARACTERS_MAX} characters")
+    parts = [part.strip() for part in cx.split("^")]
     authority = Issuer(*(parts[3] if len(parts) > 3 else "").split("&")[:3])
     if not parts[0] or not authority:
         raise WrongUse("a patient is named ID^^^DOMAIN")

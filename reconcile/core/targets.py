@@ -229,7 +229,7 @@ def _procedure(procedure: ProcedureFacts, instance: InstanceFacts) -> Iterable[A
     if described:
         yield Assign(at.STUDY_DESCRIPTION, at.element("LO", described))
         yield Assign(at.REQUESTED_PROCEDURE_DESCRIPTION, at.element("LO", described))
-    if procedure.code and len(procedure.code.value) <= SH_CHARACTERS_MAX:
+    if procedure.code and _fits(procedure.code):
         coded = at.element("SQ", code_item(procedure.code))
         yield Assign(at.REQUESTED_PROCEDURE_CODE_SEQUENCE, coded)
     unsaid = at.REQUEST_ATTRIBUTES_SEQUENCE not in instance.present
@@ -238,10 +238,15 @@ def _procedure(procedure: ProcedureFacts, instance: InstanceFacts) -> Iterable[A
         yield Assign(at.REQUEST_ATTRIBUTES_SEQUENCE, at.element("SQ", item))
 
 
+def _fits(code: Code) -> bool:
+    """Whether value and designator can be said: cut, they would be another code."""
+    return max(len(code.value), len(code.designator)) <= SH_CHARACTERS_MAX
+
+
 def code_item(code: Code) -> dict[str, Element]:
     """An item of a code sequence (PS3.3 Table 8.8-1)."""
     return {
         "00080100": at.element("SH", code.value),
-        "00080102": at.element("SH", code.designator[:SH_CHARACTERS_MAX]),
+        "00080102": at.element("SH", code.designator),
         "00080104": at.element("LO", code.meaning[:LO_CHARACTERS_MAX] or code.value),
     }

@@ -19,7 +19,7 @@ from functools import lru_cache
 
 from pydicom.charset import python_encoding
 
-from reconcile.dataset.vr import CHARSET_TEXT
+from reconcile.dataset.vr import CHARSET_TEXT, SINGLE_VALUED
 
 Terms = Sequence[str]
 
@@ -60,7 +60,8 @@ _TWO_BYTES = {
 # Latin alphabet No. 9 is younger than pydicom's table.
 _CODECS = {"203": "iso8859_15", "13": "shift_jis"}
 # PS3.5 section 6.1.2.5.3: before these, value 1 is in force again.
-_RESET = frozenset(b"\\\r\n\f\t")
+_RESET_TEXT = frozenset(b"\r\n\f\t")
+_RESET = _RESET_TEXT | frozenset(b"\\")
 _RESET_PN = _RESET | frozenset(b"^=")
 # No repertoire has NUL, and PostgreSQL cannot hold it; at the end of a value it is padding.
 _NUL_INSIDE = re.compile(rb"\0[ \0]*[^ \0\\]")
@@ -160,10 +161,25 @@ def decode(raw: bytes, terms: Terms, vr: str) -> str:
     try:
         if found.alone:
             return _checked(raw.decode(found.alone))
-        reset = _RESET_PN if vr == "PN" else _RESET
-        return _checked("".join(_fragments(raw, found, reset)))
+        return _checked("".join(_fragments(raw, found, _delimiters(vr))))
     except UnicodeDecodeError:
         raise Undecodable("not text in its character set") from None
+
+
+def can_decode(raw: bytes, terms: Terms, vr: str) -> bool:
+    """Whether `raw` is text in these character sets."""
+    try:
+        decode(raw, terms, vr)
+    except Undecodable:
+        return False
+    return True
+
+
+def _delimiters(vr: str) -> frozenset[int]:
+    """A backslash in a text of one value is a character and ends nothing."""
+    if vr == "PN":
+        return _RESET_PN
+    return _RESET_TEXT if vr in SINGLE_VALUED else _RESET
 
 
 def _checked(text: str) -> str:
@@ -202,8 +218,11 @@ def _character(raw: bytes, position: int, g0: str, g1: str) -> tuple[int, str]:
     number = g0 if byte < 0x80 else g1
     if number in _TWO_BYTES and byte > 0x20:
         codec, before = _TWO_BYTES[number]
-        pair = bytes(b | 0x80 for b in raw[position : position + 2])
-        return 2, (before + pair).decode(codec)
+        pair = raw[position : position + 2]
+        if len({b & 0x80 for b in pair}) > 1:
+            raise Undecodable("half of a character of two bytes")
+        high = bytes(b | 0x80 for b in pair)
+        return 2, (before + high).decode(codec)
     if byte < 0x80:
         return 1, chr(byte)
     if not number or byte < 0xA0:
@@ -233,7 +252,8 @@ def encode(text: str, terms: Terms, vr: str) -> bytes | None:
     """The bytes of a value, or None where these character sets cannot say it.
 
     Escape sequences come as PS3.5 Annexes H and I show them: a set of G0 is left again
-    before a delimiter and at the end, one of G1 is called anew after each delimiter.
+    before a delimiter and at the end, one of G1 is called anew after each delimiter, and
+    left before it where value 1 has a G1 of its own.
     """
     if text.isascii():
         return text.encode("ascii")
@@ -243,8 +263,7 @@ def encode(text: str, terms: Terms, vr: str) -> bytes | None:
     try:
         if found.alone:
             return text.encode(found.alone)
-        reset = _RESET_PN if vr == "PN" else _RESET
-        return b"".join(_encoded(text, found, reset))
+        return b"".join(_encoded(text, found, _delimiters(vr)))
     except UnicodeEncodeError:
         return None
 
@@ -253,8 +272,7 @@ def _encoded(text: str, found: Repertoire, reset: frozenset[int]) -> Iterator[by
     g0, g1 = found.g0, found.g1
     for character in text:
         if ord(character) in reset:
-            if g0 != found.g0:
-                yield _ESCAPE_OF[found.g0][0]
+            yield from _value_1_again(g0, g1, found)
             g0, g1 = found.g0, found.g1
             yield character.encode("ascii")
             continue
@@ -264,8 +282,14 @@ def _encoded(text: str, found: Repertoire, reset: frozenset[int]) -> Iterator[by
             yield code
         g0, g1 = (number, g1) if at == "G0" else (g0, number)
         yield said
+    yield from _value_1_again(g0, g1, found)
+
+
+def _value_1_again(g0: str, g1: str, found: Repertoire) -> Iterator[bytes]:
     if g0 != found.g0:
         yield _ESCAPE_OF[found.g0][0]
+    if found.g1 and g1 != found.g1:
+        yield _ESCAPE_OF[found.g1][0]
 
 
 def _say(character: str, numbers: Sequence[str]) -> tuple[str, bytes]:

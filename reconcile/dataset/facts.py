@@ -14,7 +14,7 @@ from reconcile.core import attributes as at
 from reconcile.core.attributes import Element, Item, Tag, text, values
 from reconcile.core.facts import InstanceFacts, RequestItem
 from reconcile.core.identity import Demographics, Issuer, PersonName
-from reconcile.dataset.charset import Terms, Undecodable, decode, is_default
+from reconcile.dataset.charset import Terms, Undecodable, can_decode, decode, is_default
 from reconcile.dataset.dicom_json import element_json, terms_of
 from reconcile.dataset.elements import (
     LIMITS,
@@ -30,7 +30,7 @@ from reconcile.dataset.elements import (
 )
 from reconcile.dataset.iods import is_patient_scoped
 from reconcile.dataset.keywords import keyword
-from reconcile.dataset.splice import Edits, splice
+from reconcile.dataset.splice import SIGNATURES, Edits, Tail, splice
 from reconcile.dataset.vr import CHARSET_TEXT
 from reconcile.errors import InvalidUID, LimitExceeded, MissingUID
 
@@ -56,6 +56,7 @@ ASSIGNABLE: tuple[Tag, ...] = (
     at.REQUESTED_PROCEDURE_DESCRIPTION,
     at.REQUESTED_PROCEDURE_CODE_SEQUENCE,
     at.REQUEST_ATTRIBUTES_SEQUENCE,
+    at.SOP_INSTANCE_STATUS,
 )
 # PS3.5 section 9.1. Leading zeros in a component are illegal and common: taken as they
 # came, since two spellings of a UID are two UIDs to everybody else.
@@ -72,8 +73,10 @@ class Received:
         header: where its received elements are.
         encoding: as it is written, which may not be what its transfer syntax says.
         declared: values of (0008,0005).
+        lies: whether it declares a set in which text of those that may be assigned
+            cannot be read, while all of it can in the set that is assumed.
         charsets: what its text is read in: as declared, or as assumed of the source
-            where nothing beyond the default repertoire is declared.
+            where nothing beyond the default repertoire is declared, or where it lies.
         edits: elements that stand in the place of received ones.
         appended: how many of the last items of (0400,0561) are this archive's own, made
             on the way; those before them are foreign.
@@ -87,6 +90,7 @@ class Received:
         edits: Edits | None = None,
         appended: int = 0,
         limits: Limits = LIMITS,
+        tail: Tail | None = None,
     ) -> None:
         self.header = header
         self.encoding: Encoding = header.encoding
@@ -94,10 +98,21 @@ class Received:
         self.edits: Edits = edits or {}
         self.appended = appended
         self.limits = limits
+        self._tail = tail or Tail(header)
         declared = self.raw_element(_number(at.SPECIFIC_CHARACTER_SET))
         self.declared: tuple[str, ...] = terms_of(declared) if declared else ()
-        assumed = bool(assumed_charset) and is_default(self.declared)
-        self.charsets: Terms = (assumed_charset,) if assumed else self.declared
+        assumed = tuple(assumed_charset.split("\\")) if assumed_charset else ()
+        silent = is_default(self.declared)
+        widened = _number(at.SPECIFIC_CHARACTER_SET) in self.edits
+        lies = bool(assumed) and not silent and not widened
+        self.lies = lies and _lies(header, self.declared, assumed, limits)
+        taken = self.lies or (bool(assumed) and silent)
+        self.charsets: Terms = assumed if taken else self.declared
+
+    @property
+    def sayable(self) -> Terms:
+        """What new values may be said in: as declared; where that lies, ASCII alone."""
+        return () if self.lies else self.declared
 
     @property
     def declared_charset(self) -> bool:
@@ -108,6 +123,10 @@ class Received:
     def tail(self) -> memoryview:
         """Pixel data and all that follows, as received."""
         return self.header.buffer[self.header.tail :]
+
+    def tail_pieces(self) -> Iterator[memoryview]:
+        """The tail as it stands: as received, save for signatures that were edited."""
+        return self._tail.pieces(self.edits)
 
     def close(self) -> None:
         """Let go of the buffer, so that what it maps can be unmapped."""
@@ -126,15 +145,25 @@ class Received:
             edits={**self.edits, **edits},
             appended=self.appended + appended,
             limits=self.limits,
+            tail=self._tail,
         )
 
     def raw_element(self, tag: int) -> Raw | None:
-        """An element with its header, or None where it is absent."""
-        return self.edits[tag] if tag in self.edits else self.header.raw(tag)
+        """An element with its header, or None where it is absent.
+
+        Of the tail only Digital Signatures Sequence (FFFA,FFFA) can be had.
+
+        Raises:
+            LimitExceeded: it is asked for, and pixel data has too many fragments.
+        """
+        if tag in self.edits:
+            return self.edits[tag]
+        return self._tail.raw() if tag == SIGNATURES else self.header.raw(tag)
 
     def raw_elements(self) -> Iterator[Raw]:
         """Every element before the tail as it stands, one for each tag."""
         tags = {span.tag for span in self.header.elements} | set(self.edits)
+        tags.discard(SIGNATURES)
         found = (self.raw_element(tag) for tag in sorted(tags))
         return (raw for raw in found if raw is not None)
 
@@ -165,7 +194,7 @@ class Received:
 
     def pieces(self) -> Iterator[memoryview]:
         """The bytes up to the tail as they stand."""
-        return splice(self.header, self.edits)
+        return splice(self.header, {t: e for t, e in self.edits.items() if t != SIGNATURES})
 
     def facts(self) -> InstanceFacts:
         """What the data set says.
@@ -204,6 +233,20 @@ def _check_original_attributes(received: Received) -> None:
         _, within = understood(raw, received.encoding)
         for _ in items(raw.value, within):
             pass
+
+
+def _lies(header: Header, declared: Terms, assumed: Terms, limits: Limits) -> bool:
+    """By what was received: what nobody assigned reads on as it did, whatever was."""
+    held = [header.raw(_number(tag)) for tag in ASSIGNABLE]
+    texts = [
+        (bytes(raw.value), vr)
+        for raw in held
+        if raw is not None and len(raw.value) <= limits.value_bytes
+        if (vr := understood(raw, header.encoding)[0]) in CHARSET_TEXT
+    ]
+    if all(can_decode(value, declared, vr) for value, vr in texts):
+        return False
+    return all(can_decode(value, assumed, vr) for value, vr in texts)
 
 
 def _number(tag: Tag) -> int:
@@ -306,9 +349,14 @@ def _patient_issuer(holder: Mapping[Tag, Element]) -> Issuer:
 def _demographics(present: Mapping[Tag, Element]) -> Demographics:
     return Demographics(
         name=_person_name(present.get(at.PATIENT_NAME)),
-        birth_date=text(present.get(at.PATIENT_BIRTH_DATE))[:_DATE_CHARACTERS_MAX],
+        birth_date=_date(present.get(at.PATIENT_BIRTH_DATE)),
         sex=text(present.get(at.PATIENT_SEX)),
     )
+
+
+def _date(date: Element | None) -> str:
+    said = text(date)
+    return said if len(said) <= _DATE_CHARACTERS_MAX else ""
 
 
 def _person_name(name: Element | None) -> PersonName:

@@ -5,7 +5,8 @@ Rule 1: the received bytes are never rewritten. What is given out is made on the
         leaves no trace.
 Rule 2: each coercion is planned against the state before it. Where it changes nothing,
         there is no Original Attributes item.
-Rule 3: pixel data and what follows it are passed on as they came.
+Rule 3: pixel data and what follows it are passed on as they came, save signatures that
+        cover what changed.
 
 Source:
     PS3.3 C.12.1.1.9; PS3.4 B.4.1.3 (Coercion of Attributes).
@@ -18,7 +19,7 @@ from functools import reduce
 
 from reconcile.core.attributes import Element, Tag
 from reconcile.dataset import originals
-from reconcile.dataset.charset import Terms
+from reconcile.dataset.charset import Terms, is_default
 from reconcile.dataset.dicom_json import terms_of
 from reconcile.dataset.elements import Buffer, Raw, encode_element
 from reconcile.dataset.facts import Received, read
@@ -71,7 +72,7 @@ def _applied(state: Received, coercion: Coercion) -> Received:
     return changed.edited({_COERCED_AT: stamp, originals.ORIGINALS: items}, appended=1)
 
 
-def _previous(state: Received, plan: Plan) -> Iterator[Raw]:
+def _previous(state: Received, plan: Plan) -> originals.Previous:
     """The elements that an item lists, as they are; of no length where absent.
 
     The old (0008,0005) is among them where the set was widened, so that the previous
@@ -79,9 +80,12 @@ def _previous(state: Received, plan: Plan) -> Iterator[Raw]:
     default repertoire: what was received said no more, also where this archive read it
     in a set assumed of its source.
     """
-    for tag, was in plan.original.items():
-        raw = state.raw_element(int(tag, 16))
-        yield raw or encode_element(int(tag, 16), str(was["vr"]), b"", state.encoding)
+    elements = tuple(
+        state.raw_element(int(tag, 16))
+        or encode_element(int(tag, 16), str(was["vr"]), b"", state.encoding)
+        for tag, was in plan.original.items()
+    )
+    return originals.Previous(elements, plan.nonconforming)
 
 
 def give_out(
@@ -96,7 +100,7 @@ def give_out(
         CannotUnderstand, LimitExceeded: as `plan`.
     """
     state = given(received, coercions)
-    for piece in (*state.pieces(), state.tail):
+    for piece in (*state.pieces(), *state.tail_pieces()):
         for start in range(0, len(piece), _CHUNK_BYTES):
             yield piece[start : start + _CHUNK_BYTES]
 
@@ -108,7 +112,7 @@ def given_header(received: Received, coercions: Iterable[Coercion]) -> bytes:
 
 def original_attributes_item(plan: Plan, coercion: Coercion) -> dict[Tag, Element]:
     """The item of (0400,0561) that this plan makes, in the DICOM JSON model."""
-    return originals.item_json(plan.original, coercion)
+    return originals.item_json(plan.original, coercion, plan.nonconforming)
 
 
 def take_back(
@@ -119,7 +123,7 @@ def take_back(
 ) -> bytes:
     """A data set with its newest Original Attributes item undone.
 
-    Elements come back as the bytes they were. Three things cannot be had from the item:
+    Elements come back as the bytes they were. Four things cannot be had from the item:
     of several elements with one tag only the last is held; an empty (0400,0561) goes;
     where the character set was widened, the other text is said in the old set again,
     which is the received bytes wherever that set has one way to say it.
@@ -145,13 +149,15 @@ def take_back(
     edits[originals.ORIGINALS] = last.rest
     narrowed = _narrowed(given_out, edits, assumed_charset)
     restored = given_out.edited({**narrowed, **edits})
-    return b"".join((*restored.pieces(), restored.tail))
+    return b"".join((*restored.pieces(), *restored.tail_pieces()))
 
 
 def _narrowed(given_out: Received, edits: Edits, assumed: str) -> Edits:
     if CHARSET not in edits:
         return {}
-    old: Terms = _declared(edits[CHARSET]) or ((assumed,) if assumed else ())
+    declared = _declared(edits[CHARSET])
+    silent = bool(assumed) and is_default(declared)
+    old: Terms = tuple(assumed.split("\\")) if silent else declared
     try:
         return narrow(given_out, given_out.declared, old, edits)
     except StandsInTheWay:

@@ -1,7 +1,8 @@
 """A header with some elements put in another's place, as pieces to write one by one.
 
 What is not edited is a view into what was received, in runs as long as can be. Nothing
-here knows what an element means, save that (gggg,0000) counts its group's bytes.
+here knows what an element means, save that (gggg,0000) counts its group's bytes, and
+that digital signatures stand behind pixel data.
 """
 
 from __future__ import annotations
@@ -9,15 +10,26 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 
-from reconcile.dataset.elements import Encoding, Header, Raw, encode_element
+from reconcile.dataset.elements import (
+    Encoding,
+    Header,
+    Raw,
+    Span,
+    encode_element,
+    tail_elements,
+)
+
+#: Digital Signatures Sequence: the one element of the tail that may be edited.
+SIGNATURES = 0xFFFAFFFA
 
 #: Tag to its new bytes; None takes every element of that tag away.
 Edits = Mapping[int, Raw | None]
 
 
-def splice(header: Header, edits: Edits) -> Iterator[memoryview]:
-    """The header up to its tail, with `edits`, in ascending order of tags.
+def splice(header: Header, edits: Edits, start: int = 0) -> Iterator[memoryview]:
+    """The header from `start` up to its tail, with `edits`, in ascending order of tags.
 
     An edited element stands where the last of its tag stood, a new one before the
     first greater tag; elements that came out of order stay out of order.
@@ -26,7 +38,7 @@ def splice(header: Header, edits: Edits) -> Iterator[memoryview]:
     coming = sorted(tag for tag in edits if edits[tag] is not None)
     placed: set[int] = set()
     last = {span.tag: span.start for span in header.elements if span.tag in edits}
-    run = 0
+    run = start
     for span in header.elements:
         if span.tag not in edits and not (coming and coming[0] < span.tag):
             continue
@@ -41,6 +53,49 @@ def splice(header: Header, edits: Edits) -> Iterator[memoryview]:
                 yield _bytes(edits, span.tag)
     yield header.buffer[run : header.tail]
     yield from (_bytes(edits, tag) for tag in coming if tag not in placed)
+
+
+class Tail:
+    """Pixel data and all that follows it, walked over once and only if it must be."""
+
+    def __init__(self, header: Header) -> None:
+        self._header = header
+
+    def raw(self) -> Raw | None:
+        """Digital Signatures Sequence as received, or None where it is absent.
+
+        Raises:
+            LimitExceeded: pixel data has too many fragments to be walked over.
+        """
+        return self._elements.raw(SIGNATURES)
+
+    def pieces(self, edits: Edits) -> Iterator[memoryview]:
+        """The tail as received, save for signatures that are edited.
+
+        Raises:
+            LimitExceeded: as `raw`.
+        """
+        start = self._header.tail
+        if SIGNATURES in edits:
+            found = self._elements
+            yield from splice(found, {SIGNATURES: edits[SIGNATURES]}, start)
+            start = found.tail
+        yield self._header.buffer[start:]
+
+    @cached_property
+    def _elements(self) -> Header:
+        """The tail as a header; its own tail only pads it, or cannot be read."""
+        spans: list[Span] = []
+        at = self._header.tail
+        for raw in tail_elements(self._header):
+            if raw.tag == 0:
+                break
+            end = at + len(raw.whole)
+            spans.append(Span(raw.tag, raw.vr, at, at + raw.value_at, end, raw.undefined))
+            at = end
+        index = {span.tag: span for span in spans}
+        held = self._header
+        return Header(held.buffer, held.encoding, tuple(spans), at, index)
 
 
 def _due(

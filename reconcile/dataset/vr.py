@@ -116,6 +116,36 @@ def dictionary_vr(tag: int) -> str:
     return _AMBIGUOUS.get(found, found)
 
 
+@lru_cache(maxsize=16384)
+def dictionary_vrs(tag: int) -> frozenset[str]:
+    """Every VR that PS3.6 allows a tag; none where nothing is known of it."""
+    if tag & 0xFFFF == 0 or is_private(tag):
+        return frozenset((dictionary_vr(tag),)) - {"UN"}
+    try:
+        return frozenset(str(datadict.dictionary_VR(tag)).split(" or ")) - {"NONE"}
+    except KeyError:
+        return frozenset()
+
+
+@lru_cache(maxsize=16384)
+def dictionary_vm(tag: int) -> tuple[int, int, int] | None:
+    """The VM of a tag by PS3.6: at least, at most (0: any number), in steps of.
+
+    None where nothing is known of it.
+    """
+    if is_private(tag):
+        return (1, 1, 1) if is_private_creator(tag) else None
+    try:
+        least, _, most = datadict.dictionary_VM(tag).partition("-")
+    except KeyError:
+        return None
+    if not most:
+        return int(least), int(least), 1
+    if most.endswith("n"):
+        return int(least), 0, int(most[:-1] or 1)
+    return int(least), int(most), 1
+
+
 def pad(value: bytes, vr: str) -> bytes:
     """`value` at even length (PS3.5 sections 6.2 and 7.1.1)."""
     if len(value) % 2 == 0:

@@ -4,7 +4,10 @@ When a value that must be assigned cannot be said in the character set of the in
 the instance is given out in ISO_IR 192, and then all its text must be. Text that cannot
 be recognised as text, and text that must stay byte for byte, stands in the way.
 
-Rule: what holds nothing beyond ASCII is passed on as the very bytes it came in.
+Rule 1: what holds nothing beyond ASCII is passed on as the very bytes it came in.
+Rule 2: where the data set declares a set that it is not in, all text beyond ASCII is said
+        anew, also where its bytes stay the same: it reads otherwise from then on, and
+        that is a change to be told.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import re
 from collections.abc import Container
 from dataclasses import dataclass, replace
 
-from reconcile.dataset.charset import UTF_8, Terms, Undecodable, decode, encode
+from reconcile.dataset.charset import UTF_8, Terms, Undecodable, can_decode, decode, encode
 from reconcile.dataset.elements import (
     Encoding,
     Header,
@@ -27,6 +30,7 @@ from reconcile.dataset.elements import (
     understood,
 )
 from reconcile.dataset.facts import Received
+from reconcile.dataset.signatures import without_broken
 from reconcile.dataset.splice import Edits, splice
 from reconcile.dataset.vr import CHARSET_TEXT, pad
 from reconcile.errors import CannotUnderstand, LimitExceeded
@@ -39,8 +43,9 @@ _WITHOUT_TEXT = frozenset((0x7FE0, 0xFFFC))
 # Control characters that text may not hold (PS3.5 section 6.1.3), NUL at the end aside.
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 _BEYOND_ASCII = re.compile(rb"[\x1b\x80-\xff]")
-#: Of a value without VR, this much decides whether it is text.
-_SAMPLE_BYTES = 64 * 1024
+_NO_PADDING = re.compile(rb"[^\0 ]")
+#: A value without VR that is longer is taken for text where nothing in it is binary.
+_DECODED_BYTES_MAX = 64 * 1024
 
 
 class StandsInTheWay(ValueError):
@@ -54,12 +59,14 @@ class _Transcoding:
     Attributes:
         depth: how deep sequences may still nest.
         back: what was widened is narrowed again: what has no VR was left as it was.
+        every: all text beyond ASCII is said anew, not only what reads otherwise.
     """
 
     old: Terms
     new: Terms
     depth: int
     back: bool = False
+    every: bool = False
 
     def deeper(self) -> _Transcoding:
         if self.depth == 0:
@@ -69,6 +76,8 @@ class _Transcoding:
 
 def widen(received: Received, replaced: Container[int] = ()) -> dict[int, Raw | None]:
     """The elements of a data set that read otherwise in ISO_IR 192, said in it.
+
+    Signatures inside of sequences that their text breaks are not said again.
 
     Items of (0400,0561) that came with the instance are kept byte for byte; they read
     in the set of the data set, so text in them stands in the way. Our own get the old
@@ -81,7 +90,9 @@ def widen(received: Received, replaced: Container[int] = ()) -> dict[int, Raw | 
     Raises:
         StandsInTheWay: UN, private text without VR, undecodable or foreign text.
     """
-    task = _Transcoding(received.charsets, (UTF_8,), received.limits.depth)
+    task = _Transcoding(
+        received.charsets, (UTF_8,), received.limits.depth, every=received.lies
+    )
     try:
         edits = _elements(received, task, replaced)
         _check_tail(received, task)
@@ -142,7 +153,8 @@ def _element(raw: Raw, encoding: Encoding, task: _Transcoding) -> Raw:
     if vr not in CHARSET_TEXT or not _BEYOND_ASCII.search(raw.value):
         return raw
     said = pad(_said(bytes(raw.value), vr, task), vr)
-    return raw if said == raw.value else rewritten(raw, said, encoding)
+    stays = said == raw.value and not task.every
+    return raw if stays else rewritten(raw, said, encoding)
 
 
 def _said(value: bytes, vr: str, task: _Transcoding) -> bytes:
@@ -159,12 +171,13 @@ def _said(value: bytes, vr: str, task: _Transcoding) -> bytes:
 
 def _refuse_text(raw: Raw, old: Terms) -> None:
     """Refuse a value without VR that reads as text beyond ASCII: it may be text."""
-    sample = bytes(raw.value[:_SAMPLE_BYTES]).rstrip(b"\0 ")
-    if _BINARY.search(sample) or not _BEYOND_ASCII.search(sample):
+    binary = _BINARY.search(raw.value)
+    if binary and _NO_PADDING.search(raw.value, binary.start()):
         return
-    try:
-        decode(sample, old, "LT")
-    except Undecodable:
+    if not _BEYOND_ASCII.search(raw.value):
+        return
+    short = len(raw.value) <= _DECODED_BYTES_MAX
+    if short and not can_decode(bytes(raw.value), old, "LT"):
         return
     raise StandsInTheWay("text in an element of unknown VR")
 
@@ -188,7 +201,9 @@ def _item(item: ItemBytes, framing: Encoding, task: _Transcoding) -> bytes | mem
         changed = _element(raw, header.encoding, task)
         if changed is not raw:
             edits[span.tag] = changed
-    return item.rewritten(_spliced(header, edits), framing) if edits else item.whole
+    if not edits:
+        return item.whole
+    return item.rewritten(_spliced(header, without_broken(header, edits)), framing)
 
 
 def _spliced(header: Header, edits: Edits) -> bytes:
@@ -213,13 +228,24 @@ def _originals(received: Received, task: _Transcoding) -> dict[int, Raw | None]:
     foreign = len(came) - received.appended
     said: list[bytes | memoryview] = []
     for position, item in enumerate(came):
-        reads_otherwise = _item(item, within, task) is not item.whole
-        if reads_otherwise and position < foreign:
-            raise StandsInTheWay("text in a foreign Original Attributes item")
-        said.append(_named(item, received, within) if reads_otherwise else item.whole)
+        if position < foreign:
+            if _item(item, within, task) is not item.whole:
+                raise StandsInTheWay("text in a foreign Original Attributes item")
+            said.append(item.whole)
+        else:
+            named = _reads_otherwise(item, within, task)
+            said.append(_named(item, received, within) if named else item.whole)
     if all(new is item.whole for new, item in zip(said, came, strict=True)):
         return {}
     return {ORIGINALS: rewritten(raw, b"".join(said), received.encoding)}
+
+
+def _reads_otherwise(item: ItemBytes, within: Encoding, task: _Transcoding) -> bool:
+    """Whether an item of ours does, which is in the set that was declared."""
+    try:
+        return _item(item, within, task) is not item.whole
+    except StandsInTheWay:
+        return True
 
 
 def _named(item: ItemBytes, received: Received, framing: Encoding) -> bytes:

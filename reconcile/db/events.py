@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select
 
 from reconcile.core.audit import BODY_VERSION, Values, event_body
 from reconcile.db import history as h
@@ -38,6 +38,7 @@ class InstanceEvent:
 
     happening_id: UUID
     instance_id: UUID
+    receipt_id: UUID
     study_id: UUID | None
     person_id: UUID | None
     reason: str
@@ -86,6 +87,7 @@ def record(connection: Connection, event: InstanceEvent, values: Values) -> UUID
         "happening_id": event.happening_id,
         "level": "instance",
         "instance_id": event.instance_id,
+        "receipt_id": event.receipt_id,
         "study_id": event.study_id,
         "person_id": event.person_id,
         "reason": event.reason,
@@ -117,15 +119,24 @@ def coerced_attributes(
 ) -> tuple[str, ...]:
     """Keywords of what an instance is given out with otherwise than it came."""
     i, e = t.instance.c, h.coercion_event.c
+    undoing = h.happening.alias("undoing")
     query = (
         select(e.attributes)
         .join(t.instance, i.id == e.instance_id)
+        .outerjoin(undoing, undoing.c.undoes == e.happening_id)
         .where(i.uid_domain == uid_domain, i.sop_instance_uid == sop_instance_uid)
-        .where(i.assignment_id.is_not(None))
+        .where(is_of_current(), undoing.c.id.is_(None))
         .order_by(e.position)
     )
     found = [name for names in connection.execute(query).scalars() for name in names]
     return tuple(dict.fromkeys(found))
+
+
+def is_of_current() -> ColumnElement[bool]:
+    """Whether an instance's own event is about the arrival that is current."""
+    i, e = t.instance.c, h.coercion_event.c
+    before_0003 = and_(e.receipt_id.is_(None), e.happening_id == i.happening_id)
+    return or_(e.receipt_id == i.receipt_id, before_0003)
 
 
 def _plain(value: Any) -> Any:

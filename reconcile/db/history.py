@@ -90,6 +90,8 @@ coercion_event = Table(
     refers("happening_id", "happening", index=True),
     Column("level", Text, nullable=False),
     refers("instance_id", "instance", null=True),
+    # The arrival that an instance's event is about; NULL in rows of before 0003.
+    refers("receipt_id", "receipt", null=True),
     refers("study_id", "study", null=True),
     refers("person_id", "person", null=True),
     # Of a study or patient event: the revision of the study that it made.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from reconcile.db import tables as t
@@ -93,3 +94,30 @@ def _find(
 def _add(connection: Connection, hold_id: UUID, receipt_id: UUID) -> None:
     row = upsert(t.hold_instance).values(hold_id=hold_id, receipt_id=receipt_id)
     connection.execute(row.on_conflict_do_nothing())
+
+
+def locked(connection: Connection, hold_id: UUID) -> Row[Any] | None:
+    """An item, held against every other decision on it until the transaction ends.
+
+    Whoever stores an instance may add it to the item meanwhile.
+    """
+    query = select(t.hold).where(t.hold.c.id == hold_id)
+    return connection.execute(query.with_for_update(key_share=True)).first()
+
+
+def receipts_of(connection: Connection, hold_id: UUID) -> tuple[UUID, ...]:
+    """The arrivals that an item is about, the first one first."""
+    held = t.hold_instance.c
+    query = select(held.receipt_id).where(held.hold_id == hold_id)
+    return tuple(connection.execute(query.order_by(held.receipt_id)).scalars())
+
+
+def close(connection: Connection, hold_id: UUID, closed_by: str, at: datetime) -> None:
+    """Close an item for good; what comes later opens another one."""
+    hold = t.hold.c
+    closed = update(t.hold).where(hold.id == hold_id)
+    connection.execute(
+        closed.values(
+            state="closed", version=hold.version + 1, closed_by=closed_by, closed_at=at
+        )
+    )

@@ -25,10 +25,12 @@ from reconcile.core.facts import (
     Source,
     StudyFacts,
 )
+from reconcile.core.following import Place
 from reconcile.core.identity import Domain, Issuer, PatientIdentifier
 from reconcile.core.issuers import issuer_domain, named_identifiers
-from reconcile.db import orders, persons, stored
+from reconcile.db import orders, persons, stored, unresolved
 from reconcile.db.database import lock
+from reconcile.db.unresolved import Renamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Loaded:
     uid_domain: str
     study: Row[Any] | None
     identities: Mapping[PatientIdentifier, UUID]
+    renamed: Renamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +53,31 @@ class Frame:
     deidentified_domain: str
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What an instance names besides its own study and series.
+
+    Attributes:
+        uids: all of them.
+        places: those that are references, and wait where nobody knows them.
+    """
+
+    uids: frozenset[str] = frozenset()
+    places: frozenset[Place] = frozenset()
+
+
 def load(
-    connection: Connection, instance: InstanceFacts, source: Source, frame: Frame
+    connection: Connection,
+    instance: InstanceFacts,
+    source: Source,
+    frame: Frame,
+    named: Named,
 ) -> Loaded:
     """What the registry knows of an instance, locked until the transaction ends."""
     apart = instance.identity_removed and source.deidentified == "separate"
     uid_domain = frame.deidentified_domain if apart and instance.patient_scoped else ""
     current, known = stored.receipts(connection, uid_domain, instance.sop_instance_uid)
+    renamed = _renamed(connection, uid_domain, named)
     assigned = _assigned(connection, instance, uid_domain)
     owners = persons.owners(connection, _named(instance, source, frame, apart=apart))
     study = stored.study_row(connection, uid_domain, assigned) if assigned else None
@@ -81,7 +102,20 @@ def load(
         known,
         refused_rules=refused,
     )
-    return Loaded(registry, uid_domain, study, {i: row[0] for i, row in owners.items()})
+    identities = {i: row[0] for i, row in owners.items()}
+    return Loaded(registry, uid_domain, study, identities, renamed)
+
+
+def _renamed(connection: Connection, uid_domain: str, named: Named) -> Renamed:
+    """What is known of the UIDs inside an instance; nobody makes the rest meanwhile."""
+    if not named.uids:
+        return Renamed({}, {}, frozenset())
+    known = unresolved.renamed(connection, uid_domain, named.uids)
+    unknown = [place for place in named.places if not known.has(place)]
+    if not unknown:
+        return known
+    unresolved.wait(connection, uid_domain, unknown)
+    return unresolved.renamed(connection, uid_domain, named.uids)
 
 
 def _assigned(connection: Connection, instance: InstanceFacts, uid_domain: str) -> str:

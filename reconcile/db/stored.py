@@ -13,10 +13,10 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, and_, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from reconcile.core.attributes import Assign
+from reconcile.core.attributes import Change, listed
 from reconcile.core.facts import StudyFacts
 from reconcile.db import tables as t
-from reconcile.db.database import TryAgain, inserted
+from reconcile.db.database import TryAgain, inserted, lock
 from reconcile.db.ids import uuid7
 
 _map, _study, _series = t.uid_map.c, t.study.c, t.series.c
@@ -236,6 +236,8 @@ def make_series(
     if known is not None:
         return known
     taken = series_uid_taken(connection, uid_domain, received_uid)
+    if taken:  # whoever names it waits until it has its UID
+        lock(connection, [("series", uid_domain, received_uid)], shared=False)
     made = upsert(t.series).values(
         id=uuid7(),
         study_id=study_id,
@@ -335,7 +337,7 @@ def keep_instance(
 def assignment(
     connection: Connection,
     *,
-    assigns: Iterable[Assign],
+    assigns: Iterable[Change],
     modifying_system: str,
     source: str,
     reason: str,
@@ -345,15 +347,15 @@ def assignment(
     Raises:
         TryAgain: somebody else has just made it, and has not committed.
     """
-    listed = [[a.tag, a.element] for a in assigns]
+    changes = [listed(change) for change in assigns]
     said = {"modifying_system": modifying_system, "source": source, "reason": reason}
-    canonical = json.dumps([listed, said], sort_keys=True, ensure_ascii=False).encode()
+    canonical = json.dumps([changes, said], sort_keys=True, ensure_ascii=False).encode()
     digest = hashlib.sha256(canonical).digest()
     query = select(t.assignment.c.id).where(t.assignment.c.digest == digest)
     known = connection.execute(query).scalar()
     if known is not None:
         return UUID(str(known))
-    made = upsert(t.assignment).values(id=uuid7(), digest=digest, assigns=listed, **said)
+    made = upsert(t.assignment).values(id=uuid7(), digest=digest, assigns=changes, **said)
     if not inserted(connection, made, t.assignment.c.id):
         raise TryAgain
     return UUID(str(connection.execute(query).scalar_one()))

@@ -93,6 +93,7 @@ class Event:
     reason: str
     actor: str
     source: str
+    receipt: UUID | None
     sop_instance_uid: str | None
     series_instance_uid: str | None
     study_instance_uid: str | None
@@ -277,6 +278,7 @@ def _event(row: Row[Any]) -> Event:
         reason=row.reason,
         actor=row.actor,
         source=row.source,
+        receipt=row.receipt_id,
         sop_instance_uid=row.sop_instance_uid,
         series_instance_uid=row.series_instance_uid,
         study_instance_uid=row.study_instance_uid,

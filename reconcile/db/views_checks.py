@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    func,
+    select,
+    text,
+)
 
 from reconcile.core.attributes import (
     INSTANCE_COERCION_DATETIME,
     SPECIFIC_CHARACTER_SET,
+    Assign,
+    from_listed,
     same,
 )
 from reconcile.dataset.keywords import tag_of
 from reconcile.db import history as h
 from reconcile.db import tables as t
+from reconcile.db import unresolved as u
+from reconcile.db.events import is_of_current
 
 _BATCH = 1000
 #: What giving out sets of its own accord: it follows from a coercion, nobody assigns it.
-_FOLLOWS = frozenset({SPECIFIC_CHARACTER_SET, INSTANCE_COERCION_DATETIME})
+#: Signatures that a change breaks, and what they were made with, go as well.
+_FOLLOWS = frozenset(
+    {SPECIFIC_CHARACTER_SET, INSTANCE_COERCION_DATETIME, "4FFE0001", "FFFAFFFA"}
+)
 _COUNTED = {
     "persons": t.person,
     "studies": t.study,
@@ -130,47 +146,84 @@ def stale_canonical(connection: Connection) -> tuple[UUID, ...]:
 
 def state_not_fold(connection: Connection) -> Iterator[tuple[str, str]]:
     """(SOP Instance UID, what) where live assignments and history differ."""
-    last: UUID | None = None
-    while True:
-        rows = _instances_after(connection, last)
+    for rows in (_stored(connection), _later(connection)):
         for row in rows:
             for what in _contradictions(row):
                 yield row.sop_instance_uid, what
-        if len(rows) < _BATCH:
-            return
-        last = rows[-1].id
 
 
-def _instances_after(connection: Connection, last: UUID | None) -> Sequence[Any]:
-    """Instances with their live assignments and their newest event that stands."""
-    i, e = t.instance.c, h.coercion_event.c
+def _stored(connection: Connection) -> Iterator[Row[Any]]:
+    """Instances with the assignment of their storing, and the event that tells of it."""
+    i, e, late = t.instance.c, h.coercion_event.c, u.later_assignment.c
     undoing = h.happening.alias("undoing")
+    told_later = select(late.id).where(
+        late.event_id == e.id,
+        late.receipt_id == i.receipt_id,
+        func.upper_inf(late.recorded),
+    )
+    told_later = told_later.correlate(t.instance, h.coercion_event)
     newest = (
         select(e.id, e.attributes, e.recorded_at, h.coercion_value.c.body)
         .outerjoin(h.coercion_value, h.coercion_value.c.event_id == e.id)
         .outerjoin(undoing, undoing.c.undoes == e.happening_id)
-        .where(e.instance_id == i.id, undoing.c.id.is_(None))
+        .where(e.instance_id == i.id, is_of_current(), undoing.c.id.is_(None))
+        .where(~told_later.exists())
         .order_by(e.position.desc())
         .limit(1)
         .lateral("newest")
     )
     query = (
         select(
-            i.id,
-            i.sop_instance_uid,
-            i.coerced_at,
-            t.assignment.c.assigns,
-            newest.c.id.label("event_id"),
-            newest.c.attributes,
-            newest.c.recorded_at,
-            newest.c.body,
+            i.id, i.sop_instance_uid, i.coerced_at, t.assignment.c.assigns, *_told(newest)
         )
         .outerjoin(t.assignment, t.assignment.c.id == i.assignment_id)
         .outerjoin(newest, text("true"))
-        .order_by(i.id)
-        .limit(_BATCH)
     )
-    return connection.execute(query if last is None else query.where(i.id > last)).all()
+    return _in_batches(connection, query, i.id)
+
+
+def _later(connection: Connection) -> Iterator[Row[Any]]:
+    """What instances are given out with since their storing, each with its event."""
+    i, late = t.instance.c, u.later_assignment.c
+    undoing = h.happening.alias("undoing")
+    e = h.coercion_event.c
+    standing = (
+        select(h.coercion_event, h.coercion_value.c.body.label("personal"))
+        .outerjoin(h.coercion_value, h.coercion_value.c.event_id == e.id)
+        .outerjoin(undoing, undoing.c.undoes == e.happening_id)
+        .where(undoing.c.id.is_(None))
+        .subquery("standing")
+    )
+    of_it = (standing.c.id == late.event_id) & (standing.c.receipt_id == late.receipt_id)
+    query = (
+        select(late.id, i.sop_instance_uid, late.coerced_at, t.assignment.c.assigns)
+        .add_columns(*_told(standing, "personal"))
+        .select_from(u.later_assignment)
+        .join(t.instance, i.receipt_id == late.receipt_id)
+        .join(t.assignment, t.assignment.c.id == late.assignment_id)
+        .outerjoin(standing, of_it)
+        .where(func.upper_inf(late.recorded))
+    )
+    return _in_batches(connection, query, late.id)
+
+
+def _told(event: FromClause, body: str = "body") -> tuple[ColumnElement[Any], ...]:
+    e = event.c
+    return e.id.label("event_id"), e.attributes, e.recorded_at, e[body].label("body")
+
+
+def _in_batches(
+    connection: Connection, query: Select[Any], key: ColumnElement[UUID]
+) -> Iterator[Row[Any]]:
+    """All rows of a query in constant memory; `key` is its column `id`."""
+    last: UUID | None = None
+    while True:
+        asked = query if last is None else query.where(key > last)
+        rows = connection.execute(asked.order_by(key).limit(_BATCH)).all()
+        yield from rows
+        if len(rows) < _BATCH:
+            return
+        last = rows[-1].id
 
 
 def _contradictions(row: Row[Any]) -> Iterator[str]:
@@ -187,13 +240,15 @@ def _contradictions(row: Row[Any]) -> Iterator[str]:
 def _differences(row: Row[Any]) -> Iterator[str]:
     if row.coerced_at != row.recorded_at:
         yield "Instance Coercion DateTime is not the event's time"
-    assigns = dict(row.assigns)
+    changes = [from_listed(said) for said in row.assigns]
+    assigns = {each.tag: each.element for each in changes if isinstance(each, Assign)}
+    by_value = len(assigns) < len(changes)
     new: Mapping[str, Any] | None = (
         json.loads(row.body)["new_attributes"] if row.body is not None else None
     )
     for keyword in row.attributes:
         tag = tag_of(keyword) or keyword
-        if tag in _FOLLOWS:
+        if tag in _FOLLOWS or (by_value and tag not in assigns):
             continue
         if tag not in assigns:
             yield f"{keyword} is in the event and not among the live assignments"

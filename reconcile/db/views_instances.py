@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, func, select
 
-from reconcile.core.attributes import Assign
+from reconcile.core.attributes import Change, from_listed
+from reconcile.db import history as h
 from reconcile.db import tables as t
+from reconcile.db import unresolved as u
 from reconcile.db.views import instances_named, series_named, studies_named, uuid_of
 from reconcile.errors import NotFound
 
@@ -22,7 +24,7 @@ _i, _r = t.instance.c, t.receipt.c
 class Live:
     """Assignments that an instance is given out with, and what its item tells of them."""
 
-    assigns: tuple[Assign, ...]
+    assigns: tuple[Change, ...]
     coerced_at: datetime
     modifying_system: str
     source: str
@@ -97,6 +99,15 @@ def holding(
     if row is None:
         raise NotFound("there is no such instance to be given out")
     return Holding(_kept(row), _live(connection, row))
+
+
+def holding_of(connection: Connection, receipt_id: UUID) -> Holding | None:
+    """What is given out of an arrival; None where that is not this one, or nothing."""
+    query = _arrivals().where(
+        _r.id == receipt_id, _i.receipt_id == _r.id, _i.hidden.is_(False)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else Holding(_kept(row), _live(connection, row))
 
 
 def received(
@@ -191,15 +202,27 @@ def _arrived(row: Row[Any]) -> Arrived:
 
 
 def _live(connection: Connection, row: Row[Any]) -> tuple[Live, ...]:
-    """In the order in which they apply; those of later happenings will follow here."""
-    if row.assignment_id is None:
-        return ()
-    query = select(t.assignment).where(t.assignment.c.id == row.assignment_id)
-    found = connection.execute(query).one()
-    assigns = _assigns(found.assigns)
-    told = (found.modifying_system, found.source, found.reason)
-    return (Live(assigns, row.coerced_at, *told),)
+    """In the order in which they apply: of its storing, then of later happenings."""
+    found: list[Live] = []
+    if row.assignment_id is not None:
+        query = select(t.assignment).where(t.assignment.c.id == row.assignment_id)
+        found.append(_told(connection.execute(query).one(), row.coerced_at))
+    found.extend(_told(late, late.coerced_at) for late in _later(connection, row.id))
+    return tuple(found)
 
 
-def _assigns(listed: Iterable[list[Any]]) -> tuple[Assign, ...]:
-    return tuple(Assign(tag, element) for tag, element in listed)
+def _later(connection: Connection, receipt_id: UUID) -> Sequence[Row[Any]]:
+    late, e = u.later_assignment.c, h.coercion_event.c
+    query = (
+        select(t.assignment, late.coerced_at)
+        .join(u.later_assignment, late.assignment_id == t.assignment.c.id)
+        .join(h.coercion_event, e.id == late.event_id)
+        .where(late.receipt_id == receipt_id, func.upper_inf(late.recorded))
+        .order_by(e.position)
+    )
+    return connection.execute(query).all()
+
+
+def _told(row: Row[Any], coerced_at: datetime) -> Live:
+    assigns = tuple(from_listed(said) for said in row.assigns)
+    return Live(assigns, coerced_at, row.modifying_system, row.source, row.reason)

@@ -8,13 +8,16 @@ from datetime import datetime
 from uuid import UUID
 
 from reconcile.core import attributes as at
-from reconcile.core.attributes import Assign, Element, Tag
+from reconcile.core.attributes import Change, Element, Tag
 from reconcile.core.coercion import Outcome
 from reconcile.core.facts import InstanceFacts, Source
+from reconcile.core.following import Place
 from reconcile.dataset.facts import Received
 from reconcile.dataset.overlay import Plan
 from reconcile.db.database import Connection
+from reconcile.db.unresolved import Met
 from reconcile.flows.arrival import Arrival
+from reconcile.flows.inside import Inside
 from reconcile.flows.rules import Rules
 
 _IDENTITY_TAGS = (
@@ -47,6 +50,7 @@ class Arriving:
     digest: str
     length: int
     rules: Rules
+    inside: Inside
 
     @property
     def source(self) -> Source:
@@ -83,6 +87,8 @@ class Placed:
         revision: of the study, as it was seen.
         changes: what `assigns` really change in this instance.
         patient: {"id", "issuer"} under which it is given out.
+        unmet: what it names and nobody knows yet.
+        met: arrivals that waited for its study or series, with the UID it has now.
     """
 
     study_id: UUID | None = None
@@ -91,7 +97,9 @@ class Placed:
     revision: int = 0
     study_uid: str = ""
     series_uid: str = ""
-    assigns: tuple[Assign, ...] = ()
+    assigns: tuple[Change, ...] = ()
     changes: Plan = NOTHING_CHANGES
     reviews: tuple[str, ...] = ()
     patient: Mapping[str, str] | None = None
+    unmet: frozenset[Place] = frozenset()
+    met: tuple[tuple[Met, str], ...] = ()

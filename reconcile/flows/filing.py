@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from uuid import UUID
 
+from reconcile.core.attributes import Assign, Change
 from reconcile.core.coercion import Decision, Outcome
+from reconcile.core.following import Followed, Own
 from reconcile.core.identity import HELD_DOMAIN, Domain
 from reconcile.core.study import StudyDecision, StudyRule
 from reconcile.core.targets import targets
-from reconcile.dataset.overlay import Refusal, plan
-from reconcile.db import orders, persons, stored
+from reconcile.dataset.overlay import Plan, Refusal
+from reconcile.db import orders, persons, stored, unresolved
 from reconcile.db.database import Row
 from reconcile.db.ids import new_uid
 from reconcile.db.registry import Loaded
+from reconcile.db.unresolved import Met
+from reconcile.flows import inside
 from reconcile.flows.arriving import Arriving, Moment, Placed
 
 # What is said of a value that was kept as received because it could not be written.
@@ -29,16 +34,7 @@ def file_instance(
     """File an instance that belongs to a study, and plan what it must become there."""
     row = _study(arriving, loaded, study, moment)
     identity_id, person_id = _identity(arriving, loaded, decision, moment)
-    series = stored.make_series(
-        moment.connection,
-        study_id=row.id,
-        uid_domain=loaded.uid_domain,
-        received_uid=arriving.facts.series_instance_uid,
-        identity_id=identity_id,
-        held=decision.outcome.value if decision.outcome.is_hold else None,
-        new_uid=new_uid(arriving.rules.uid_root),
-        happening_id=moment.happening_id,
-    )
+    series = _series(arriving, loaded, decision, row.id, identity_id, moment)
     held_id = _held_id(arriving, decision, row.id, moment)
     wanted = targets(
         decision,
@@ -49,11 +45,17 @@ def file_instance(
         held_id=held_id,
         procedure_id=stored.linked_procedure(moment.connection, row.id),
     )
-    assigns = wanted.assigns if arriving.source.coerce else ()
-    changes = plan(arriving.received, assigns)
-    refused = (_REVIEW_OF.get(why, why.value) for why in changes.refused.values())
-    second = ("SECOND-STUDY",) if study.rule is StudyRule.SECOND_STUDY else ()
-    reviews = (*decision.reviews, *wanted.reviews, *second, *refused)
+    own = Own(
+        arriving.facts.study_instance_uid,
+        row.study_instance_uid,
+        arriving.facts.series_instance_uid,
+        series.series_instance_uid,
+    )
+    links = inside.followed(arriving.inside, own, loaded.renamed)
+    hidden = decision.outcome.is_hold and not held_id
+    assigns, changes = _planned(arriving, wanted.assigns, links, hidden=hidden)
+    kept = inside.flags(arriving.inside, links, own, loaded.renamed, changes)
+    said = (*decision.reviews, *wanted.reviews, *_reviews(study, changes), *kept)
     return Placed(
         row.id,
         series.id,
@@ -63,8 +65,70 @@ def file_instance(
         series.series_instance_uid,
         assigns,
         changes,
-        tuple(dict.fromkeys(reviews)),
+        tuple(dict.fromkeys(said)),
         _patient(decision, loaded, held_id),
+        frozenset() if hidden else links.unmet,
+        tuple(_met(arriving, loaded, row, series, moment)),
+    )
+
+
+def _reviews(study: StudyDecision, changes: Plan) -> Iterator[str]:
+    if study.rule is StudyRule.SECOND_STUDY:
+        yield "SECOND-STUDY"
+    for why in changes.refused.values():
+        yield _REVIEW_OF.get(why, why.value)
+
+
+def _series(
+    arriving: Arriving,
+    loaded: Loaded,
+    decision: Decision,
+    study_id: UUID,
+    identity_id: UUID | None,
+    moment: Moment,
+) -> Row:
+    return stored.make_series(
+        moment.connection,
+        study_id=study_id,
+        uid_domain=loaded.uid_domain,
+        received_uid=arriving.facts.series_instance_uid,
+        identity_id=identity_id,
+        held=decision.outcome.value if decision.outcome.is_hold else None,
+        new_uid=new_uid(arriving.rules.uid_root),
+        happening_id=moment.happening_id,
+    )
+
+
+def _met(
+    arriving: Arriving, loaded: Loaded, study: Row, series: Row, moment: Moment
+) -> Iterator[tuple[Met, str]]:
+    """Who waited for the study or the series, where this instance brought it."""
+    facts, connection = arriving.facts, moment.connection
+    if loaded.study is None:
+        assigned = study.study_instance_uid
+        uid = facts.study_instance_uid
+        for met in unresolved.met_study(connection, loaded.uid_domain, uid):
+            yield met, assigned
+    if series.happening_id == moment.happening_id:
+        assigned, uid = series.series_instance_uid, facts.series_instance_uid
+        for met in unresolved.met_series(connection, loaded.uid_domain, study.id, uid):
+            yield met, assigned
+
+
+def file_without_study(arriving: Arriving) -> Placed:
+    """An instance of no patient: only its codes may change (PS3.4 Annex GG)."""
+    assigns, changes = _planned(arriving, (), Followed(None), hidden=False)
+    return Placed(assigns=assigns, changes=changes)
+
+
+def _planned(
+    arriving: Arriving, wanted: tuple[Assign, ...], links: Followed, *, hidden: bool
+) -> tuple[tuple[Change, ...], Plan]:
+    if hidden or not arriving.source.coerce:
+        return (), Plan()
+    within = inside.changes(arriving.inside, links, arriving.source)
+    return inside.planned(
+        arriving.received, arriving.facts, arriving.source, (*wanted, *within)
     )
 
 

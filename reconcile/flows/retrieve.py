@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from reconcile.dataset.elements import encoding_of
-from reconcile.dataset.facts import read
+from reconcile.dataset.facts import Received, read
 from reconcile.dataset.inflate import deflate
 from reconcile.dataset.originals import Coercion, Reason
-from reconcile.dataset.overlay import give_out
+from reconcile.dataset.overlay import give_out, given
 from reconcile.dataset.part10 import file_meta
 from reconcile.db import views_instances
 from reconcile.db.database import Database
@@ -81,7 +82,7 @@ class RetrieveFlow:
         """
         with self.database.read_only() as connection:
             found = views_instances.holding(connection, sop_instance_uid, study, series)
-        return self._outgoing(found.kept, self._given(found))
+        return self.as_given(found)
 
     def received(
         self, sop_instance_uid: str, receipt: str = "", *, hidden: bool = True
@@ -104,6 +105,14 @@ class RetrieveFlow:
                 connection, sop_instance_uid, receipt, hidden=hidden
             )
         return self._outgoing(kept, self._as_it_came(kept), kept.file_meta)
+
+    def as_given(self, found: Holding) -> Outgoing:
+        """What is given out of a holding."""
+        return self._outgoing(found.kept, self._given(found))
+
+    def as_received(self, found: Holding) -> Outgoing:
+        """The data set of a holding as it came."""
+        return self._outgoing(found.kept, self._as_it_came(found.kept))
 
     def _outgoing(self, kept: Kept, chunks: Chunks, came_with: bytes = b"") -> Outgoing:
         meta = _PREAMBLE + came_with if came_with else fresh_meta(kept)
@@ -129,6 +138,24 @@ class RetrieveFlow:
             try:
                 given = _passed_on(buffer, give_out(received, coercions))
                 yield from deflate(given) if encoding_of(syntax).deflated else given
+            finally:
+                received.close()
+
+    @contextmanager
+    def state(self, found: Holding) -> Iterator[Received]:
+        """The header of an instance as it is given out now, to be asked.
+
+        Raises:
+            BytesMissing: there is a row and no file.
+        """
+        syntax = found.kept.transfer_syntax_uid
+        with (
+            data_set(*self._place(found.kept)) as view,
+            readable(view, syntax, self.storage.spool_dir) as buffer,
+        ):
+            received = read(buffer, syntax, found.kept.text_charset)
+            try:
+                yield given(received, [_coercion(live) for live in found.live])
             finally:
                 received.close()
 

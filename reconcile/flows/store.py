@@ -7,7 +7,6 @@ that names no file, and an image would be lost.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,18 +20,35 @@ from reconcile.core.facts import InstanceFacts
 from reconcile.core.study import StudyDecision, decide_study
 from reconcile.dataset.keywords import keywords, tag_of
 from reconcile.dataset.overlay import Coercion, original_attributes_item
-from reconcile.db import events, registry, stored
+from reconcile.db import events, registry, stored, unresolved
 from reconcile.db.database import Connection, Database
-from reconcile.db.registry import Frame, Loaded
-from reconcile.errors import NotFound, SOPClassMismatch, SOPInstanceMismatch
+from reconcile.db.registry import Frame, Loaded, Named
+from reconcile.errors import SOPClassMismatch, SOPInstanceMismatch
 from reconcile.flows.arrival import Arrival, Stored
 from reconcile.flows.arriving import Arriving, Moment, Placed
-from reconcile.flows.filing import file_instance
+from reconcile.flows.duplicates import (
+    Compared,
+    Duplicates,
+    Likeness,
+    likeness_of,
+)
+from reconcile.flows.filing import file_instance, file_without_study
+from reconcile.flows.inside import look, others
 from reconcile.flows.items import hold_duplicate, open_items
+from reconcile.flows.late import LateReferences
 from reconcile.flows.opened import opened
-from reconcile.flows.retrieve import BytesMissing, RetrieveFlow
+from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules
 from reconcile.storage.local import LocalStorage
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Whose an instance is and in which study, with the facts it was decided from."""
+
+    loaded: Loaded
+    decision: Decision
+    study: StudyDecision | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,59 +73,83 @@ class StoreFlow:
             facts = received.facts()
             _require_announced(arrival, facts)
             self.storage.adopt(arrival.path, digest)
-            arriving = Arriving(arrival, received, facts, digest, length, self.rules)
-            return self.database.run(lambda connection: self._settle(connection, arriving))
+            within = look(received, arrival.source)
+            arriving = Arriving(
+                arrival, received, facts, digest, length, self.rules, within
+            )
+            duplicates = Duplicates(RetrieveFlow(self.database, self.storage))
+            return duplicates.settle(arriving, self._settle)
 
-    def _settle(self, connection: Connection, arriving: Arriving) -> Stored:
+    def _settle(
+        self, connection: Connection, arriving: Arriving, compared: Compared
+    ) -> Stored:
         """One transaction: facts under lock, decision, rows. May run more than once."""
-        facts, rules = arriving.facts, self.rules
-        frame = Frame(rules.domains, rules.archive_domain, rules.deidentified_domain)
-        loaded = registry.load(connection, facts, arriving.source, frame)
+        facts = arriving.facts
+        loaded = self.load(connection, arriving)
         decision = decide(facts, loaded.facts, arriving.source, arriving.digest)
-        if decision.outcome is Outcome.DUPLICATE_DIFFERS and self._came_back(arriving):
+        like = likeness_of(arriving, loaded, compared)
+        if like:
             decision = Decision(Outcome.ALREADY_STORED)
         now = self.clock()
         receipt = _receipt(arriving, loaded, now)
         receipt_id = stored.keep_receipt(connection, receipt, decision.outcome.value)
-        if decision.outcome is Outcome.ALREADY_STORED:
-            return _as_before(connection, arriving, loaded)
-        study = _decide_study(arriving, loaded, decision)
+        if like:
+            return _as_before(connection, arriving, loaded, like)
+        study = decide_study_of(arriving, loaded, decision)
         happening = self._happening(arriving, decision, study, now)
         moment = Moment(connection, events.happen(connection, happening), now)
         held = decision.outcome.value if decision.outcome.is_hold else ""
         if decision.outcome is Outcome.DUPLICATE_DIFFERS:
             hold_duplicate(arriving, loaded, moment, receipt_id)
             return Stored((), held)
-        placed = Placed()
-        if study is not None:
-            placed = file_instance(arriving, loaded, decision, study, moment)
-        instance_id = stored.keep_instance(
-            connection,
-            receipt=receipt,
+        decided = Decided(loaded, decision, study)
+        return self.record(arriving, decided, moment, receipt_id, stored.keep_instance)
+
+    def load(self, connection: Connection, arriving: Arriving) -> Loaded:
+        """What the registry knows of an instance, locked until the transaction ends."""
+        facts, rules = arriving.facts, self.rules
+        frame = Frame(rules.domains, rules.archive_domain, rules.deidentified_domain)
+        named = Named(arriving.inside.uids, others(arriving.inside, facts))
+        return registry.load(connection, facts, arriving.source, frame, named)
+
+    def record(
+        self,
+        arriving: Arriving,
+        decided: Decided,
+        moment: Moment,
+        receipt_id: UUID,
+        keep: Callable[..., UUID],
+    ) -> Stored:
+        """File what was decided to be given out from now on, and tell of it.
+
+        `keep` makes the row of the instance, or lets this arrival take its place there.
+        """
+        facts, decision = arriving.facts, decided.decision
+        held = decision.outcome.value if decision.outcome.is_hold else ""
+        loaded, study = decided.loaded, decided.study
+        placed = (
+            file_without_study(arriving)
+            if study is None
+            else file_instance(arriving, loaded, decision, study, moment)
+        )
+        instance_id = keep(
+            moment.connection,
+            receipt=_receipt(arriving, loaded, moment.now),
             receipt_id=receipt_id,
             sop_class_uid=facts.sop_class_uid,
             series_id=placed.series_id,
             revision=placed.revision,
             hidden=bool(held) and arriving.hides(decision.outcome),
             assignment_id=_assignment(arriving, placed, moment),
-            coerced_at=now if placed.changes.changes else None,
+            coerced_at=moment.now if placed.changes.changes else None,
             happening_id=moment.happening_id,
         )
-        coerced = _coerce(arriving, placed, instance_id, moment)
+        unresolved.keep(moment.connection, receipt_id, loaded.uid_domain, placed.unmet)
+        coerced = _coerce(arriving, placed, instance_id, receipt_id, moment)
+        retrieve = RetrieveFlow(self.database, self.storage)
+        LateReferences(retrieve, self.rules).settle(moment, placed.met)
         open_items(arriving, loaded, decision, placed, moment, receipt_id)
         return Stored(coerced, held)
-
-    def _came_back(self, arriving: Arriving) -> bool:
-        """Whether it is what this archive gives out today, sent back to it."""
-        given = RetrieveFlow(self.database, self.storage)
-        try:
-            outgoing = given.instance(arriving.facts.sop_instance_uid)
-        except (NotFound, BytesMissing):
-            return False
-        digest = hashlib.sha256()
-        for chunk in outgoing.chunks:
-            digest.update(chunk)
-        return digest.hexdigest() == arriving.digest
 
     def _happening(
         self,
@@ -127,7 +167,7 @@ class StoreFlow:
             now,
             RULE,
             decision.rung,
-            _explanation(decision, study),
+            explanation(decision, study),
         )
 
 
@@ -155,18 +195,21 @@ def _receipt(arriving: Arriving, loaded: Loaded, now: datetime) -> stored.Receip
     )
 
 
-def _as_before(connection: Connection, arriving: Arriving, loaded: Loaded) -> Stored:
+def _as_before(
+    connection: Connection, arriving: Arriving, loaded: Loaded, like: Likeness
+) -> Stored:
     """The answer that the first arrival of the same content was given."""
-    if arriving.digest != loaded.facts.stored_digest:
-        return Stored(already=True)  # it is held beside the instance, and never coerced
+    if like is not Likeness.CURRENT:
+        return Stored(already=True)  # as it is given out, or kept beside the instance
     uid_domain, uid = loaded.uid_domain, arriving.facts.sop_instance_uid
     named = events.coerced_attributes(connection, uid_domain, uid)
     return Stored(tuple(tag for name in named if (tag := tag_of(name))), already=True)
 
 
-def _decide_study(
+def decide_study_of(
     arriving: Arriving, loaded: Loaded, decision: Decision
 ) -> StudyDecision | None:
+    """Which study a decided instance belongs to; None: to none, or it is not filed."""
     if decision.outcome in (Outcome.NOT_PATIENT, Outcome.DUPLICATE_DIFFERS):
         return None
     wanted = () if decision.outcome.is_hold else decision.order_ids
@@ -174,9 +217,9 @@ def _decide_study(
     return decide_study(arriving.facts, loaded.facts, named)
 
 
-def _explanation(decision: Decision, study: StudyDecision | None) -> dict[str, Any]:
+def explanation(decision: Decision, study: StudyDecision | None) -> dict[str, Any]:
     """What `study explain` tells; persons by id, no patient data."""
-    explanation: dict[str, Any] = {
+    told: dict[str, Any] = {
         "outcome": decision.outcome.value,
         "evidence": [
             {"rung": e.rung, "found": e.found, "person": e.person_id}
@@ -184,7 +227,7 @@ def _explanation(decision: Decision, study: StudyDecision | None) -> dict[str, A
         ],
         "reviews": list(decision.reviews),
     }
-    return explanation | ({"study_rule": study.rule.value} if study else {})
+    return told | ({"study_rule": study.rule.value} if study else {})
 
 
 def _assignment(arriving: Arriving, placed: Placed, moment: Moment) -> UUID | None:
@@ -201,7 +244,11 @@ def _assignment(arriving: Arriving, placed: Placed, moment: Moment) -> UUID | No
 
 
 def _coerce(
-    arriving: Arriving, placed: Placed, instance_id: UUID, moment: Moment
+    arriving: Arriving,
+    placed: Placed,
+    instance_id: UUID,
+    receipt_id: UUID,
+    moment: Moment,
 ) -> tuple[str, ...]:
     """The audit row of an instance in which anything changes; the tags that do."""
     changes, source = placed.changes, arriving.source.ae_title
@@ -214,6 +261,7 @@ def _coerce(
     event = events.InstanceEvent(
         moment.happening_id,
         instance_id,
+        receipt_id,
         placed.study_id,
         placed.person_id,
         "COERCE",

@@ -151,6 +151,8 @@ class Source(_Table):
     address: Network = ""
     certificate: str = ""
     cx_in_patient_id: bool = False
+    codes: Literal["top-level", "deep", "off"] = "top-level"
+    authorised: Literal["copy", "as-received"] = "copy"
     query: bool = True
 
 

@@ -9,7 +9,16 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from reconcile import __version__
-from reconcile.web import coercions, dicomweb, docs, health, lookups, problems
+from reconcile.web import (
+    checks,
+    coercions,
+    dicomweb,
+    docs,
+    health,
+    holds,
+    lookups,
+    problems,
+)
 from reconcile.web.auth import Authenticate
 from reconcile.web.guard import Guard
 from reconcile.web.health import Readiness
@@ -30,7 +39,7 @@ def make_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     app.state.metrics = Metrics(parts.database)
     app.state.readiness = Readiness(parts)
-    for topic in (health, dicomweb, coercions, lookups, docs):
+    for topic in (health, dicomweb, coercions, checks, lookups, holds, docs):
         app.include_router(topic.router)
     problems.install(app)
     # The last one added is the outermost.

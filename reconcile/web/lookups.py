@@ -1,8 +1,8 @@
-"""Look-ups: persons, studies, UIDs, orders, what waits for a person, the inbox."""
+"""Look-ups: persons, studies, UIDs, orders, the inbox."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 
@@ -15,7 +15,7 @@ from reconcile.db import (
     views_studies,
 )
 from reconcile.db.views import Page
-from reconcile.db.views_holds import Hold, Message
+from reconcile.db.views_holds import Message
 from reconcile.db.views_instances import Arrived
 from reconcile.db.views_orders import Order
 from reconcile.db.views_patients import Person
@@ -59,28 +59,6 @@ def show_patient(parts: PartsOf, person_id: str, as_of: AsOf = "") -> Json:
     """One person; one who was merged is shown as such."""
     with parts.database.read_only() as connection:
         return Json(views_patients.by_id(connection, person_id, time_of("as_of", as_of)))
-
-
-@router.get("/holds", response_model=Listed[Hold])
-def list_holds(
-    parts: PartsOf,
-    where: Asked,
-    kind: Literal["hold", "review", "message", ""] = "",
-    code: Text = "",
-    state: Literal["open", "closed", ""] = "",
-) -> Json:
-    """What waits for a person, or wants one's eye, the oldest first."""
-    with parts.database.read_only() as connection:
-        return listed(
-            views_holds.holds(connection, where, kind=kind, code=code, state=state)
-        )
-
-
-@router.get("/holds/{hold_id}", response_model=Hold)
-def show_hold(parts: PartsOf, hold_id: str) -> Json:
-    """One item of the worklist, with all its instances."""
-    with parts.database.read_only() as connection:
-        return Json(views_holds.hold(connection, hold_id))
 
 
 @router.get("/messages", response_model=Listed[Message])

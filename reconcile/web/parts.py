@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
+from reconcile.core.facts import Source
 from reconcile.db.database import Database
 from reconcile.flows.keys import Principal
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules
+from reconcile.flows.store import StoreFlow
 from reconcile.storage.local import LocalStorage
 
 
 def _nothing() -> Sequence[str]:
     return ()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,8 @@ class Parts:
         schema_findings: what keeps the schema from being what the program needs; asked
             until it answers nothing.
         body_bytes_max: of a request's body.
+        sources: how instances of a peer are read, by its AE title.
+        clock: of what this door changes.
     """
 
     database: Database
@@ -37,11 +46,18 @@ class Parts:
     require_keys: bool
     schema_findings: Callable[[], Sequence[str]] = _nothing
     body_bytes_max: int = 1 << 20
+    sources: Callable[[str], Source] = Source
+    clock: Callable[[], datetime] = _now
 
     @property
     def retrieve(self) -> RetrieveFlow:
         """The flow that gives instances out."""
         return RetrieveFlow(self.database, self.storage)
+
+    @property
+    def resolving(self) -> StoreFlow:
+        """The flow that files what a person lets be given out."""
+        return StoreFlow(self.database, self.storage, self.rules, self.clock, "resolve")
 
 
 def _parts(request: Request) -> Parts:

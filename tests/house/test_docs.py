@@ -34,12 +34,13 @@ from reconcile.db.views_audit import Event
 from reconcile.dicom.policy import storage_extended
 from reconcile.dicom.status import statuses
 from reconcile.flows.patient import FAULTS
+from reconcile.flows.resolve import ACTIONS
 from reconcile.hl7 import errors as hl7_errors
 from reconcile.hl7.dispatch import BUILDERS
 from reconcile.hl7.orders import CONTROLS
 from reconcile.settings import OVERRIDES
 from reconcile.settings.model import Settings
-from reconcile.web import coercions, dicomweb, docs, health, lookups
+from reconcile.web import checks, coercions, dicomweb, docs, health, holds, lookups
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -240,7 +241,7 @@ def test_routes_are_documented() -> None:
     """
     http.md lists every route, and no other.
     """
-    routers = (health, dicomweb, coercions, lookups, docs)
+    routers = (health, dicomweb, coercions, checks, lookups, holds, docs)
     known = {
         f"{method} {route.path}"
         for each in routers
@@ -286,6 +287,15 @@ def test_reserved_codes_are_not_raised() -> None:
     reserved = codes_in(page("holds.md").partition("## Reserved")[2])
     assert reserved
     assert not reserved & codes_of_items()
+
+
+def test_actions_on_an_item_are_documented() -> None:
+    """
+    holds.md lists what a person may decide, and of which codes.
+    """
+    rows = tables(page("holds.md"))["Resolve an item"][1:]
+    told = {(row[1], row[0]) for row in rows}
+    assert told == {(code, each) for code, ways in ACTIONS.items() for each in ways}
 
 
 # -- All pages ----------------------------------------------------------------------

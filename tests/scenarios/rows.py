@@ -18,7 +18,6 @@ FORWARD = "forwarding and notification of corrections"
 QUERY = "the query doors (C-FIND, QIDO-RS, Modality Worklist)"
 MPPS = "modality performed procedure steps and storage commitment"
 SEAL = "the sealed log and its verification"
-CONTENT = "comparing content beyond its bytes, as in another transfer syntax"
 REPLAY = "replay of a held message"
 MEDIA = "one item for media with several patients"
 LATE_ORDERS = "orders that arrive after their images, or move to another patient"
@@ -121,8 +120,8 @@ ROWS: dict[int, Row] = {
     75: Row("an order cancelled after its images", "the flag on the study that is there"),
     76: Row("the same instance again"),
     77: Row("our own export comes back"),
-    78: Row("the same in another transfer syntax", CONTENT),
-    79: Row("other header under a taken UID", STEWARD),
+    78: Row("the same in another transfer syntax"),
+    79: Row("other header under a taken UID"),
     80: Row("other pixels under a taken UID"),
     81: Row("appended after a merge, then unmerged", MERGES),
     82: Row("removed identity"),

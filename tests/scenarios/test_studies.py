@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
+import httpx
+import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.uid import RLELossless
 
 from tests.scenarios.seen import (
     COERCED,
@@ -23,6 +27,7 @@ from tests.scenarios.test_identity import item
 from tests.support.instances import instance, uid
 from tests.support.messages import Ordered, adt, orm
 from tests.support.running import Archive, code
+from tests.support.transcoded import NATIVE, transcoded
 
 JANE = ("100^^^A", "DOE^JANE", "19800102", "F")
 
@@ -194,6 +199,20 @@ def test_row_77_our_own_export_is_known_when_it_comes_back(archive: Archive):
     assert first.given == again.given
 
 
+@pytest.mark.parametrize("syntax", [*NATIVE, RLELossless], ids=lambda s: s.name)
+def test_row_78_another_transfer_syntax_is_the_same_instance(archive: Archive, syntax: Any):
+    """78: answered as the first time; the first is kept, and the second a receipt."""
+    image = instance()
+    first = store(archive, image)
+    again = look(archive, image, archive.store(transcoded(image, syntax)))
+    assert (again.code, again.offending) == (first.code, first.offending)
+    assert (first.events, first.explained) == (again.events, again.explained)
+    assert first.given == again.given
+    known = receipts(archive, image)
+    assert [r["outcome"] for r in known] == ["coerce", "already-stored"]
+    assert [r["current"] for r in known] == [True, False]
+
+
 @pytest.mark.parametrize(
     "changed", [{"SeriesDescription": "right"}, {"PixelData": bytes(32)}]
 )
@@ -203,10 +222,61 @@ def test_rows_79_80_other_content_under_a_taken_uid_is_held(
     """79, 80: another header, or other pixels: the first one is given out until decided."""
     image = instance()
     first = store(archive, image)
-    other = instance(**{each.keyword: each.value for each in image} | changed)
-    second = store(archive, other)
+    second = store(archive, other_content(image, changed))
     assert second.holds == {"DUPLICATE-DIFFERS"}
     assert (second.given, second.events) == (first.given, first.events)
+
+
+def test_row_79_the_correction_is_given_out_when_a_person_says_so(archive: Archive):
+    """79: `replace`: the new version under the same identity; the old one is kept."""
+    image = instance()
+    first = store(archive, image)
+    corrected = other_content(image, {"SeriesDescription": "right"})
+    held = store(archive, corrected).items("hold")["DUPLICATE-DIFFERS"]
+    answer = resolve(archive, held, "replace")
+    assert answer.status_code == 201
+    now = look(archive, corrected, first.status)
+    assert now.given.SeriesDescription == "right"
+    assert now.patient == first.patient == ("E1", "E")
+    assert [each["cause"] for each in now.events] == ["c-store", "resolve"]
+    assert now.events[1:] == answer.json()["events"]
+    assert (now.holds, answer.json()["hold"]["closed_by"]) == (set(), "local")
+    old, new = receipts(archive, image)
+    assert (old["current"], new["current"]) == (False, True)
+    path = f"/api/v1/instances/{image.SOPInstanceUID}/received"
+    kept = archive.http.get(path, params={"receipt": old["id"]}).content
+    assert "SeriesDescription" not in pydicom.dcmread(BytesIO(kept))
+    late = resolve(archive, held, "reject")
+    assert late.status_code == 409
+    assert late.json()["detail"].startswith("resolved by local at ")
+
+
+def test_row_80_other_pixels_are_never_given_out_by_themselves(archive: Archive):
+    """80: `reject`: the first one stays, and the same content is not asked about again."""
+    image = instance()
+    first = store(archive, image)
+    other = other_content(image, {"PixelData": bytes(32)})
+    held = store(archive, other).items("hold")["DUPLICATE-DIFFERS"]
+    assert resolve(archive, held, "reject").json()["events"] == []
+    again = look(archive, image, archive.store(other))
+    assert (again.code, again.holds) == (SUCCESS, set())
+    assert (first.given, first.events) == (again.given, again.events)
+
+
+def other_content(image: Dataset, changed: dict[str, Any]) -> Dataset:
+    """Another content under the same SOP Instance UID."""
+    return instance(**{each.keyword: each.value for each in image} | changed)
+
+
+def receipts(archive: Archive, image: Dataset) -> list[Any]:
+    """Every arrival of an instance, the first one first."""
+    return archive.items(f"/api/v1/instances/{image.SOPInstanceUID}/receipts")
+
+
+def resolve(archive: Archive, held: dict[str, Any], action: str) -> httpx.Response:
+    """What a steward is answered."""
+    said = {"action": action, "reason": "seen by both", "version": held["version"]}
+    return archive.http.post(f"/api/v1/holds/{held['id']}/resolve", json=said)
 
 
 def test_row_82_removed_identity_is_kept_apart(archive: Archive):

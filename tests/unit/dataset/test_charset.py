@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from pydicom import charset as theirs
+from pydicom.valuerep import PersonName
 
 from reconcile.dataset.charset import Undecodable, can_encode, decode, encode, is_default
 from tests.unit.dataset.made import bundled, reread, taken_apart
@@ -38,9 +40,53 @@ EXAMPLES = [
         b"Zhang^XiaoDong=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab=",
         "Zhang^XiaoDong=张^小东=",
     ),
-    (["ISO_IR 192"], "Wang^XiaoDong=王^小東".encode(), "Wang^XiaoDong=王^小東"),
-    (["GB18030"], "Wang^XiaoDong=王^小东".encode("gb18030"), "Wang^XiaoDong=王^小东"),
-    (["GBK"], "Wang^XiaoDong=王^小东".encode("gbk"), "Wang^XiaoDong=王^小东"),
+    (
+        ["ISO_IR 192"],
+        b"Wang^XiaoDong=\xe7\x8e\x8b^\xe5\xb0\x8f\xe6\x9d\xb1=",
+        "Wang^XiaoDong=王^小東=",
+    ),
+    (
+        ["GB18030"],
+        b"Wang^XiaoDong=\xcd\xf5^\xd0\xa1\xb6\xab=",
+        "Wang^XiaoDong=王^小东=",
+    ),
+    (
+        ["GBK"],
+        b"Wang^XiaoDong=\xcd\xf5^\xd0\xa1\xb6\xab=",
+        "Wang^XiaoDong=王^小东=",
+    ),
+    (["ISO_IR 100"], b"Buc^J\xe9r\xf4me", "Buc^Jérôme"),
+    (
+        ["ISO_IR 127"],
+        b"\xe2\xc8\xc7\xe6\xea^\xe4\xe6\xd2\xc7\xd1",
+        "قباني^لنزار",
+    ),
+    (
+        ["ISO_IR 138"],
+        b"\xf9\xf8\xe5\xef^\xe3\xe1\xe5\xf8\xe4",
+        "שרון^דבורה",
+    ),
+]
+# PS3.3 Tables C.12-2 to C.12-5: (terms, what only these can say, its bytes).
+TERMS: list[tuple[list[str], str, bytes]] = [
+    ([""], "Adams^John", b"Adams^John"),
+    (["ISO_IR 6"], "Adams^John", b"Adams^John"),
+    (["ISO 2022 IR 6"], "Adams^John", b"Adams^John"),
+    (["ISO 2022 IR 6", "ISO 2022 IR 159"], "丂", b"\x1b$(D\x30\x21\x1b(B"),
+    (["", "ISO 2022 IR 159"], "丂", b"\x1b$(D\x30\x21\x1b(B"),
+    (["", "ISO 2022 IR 87"], "亜", b"\x1b$B\x30\x21\x1b(B"),
+    (["", "ISO 2022 IR 149"], "가", b"\x1b$)C\xb0\xa1"),
+    (["", "ISO 2022 IR 58"], "啊", b"\x1b$)A\xb0\xa1"),
+    (["ISO_IR 13"], "ｱ", b"\xb1"),
+    (["", "ISO 2022 IR 13"], "ｱ", b"\x1b)I\xb1"),
+    (["ISO_IR 166"], "ก", b"\xa1"),
+    (["", "ISO 2022 IR 166"], "ก", b"\x1b-T\xa1"),
+    (["ISO_IR 203"], "€", b"\xa4"),
+    (["", "ISO 2022 IR 203"], "€", b"\x1b-b\xa4"),
+    (["ISO_IR 192"], "é", b"\xc3\xa9"),
+    (["GB18030"], "é", b"\xa8\xa6"),
+    (["GB18030"], "\U00020087", b"\x95\x32\x90\x31"),
+    (["GBK"], "丂", b"\x81\x40"),
 ]
 # PS3.3 Table C.12-2: a name in each single-byte set.
 SINGLE = {
@@ -82,9 +128,43 @@ def test_each_single_byte_set_is_known(number: str) -> None:
     assert decode(said, extended, "PN") == text
 
 
+@pytest.mark.parametrize(("terms", "text", "raw"), TERMS)
+def test_each_defined_term_is_known(terms: list[str], text: str, raw: bytes) -> None:
+    """To the byte, both ways, alone or as an extension."""
+    assert encode(text, terms, "LO") == raw
+    assert decode(raw, terms, "LO") == text
+
+
+@pytest.mark.parametrize("number", sorted(set(SINGLE) - {"203"}))
+@pytest.mark.parametrize("extension", [True, False])
+def test_what_we_say_pydicom_reads(number: str, extension: bool) -> None:
+    """A second opinion on every set, where its table has it."""
+    _, text = SINGLE[number]
+    terms = ["", f"ISO 2022 IR {number}"] if extension else [f"ISO_IR {number}"]
+    raw = encode(text, terms, "PN")
+    assert raw is not None
+    assert PersonName(raw, theirs.convert_encodings(terms)) == text
+
+
+# Of ISO 2022 IR 58 pydicom 3.0 leaves the escape sequence in the text.
+READ_BY_PYDICOM = [case for case in EXAMPLES if "ISO 2022 IR 58" not in case[0]]
+
+
+@pytest.mark.parametrize(("terms", "raw", "text"), READ_BY_PYDICOM)
+def test_pydicom_reads_the_examples_so(terms: list[str], raw: bytes, text: str) -> None:
+    """The transcription of the annexes has a second reader."""
+    read = str(PersonName(raw, theirs.convert_encodings(terms)))
+    assert read == text.rstrip("=")
+
+
 @pytest.mark.parametrize(
     ("raw", "terms"),
     [
+        (b"\xb0\x41", ["", "ISO 2022 IR 149"]),
+        (b"\x1b$)C\xb0\x41", ["", "ISO 2022 IR 149"]),
+        (b"\x1b$)A\xb0\x21", ["", "ISO 2022 IR 58"]),
+        (b"\x1b$B\x30\xa1\x1b(B", ["", "ISO 2022 IR 87"]),
+        (b"\x1b$(D\x30", ["", "ISO 2022 IR 159"]),
         (b"M\xfcller", []),
         (b"M\xfcller", ["ISO_IR 192"]),
         (b"M\xfcller", ["ISO_IR 999"]),
@@ -126,6 +206,54 @@ def test_a_delimiter_brings_value_1_back() -> None:
     with pytest.raises(Undecodable):
         decode(b"\x1b-A\xe9^\xe9", ["", "ISO 2022 IR 100"], "PN")
     assert decode(b"\x1b-A\xe9^\xe9", ["", "ISO 2022 IR 100"], "LO") == "é^é"
+
+
+KOREAN = b"\x1b$)C\xb1\xe6"
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\f", b"\t", b"\\"])
+def test_what_ends_a_line_or_a_value_brings_value_1_back(end: bytes) -> None:
+    """PS3.5 section 6.1.2.5.3: each line and value calls its sets anew."""
+    vr = "LO" if end == b"\\" else "UT"
+    terms = ["", "ISO 2022 IR 149"]
+    assert decode(KOREAN + end + KOREAN, terms, vr) == f"길{end.decode()}길"
+    assert encode(f"길{end.decode()}길", terms, vr) == KOREAN + end + KOREAN
+    with pytest.raises(Undecodable):
+        decode(KOREAN + end + b"\xb1\xe6", terms, vr)
+
+
+@pytest.mark.parametrize("vr", ["LT", "ST", "UT"])
+def test_a_backslash_in_a_text_of_one_value_ends_nothing(vr: str) -> None:
+    """It is a character there (PS3.5 Table 6.2-1): no set is left at it."""
+    terms = ["", "ISO 2022 IR 100"]
+    assert decode(b"\x1b-A\xe9\\\xe9", terms, vr) == "é\\é"
+    assert encode("é\\é", terms, vr) == b"\x1b-A\xe9\\\xe9"
+
+
+def test_an_equals_sign_is_a_delimiter_in_names_only() -> None:
+    """As a circumflex is."""
+    terms = ["", "ISO 2022 IR 100"]
+    assert decode(b"\x1b-A\xe9=\xe9", terms, "LO") == "é=é"
+    with pytest.raises(Undecodable):
+        decode(b"\x1b-A\xe9=\xe9", terms, "PN")
+
+
+def test_value_1_is_in_force_before_a_delimiter_and_at_the_end() -> None:
+    """Where it has letters above 80H of its own, other ones are left by its sequence."""
+    terms = ["ISO 2022 IR 100", "ISO 2022 IR 144"]
+    said = b"\xe9\x1b-L\xb6\x1b-A^\xe9\x1b-L\xb6\x1b-A"
+    assert encode("éЖ^éЖ", terms, "PN") == said
+    assert decode(said, terms, "PN") == "éЖ^éЖ"
+    left_open = b"\xe9\x1b-L\xb6^\xe9"
+    assert decode(left_open, terms, "PN") == "éЖ^é"
+
+
+def test_each_value_of_many_is_said_by_itself() -> None:
+    """Whoever parts the bytes at backslashes can read each part."""
+    terms = ["", "ISO 2022 IR 149"]
+    said = encode("길\\동\\x", terms, "PN")
+    assert said is not None
+    assert [decode(part, terms, "PN") for part in said.split(b"\\")] == ["길", "동", "x"]
 
 
 @pytest.mark.parametrize(

@@ -126,10 +126,13 @@ def test_text_that_declares_nothing_is_read_as_its_source_says() -> None:
 
 
 def test_what_is_declared_is_not_overruled() -> None:
-    """The source's set is for what declares none."""
+    """Nothing is guessed where no set is assumed of the source, or it reads no better."""
     values: Values = {0x00080005: ("CS", b"ISO_IR 192"), 0x00100020: ("LO", b"M\xfcller")}
-    found = received(values, assumed="ISO_IR 100")
+    found = received(values, assumed="")
     assert found.declared_charset
+    assert found.facts().undecodable == {"PatientID"}
+    found = received(values, assumed="ISO_IR 13")
+    assert not found.lies
     assert found.facts().undecodable == {"PatientID"}
     assert found.facts().patient_id == ""
 

@@ -1,0 +1,96 @@
+"""`reconcile hold`: what waits for a person, listed, shown and resolved."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reconcile.cli import wiring
+from reconcile.cli.context import (
+    AsJson,
+    Config,
+    Cursor,
+    Data,
+    Limit,
+    nothing_found,
+    opened,
+    say_json,
+    say_next,
+)
+from reconcile.db import views_holds
+from reconcile.db.views import Where
+from reconcile.db.views_holds import Hold
+from reconcile.flows.resolve import REJECT, REPLACE, ResolveFlow, Wanted
+
+app = typer.Typer(no_args_is_help=True, help="What waits for a person.")
+
+HoldId = Annotated[str, typer.Argument(metavar="ID")]
+
+
+@app.command("list")
+def list_holds(
+    config: Config = None,
+    data: Data = None,
+    as_json: AsJson = False,
+    kind: Annotated[str, typer.Option(help="hold, review or message.")] = "",
+    code: Annotated[str, typer.Option(help="Such as DEMOGRAPHIC-CONFLICT.")] = "",
+    state: Annotated[str, typer.Option(help="open or closed.")] = "open",
+    limit: Limit = 50,
+    cursor: Cursor = "",
+) -> None:
+    """List what waits for a person, the oldest first. Exits 1 when nothing does."""
+    with opened(config, data) as archive, archive.database.read_only() as connection:
+        where = Where(limit, cursor)
+        page = views_holds.holds(connection, where, kind=kind, code=code, state=state)
+    for item in page.items:
+        say_json(item) if as_json else typer.echo(_hold(item))
+    say_next(page.next)
+    if not page.items:
+        raise nothing_found("nothing of that kind is here")
+
+
+@app.command("show")
+def show_hold(
+    hold_id: HoldId,
+    config: Config = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one item with what was received and who it might be: patient data."""
+    with opened(config, data) as archive, archive.database.read_only() as connection:
+        item = views_holds.hold(connection, hold_id)
+    if as_json:
+        say_json(item)
+        return
+    typer.echo(_hold(item))
+    for candidate in item.candidates:
+        named = " ".join(candidate.get("identifiers", ()))
+        reasons = "; ".join(candidate.get("reasons", ()))
+        typer.echo(f"  {named}: {reasons}")
+
+
+@app.command("resolve")
+def resolve_hold(
+    hold_id: HoldId,
+    action: Annotated[str, typer.Argument(metavar=f"{REPLACE}|{REJECT}")],
+    reason: Annotated[str, typer.Option(help="Why; kept in the history.")],
+    config: Config = None,
+    data: Data = None,
+    as_json: AsJson = False,
+    receipt: Annotated[str, typer.Option(help="Which arrival, of several.")] = "",
+) -> None:
+    """Decide a DUPLICATE-DIFFERS: give out the one that is held, or keep the first."""
+    with opened(config, data) as archive:
+        parts = archive.parts
+        flow = ResolveFlow(parts.store("resolve"), wiring.sources(parts.settings))
+        flow.resolve(Wanted(hold_id, action, reason, "local", receipt=receipt))
+        with archive.database.read_only() as connection:
+            item = views_holds.hold(connection, hold_id)
+    say_json(item) if as_json else typer.echo(f"{item.id}  {item.code}  {action}")
+
+
+def _hold(item: Hold) -> str:
+    when = item.opened_at.isoformat(timespec="seconds")
+    subject = item.study_instance_uid or item.message_id
+    return f"{item.id}  {when}  {item.kind:<7}  {item.code:<22}  {item.source}  {subject}"
