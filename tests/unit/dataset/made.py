@@ -12,7 +12,7 @@ from pathlib import Path
 from pydicom import data, dcmread
 from pydicom.dataset import FileDataset
 
-from reconcile.core.attributes import Assign, Element, element, person_name
+from reconcile.core.attributes import Assign, Change, Element, element, person_name
 from reconcile.dataset.elements import Encoding, encode_element, encode_item, encoding_of
 from reconcile.dataset.facts import Received, read
 from reconcile.dataset.inflate import deflate
@@ -98,7 +98,7 @@ def received(
     return read(data_set({**MINIMAL, **values}, syntax, tail), syntax, assumed)
 
 
-def coercion(*assigns: Assign, after: int = 0, source: str = "CT_A") -> Coercion:
+def coercion(*assigns: Change, after: int = 0, source: str = "CT_A") -> Coercion:
     return Coercion(assigns, AT + timedelta(seconds=after), "RECONCILE", source)
 
 
