@@ -167,7 +167,7 @@ class StoreFlow:
             now,
             RULE,
             decision.rung,
-            explanation(decision, study),
+            explanation(decision, study) | _unmapped(arriving),
         )
 
 
@@ -228,6 +228,12 @@ def explanation(decision: Decision, study: StudyDecision | None) -> dict[str, An
         "reviews": list(decision.reviews),
     }
     return told | ({"study_rule": study.rule.value} if study else {})
+
+
+def _unmapped(arriving: Arriving) -> dict[str, int]:
+    """How many codes of replaced schemes have no SCT code, and stay."""
+    count = arriving.inside.codes.unmapped
+    return {"codes_unmapped": count} if count else {}
 
 
 def _assignment(arriving: Arriving, placed: Placed, moment: Moment) -> UUID | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pydicom
 import pytest
@@ -16,7 +17,7 @@ from reconcile.db.unresolved import unmet_reference
 from reconcile.flows.check import CheckFlow
 from reconcile.flows.doctor import Doctor
 from reconcile.flows.retrieve import RetrieveFlow
-from tests.support.hospital import JANE, Hospital, clock
+from tests.support.hospital import CT_A, JANE, Hospital, clock
 from tests.support.instances import instance, uid
 
 KOS = "1.2.840.10008.5.1.4.1.1.88.59"
@@ -181,3 +182,41 @@ def test_an_encapsulated_document_is_flagged(hospital):
     with hospital.database.read_only() as connection:
         codes = set(connection.execute(select(t.hold.c.code)).scalars())
     assert "DOCUMENT-KEPT" in codes
+
+
+def test_codes_become_sct_and_what_has_no_pair_is_counted(hospital):
+    """
+    A code of SRT is said in SCT with an event; one without a pair stays, and is counted.
+    """
+    codes = []
+    for value in ("T-62000", "X-LOCAL"):
+        item = Dataset()
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "SRT", "x"
+        codes.append(item)
+    image = instance(AnatomicRegionSequence=codes)
+    stored = hospital.store(image)
+
+    assert "00082218" in stored.coerced
+    now = given(hospital, image).AnatomicRegionSequence
+    assert [("10200004", "SCT"), ("X-LOCAL", "SRT")] == [
+        (item.CodeValue, item.CodingSchemeDesignator) for item in now
+    ]
+    with hospital.database.read_only() as connection:
+        told = connection.execute(select(h.happening.c.explanation)).scalars().all()
+    assert [1] == [each["codes_unmapped"] for each in told if "codes_unmapped" in each]
+
+
+def test_a_source_may_keep_its_codes(hospital):
+    """
+    codes = "off": nothing is recoded; an authorised original may be left as received.
+    """
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator = "T-62000", "SRT"
+    kept = replace(CT_A, codes="off")
+    stored = hospital.store(instance(AnatomicRegionSequence=[item]), kept)
+    original = instance(SOPInstanceStatus="AO", AccessionNumber="ACC1")
+    left = hospital.store(original, replace(CT_A, authorised="as-received"))
+
+    assert "00082218" not in stored.coerced
+    assert () == left.coerced
+    assert original.PatientID == given(hospital, original).PatientID
