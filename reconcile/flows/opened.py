@@ -16,6 +16,7 @@ from reconcile.errors import CannotUnderstand
 from reconcile.flows.arrival import Arrival
 
 _CHUNK_BYTES = 1 << 20
+GIVEN_BACK_BYTES = 32 << 20
 
 
 @contextmanager
@@ -61,7 +62,7 @@ def readable(view: memoryview, transfer_syntax: str, scratch: Path) -> Iterator[
         yield view
         return
     with tempfile.TemporaryFile(dir=scratch) as file:
-        inflate(view, file)
+        inflate(read_through(view), file)
         file.flush()
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         inflated = memoryview(mapped)
@@ -72,6 +73,18 @@ def readable(view: memoryview, transfer_syntax: str, scratch: Path) -> Iterator[
             _close(mapped)
 
 
+def read_through(view: memoryview) -> Iterator[memoryview]:
+    """The bytes in pieces of 1 MiB; pages of a mapped file are given back on the way.
+
+    Mapped pages count as this process's memory until they are.
+    """
+    mapped = view.obj
+    for start in range(0, len(view), _CHUNK_BYTES):
+        yield view[start : start + _CHUNK_BYTES]
+        if start % GIVEN_BACK_BYTES == 0 and isinstance(mapped, mmap.mmap):
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+
 def _close(mapped: mmap.mmap) -> None:
     """Unmap; where an error's traceback still holds a view, the collector does it."""
     with suppress(BufferError):
@@ -80,6 +93,6 @@ def _close(mapped: mmap.mmap) -> None:
 
 def _digest(view: memoryview) -> str:
     digest = hashlib.sha256()
-    for start in range(0, len(view), _CHUNK_BYTES):
-        digest.update(view[start : start + _CHUNK_BYTES])
+    for piece in read_through(view):
+        digest.update(piece)
     return digest.hexdigest()

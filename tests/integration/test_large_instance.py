@@ -1,7 +1,8 @@
 """Instances of any size pass through in constant memory, both ways, through real doors.
 
-256 MB here, 2 GB in the soak. What counts is the proportional set size of all processes
-of the archive together, its own PostgreSQL among them.
+Native, deflated and encapsulated. 256 MB here, 2 GB in the soak. What counts is the
+proportional set size of all processes of the archive together, its own PostgreSQL among
+them.
 """
 
 from __future__ import annotations
@@ -11,17 +12,22 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 import psutil
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import ExplicitVRLittleEndian
 
 from tests.support.database import name_folder
-from tests.support.instances import instance, part10
+from tests.support.instances import data_offset, instance, part10, with_meta
 from tests.support.running import Archive
 
 SOAK = bool(os.environ.get("RECONCILE_SOAK"))
@@ -31,7 +37,14 @@ PIXEL_BYTES = FRAMES * 2 * MIB
 GROWTH_MAX = (300 if SOAK else 150) * MIB
 
 PIXEL_DATA = b"\xe0\x7f\x10\x00OW\0\0" + PIXEL_BYTES.to_bytes(4, "little")
+FRAGMENTS = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
+ITEM = b"\xfe\xff\x00\xe0"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 STORESCU = shutil.which("storescu")
+DCMSEND = shutil.which("dcmsend")
+
+Making = Callable[[Path], Dataset]
 
 
 @pytest.fixture
@@ -64,6 +77,66 @@ def large(path: Path) -> Dataset:
             file.seek(start + frame * 2 * MIB)
             file.write(hashlib.sha256(bytes([frame % 251])).digest())
         file.truncate(start + PIXEL_BYTES)
+    return dataset
+
+
+def frames() -> Iterator[bytes]:
+    """Frames that no compression makes smaller, each of them another."""
+    noise = os.urandom(2 * MIB)
+    return (number.to_bytes(8, "big") + noise[8:] for number in range(FRAMES))
+
+
+def write_preamble(file: BinaryIO, dataset: Dataset) -> None:
+    file.write(bytes(128) + b"DICM")
+    write_file_meta_info(file, dataset.file_meta)
+
+
+def headed(sop_class: str, transfer_syntax: str, **attributes: object) -> Dataset:
+    dataset = instance(
+        SOPClassUID=sop_class,
+        NumberOfFrames=FRAMES,
+        Rows=1024,
+        Columns=1024,
+        PixelData=None,
+        **attributes,
+    )
+    return with_meta(dataset, transfer_syntax)
+
+
+def deflated(path: Path) -> Dataset:
+    """The same, deflated without making it smaller, as some writers do."""
+    dataset = headed("1.2.840.10008.5.1.4.1.1.7.3", ExplicitVRLittleEndian)
+    header = part10(dataset)
+    offset = data_offset(header)
+    dataset.file_meta.TransferSyntaxUID = DEFLATED
+    into = zlib.compressobj(0, wbits=-zlib.MAX_WBITS)
+    with path.open("wb") as file:
+        write_preamble(file, dataset)
+        for piece in (header[offset:], PIXEL_DATA, *frames()):
+            file.write(into.compress(piece))
+        file.write(into.flush())
+        file.write(b"\0" * (file.tell() % 2))
+    return dataset
+
+
+def encapsulated(path: Path) -> Dataset:
+    """A fragment for each frame, in pixel data of undefined length."""
+    dataset = headed(
+        "1.2.840.10008.5.1.4.1.1.7.4",
+        JPEG_BASELINE,
+        SamplesPerPixel=3,
+        PlanarConfiguration=0,
+        PhotometricInterpretation="YBR_FULL_422",
+        BitsAllocated=8,
+        BitsStored=8,
+        HighBit=7,
+    )
+    with path.open("wb") as file:
+        file.write(part10(dataset) + FRAGMENTS + ITEM + bytes(4))
+        for frame in frames():
+            file.write(ITEM + len(frame).to_bytes(4, "little"))
+            file.write(b"\xff\xd8" + frame[2:])
+        file.write(b"\xfe\xff\xdd\xe0" + bytes(4))
     return dataset
 
 
@@ -135,6 +208,19 @@ def store(archive: Archive, path: Path) -> str:
     return done.stdout + done.stderr
 
 
+def send_as_it_is(archive: Archive, path: Path) -> str:
+    assert DCMSEND, "DCMTK's dcmsend is needed"
+    host, port = archive.doors.dicom
+    pdu = ("--max-send-pdu", "131072")
+    to = ("-aet", "CT_A", "-aec", "RECONCILE", host, str(port))
+    done = subprocess.run(
+        [DCMSEND, "-v", "--decompress-never", *pdu, *to, str(path)],
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout + done.stderr
+
+
 def digest_after(chunks: Iterator[bytes], mark: bytes) -> tuple[bytes, str, int]:
     """(what comes before `mark` and the mark, digest and length of what follows)."""
     head, digest, length = b"", hashlib.sha256(), 0
@@ -153,15 +239,35 @@ def digest_after(chunks: Iterator[bytes], mark: bytes) -> tuple[bytes, str, int]
     return head, digest.hexdigest(), length
 
 
-def fetched(archive: Archive, path: str) -> tuple[bytes, str, int]:
+def fetched(
+    archive: Archive, path: str, mark: bytes = PIXEL_DATA, *, inflate: bool = False
+) -> tuple[bytes, str, int]:
     with archive.http.stream("GET", path, timeout=httpx.Timeout(120)) as answer:
         answer.raise_for_status()
-        return digest_after(answer.iter_bytes(), PIXEL_DATA)
+        chunks = answer.iter_bytes()
+        return digest_after(inflated(chunks) if inflate else chunks, mark)
 
 
-def sent_pixels(path: Path) -> tuple[bytes, str, int]:
+def inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The data set of a file whose transfer syntax is deflated, in small pieces."""
+    first = next(chunks)
+    while len(first) < 1024:
+        first += next(chunks)
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    for chunk in chain((first[data_offset(first) :],), chunks):
+        rest = chunk
+        while rest:
+            yield stream.decompress(rest, MIB)
+            rest = stream.unconsumed_tail
+    yield stream.flush()
+
+
+def sent_pixels(
+    path: Path, mark: bytes = PIXEL_DATA, *, inflate: bool = False
+) -> tuple[bytes, str, int]:
     with path.open("rb") as file:
-        return digest_after(iter(lambda: file.read(MIB), b""), PIXEL_DATA)
+        chunks = iter(lambda: file.read(MIB), b"")
+        return digest_after(inflated(chunks) if inflate else chunks, mark)
 
 
 @pytest.mark.timeout(1800 if SOAK else 300)
@@ -183,4 +289,30 @@ def test_a_large_instance_takes_constant_memory_in_and_out(
     with sampled(archive, "received bytes over HTTP"):
         came = fetched(archive, f"/api/v1/instances/{dataset.SOPInstanceUID}/received")
     assert came[1:] == (digest, length)
+    path.unlink()
+
+
+@pytest.mark.timeout(1800 if SOAK else 300)
+@pytest.mark.parametrize(
+    ("made", "mark", "inflate"),
+    [(deflated, PIXEL_DATA, True), (encapsulated, FRAGMENTS, False)],
+    ids=["deflated", "encapsulated"],
+)
+def test_so_does_one_that_is_compressed(
+    archive: Archive, tmp_path: Path, made: Making, mark: bytes, *, inflate: bool
+) -> None:
+    """Inflated and deflated on the way; fragments are passed on as they are."""
+    path = tmp_path / "large.dcm"
+    dataset = made(path)
+    _, digest, length = sent_pixels(path, mark, inflate=inflate)
+    assert length >= PIXEL_BYTES
+    with sampled(archive, f"C-STORE, {made.__name__}"):
+        said = send_as_it_is(archive, path)
+    assert "CoercionOfDataElements" in said, said
+    for name, what in (("file", "given out"), ("received", "received bytes")):
+        with sampled(archive, f"{what} over HTTP, {made.__name__}"):
+            url = f"/api/v1/instances/{dataset.SOPInstanceUID}/{name}"
+            head, *rest = fetched(archive, url, mark, inflate=inflate)
+        assert rest == [digest, length]
+        assert (b"E1" in head) == (name == "file")
     path.unlink()

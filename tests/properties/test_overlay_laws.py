@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconcile.core.attributes import Assign, Change, Element, element, person_name, same
+from reconcile.core.attributes import Assign, Element, element, person_name, same
 from reconcile.dataset import overlay
 from reconcile.dataset.charset import can_encode, decode, encode
 from reconcile.dataset.dicom_json import from_json, to_json
