@@ -23,8 +23,9 @@ import httpx
 import psutil
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from tests.support.database import name_folder
 from tests.support.instances import data_offset, instance, part10, with_meta
@@ -88,7 +89,9 @@ def frames() -> Iterator[bytes]:
 
 def write_preamble(file: BinaryIO, dataset: Dataset) -> None:
     file.write(bytes(128) + b"DICM")
-    write_file_meta_info(file, dataset.file_meta)
+    meta = DicomBytesIO()
+    write_file_meta_info(meta, dataset.file_meta)
+    file.write(meta.getvalue())
 
 
 def headed(sop_class: str, transfer_syntax: str, **attributes: object) -> Dataset:
@@ -108,7 +111,7 @@ def deflated(path: Path) -> Dataset:
     dataset = headed("1.2.840.10008.5.1.4.1.1.7.3", ExplicitVRLittleEndian)
     header = part10(dataset)
     offset = data_offset(header)
-    dataset.file_meta.TransferSyntaxUID = DEFLATED
+    dataset.file_meta.TransferSyntaxUID = UID(DEFLATED)
     into = zlib.compressobj(0, wbits=-zlib.MAX_WBITS)
     with path.open("wb") as file:
         write_preamble(file, dataset)
