@@ -17,13 +17,13 @@ export PYTHONUTF8 := 1
 export PIP_NO_CACHE_DIR ?= 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help venv run demo test lint table bench bench-large soak lock clean
+.PHONY: help venv run demo test lint table corpus bench bench-large soak lock clean
 
 help:
 	@echo 'make demo    a small hospital, played through the front doors, and served'
 	@echo 'make run     the archive without it'
 	@echo 'make test    the whole test suite'
-	@echo 'also: venv lint table bench bench-large soak lock clean'
+	@echo 'also: venv lint table corpus bench bench-large soak lock clean'
 
 venv: $(STAMP)
 
@@ -49,6 +49,10 @@ lint: $(STAMP)
 
 table: $(STAMP)
 	$(BIN)/python -m tests.conformance.table
+
+corpus: $(STAMP)
+	$(PIP) install pydicom-data==1.0.0
+	$(BIN)/python -m tests.conformance.corpus
 
 soak: $(STAMP)
 	RECONCILE_SOAK=1 $(PYTEST) -n $(WORKERS) --dist loadfile --timeout 7200 $(PYTEST_ARGS)

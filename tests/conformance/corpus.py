@@ -143,9 +143,8 @@ def _uids(path: Path) -> tuple[str, str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            found = dcmread(
-                path, True, True, specific_tags=["SOPClassUID", "SOPInstanceUID"]
-            )
+            wanted = ["SOPClassUID", "SOPInstanceUID"]
+            found = dcmread(path, stop_before_pixels=True, force=True, specific_tags=wanted)
             return str(found.get("SOPClassUID", "")), str(found.get("SOPInstanceUID", ""))
         except Exception:  # noqa: BLE001 - what pydicom cannot read is sent as well
             return "", ""
