@@ -88,11 +88,12 @@ def _candidates(received: Received, deep: bool) -> Iterator[Raw]:
 
 
 def _is_code_sequence(raw: Raw, encoding: Encoding) -> bool:
+    """Whether its first item is a code: the others are then as well."""
     try:
-        headers = (header for _, _, header in item_headers(raw, encoding))
-        return any(_VALUE in h.index and _DESIGNATOR in h.index for h in headers)
+        first = next(item_headers(raw, encoding), None)
     except (CannotUnderstand, LimitExceeded):
         return False
+    return first is not None and {_VALUE, _DESIGNATOR} <= first[2].index.keys()
 
 
 def _codes(raw: Raw, encoding: Encoding, depth: int) -> Iterator[tuple[str, str]]:

@@ -47,7 +47,8 @@ def _pattern(tags: frozenset[int]) -> re.Pattern[bytes]:
     return re.compile(b"|".join(re.escape(tag) for tag in sorted(both)))
 
 
-_LOOKED_FOR = _pattern(frozenset((_STUDY, _SERIES, _SOP_INSTANCE, _UIDREF)) | _URLS)
+# Not (0008,1155): it stands in every frame of some, and names a study in few sequences.
+_LOOKED_FOR = _pattern(frozenset((_STUDY, _SERIES, _UIDREF)) | _STUDY_SEQUENCES | _URLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,8 @@ def _candidates(received: Received) -> Iterator[Raw]:
         if raw.tag in _URLS:
             yield raw
         elif raw.tag not in _SNAPSHOTS and (is_private(raw.tag) or not is_closed(raw.tag)):
-            sequence = raw.vr == "SQ" or understood(raw, received.encoding)[0] == "SQ"
-            if sequence and _LOOKED_FOR.search(raw.value):
+            names = raw.tag in _STUDY_SEQUENCES or _LOOKED_FOR.search(raw.value)
+            if understood(raw, received.encoding)[0] == "SQ" and names:
                 yield raw
 
 
