@@ -37,6 +37,7 @@ from reconcile.dicom.status import Answer, answer_for, answer_to
 from reconcile.dicom.upper_layer import Waker
 from reconcile.errors import ConfigurationError, ReconcileError
 from reconcile.flows.arrival import Arrival, Stored
+from reconcile.storage.content import InFile
 
 LOG = logging.getLogger(__name__)
 
@@ -255,8 +256,9 @@ def _arrival(
     association: DoorAssociation, request: StoreRequest, spooled: Spooled
 ) -> Arrival:
     return Arrival(
-        path=spooled.path,
-        data_offset=spooled.data_offset,
+        content=InFile(spooled.path, spooled.data_offset),
+        digest=spooled.digest,
+        length=spooled.length,
         sop_class_uid=request.sop_class_uid,
         sop_instance_uid=request.sop_instance_uid,
         transfer_syntax=request.transfer_syntax,
@@ -264,8 +266,6 @@ def _arrival(
         peer_address=association.address,
         association=association.id,
         message_id=request.message_id,
-        digest=spooled.digest,
-        length=spooled.length,
     )
 
 

@@ -8,19 +8,20 @@ I/O may be put here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from reconcile.core.attributes import Tag
 from reconcile.core.facts import Source
+from reconcile.storage.content import Content
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One instance that has come whole, in a spooled file that nobody else knows of.
+    """One instance that has come whole, and that nobody else knows of.
 
     Attributes:
-        path: a file of PS3.10 section 7.1: preamble, meta information, data set.
-        data_offset: where the data set begins in it; it ends with the file.
+        content: its bytes, as a file in memory or in the spool.
+        digest: SHA-256 of the data set in lower-case hex.
+        length: of the data set in bytes.
         sop_class_uid: as the request names it, (0000,0002).
         sop_instance_uid: as the request names it, (0000,1000).
         transfer_syntax: of the data set.
@@ -30,13 +31,11 @@ class Arrival:
         message_id: (0000,0110); 0 where there is none.
         file_meta: the meta information that came with a file, without the preamble;
             empty for C-STORE, which brings none.
-        digest: SHA-256 of the data set in lower-case hex, where it was computed as the
-            bytes came; else empty.
-        length: of the data set in bytes, where the digest is given.
     """
 
-    path: Path
-    data_offset: int
+    content: Content
+    digest: str
+    length: int
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax: str
@@ -45,8 +44,6 @@ class Arrival:
     association: str
     message_id: int
     file_meta: bytes = b""
-    digest: str = ""
-    length: int = 0
 
 
 @dataclass(frozen=True, slots=True)

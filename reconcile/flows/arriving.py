@@ -39,18 +39,18 @@ NOTHING_CHANGES = Plan()
 
 @dataclass(frozen=True, slots=True)
 class Arriving:
-    """An instance whose bytes are durable, and which is not recorded yet.
-
-    `digest` is SHA-256 of the data set in hex, `length` its bytes.
-    """
+    """An instance whose bytes are durable, and which is not recorded yet."""
 
     arrival: Arrival
     received: Received
     facts: InstanceFacts
-    digest: str
-    length: int
     rules: Rules
     inside: Inside
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the data set, in hex."""
+        return self.arrival.digest
 
     @property
     def source(self) -> Source:

@@ -24,6 +24,7 @@ from reconcile.errors import CannotUnderstand, ReconcileError, StorageFull, TooL
 from reconcile.flows.arrival import Arrival
 from reconcile.flows.opened import data_set, readable
 from reconcile.flows.store import StoreFlow
+from reconcile.storage.content import InFile
 from reconcile.storage.local import digest_of, storage_error
 
 #: The source of an import that names no other: it has no domain of its own.
@@ -105,7 +106,7 @@ class ImportFlow:
             stored = self.store.receive(arrival)
         finally:
             with suppress(OSError):
-                arrival.path.unlink(missing_ok=True)
+                arrival.content.discard()
         if stored.held:
             return Imported(path, Became.HELD, stored.held)
         if stored.already:
@@ -123,8 +124,11 @@ class ImportFlow:
         facts = self._facts(path, file)
         head = file_meta(facts.sop_class_uid, facts.sop_instance_uid, syntax)
         return Arrival(
-            path=_copied(path, offset, head, self.store.storage.spool_dir),
-            data_offset=len(head),
+            content=InFile(
+                _copied(path, offset, head, self.store.storage.spool_dir), len(head)
+            ),
+            digest=digest,
+            length=length,
             sop_class_uid=facts.sop_class_uid,
             sop_instance_uid=facts.sop_instance_uid,
             transfer_syntax=syntax,
@@ -133,8 +137,6 @@ class ImportFlow:
             association=self.run,
             message_id=number,
             file_meta=meta[_PREAMBLE_BYTES:] if meta[128:132] == b"DICM" else meta,
-            digest=digest,
-            length=length,
         )
 
     def _facts(self, path: Path, file: Part10) -> InstanceFacts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import tempfile
 from collections.abc import Iterator
@@ -14,26 +13,35 @@ from reconcile.dataset.facts import Received, read
 from reconcile.dataset.inflate import inflate
 from reconcile.errors import CannotUnderstand
 from reconcile.flows.arrival import Arrival
+from reconcile.storage.content import Content, InFile
 
 _CHUNK_BYTES = 1 << 20
 GIVEN_BACK_BYTES = 32 << 20
 
 
 @contextmanager
-def opened(arrival: Arrival, scratch: Path) -> Iterator[tuple[Received, str, int]]:
-    """(header, digest in hex, length in bytes) of an arrival's data set.
+def opened(arrival: Arrival, scratch: Path) -> Iterator[Received]:
+    """The header of an arrival's data set.
 
     Raises:
         CannotUnderstand: the data set is empty or cannot be read.
     """
-    with data_set(arrival.path, arrival.data_offset) as view:
-        digest = arrival.digest or _digest(view)
-        with readable(view, arrival.transfer_syntax, scratch) as buffer:
-            yield (
-                read(buffer, arrival.transfer_syntax, arrival.source.charset),
-                digest,
-                len(view),
-            )
+    with (
+        _view(arrival.content) as view,
+        readable(view, arrival.transfer_syntax, scratch) as buffer,
+    ):
+        yield read(buffer, arrival.transfer_syntax, arrival.source.charset)
+
+
+@contextmanager
+def _view(content: Content) -> Iterator[memoryview]:
+    if isinstance(content, InFile):
+        with data_set(content.path, content.data_offset) as view:
+            yield view
+    elif content.data:
+        yield memoryview(content.data)
+    else:
+        raise CannotUnderstand("the data set is empty")
 
 
 @contextmanager
@@ -89,10 +97,3 @@ def _close(mapped: mmap.mmap) -> None:
     """Unmap; where an error's traceback still holds a view, the collector does it."""
     with suppress(BufferError):
         mapped.close()
-
-
-def _digest(view: memoryview) -> str:
-    digest = hashlib.sha256()
-    for piece in read_through(view):
-        digest.update(piece)
-    return digest.hexdigest()

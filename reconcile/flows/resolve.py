@@ -26,6 +26,7 @@ from reconcile.flows.arriving import Arriving, Moment
 from reconcile.flows.inside import look
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.store import Decided, StoreFlow, decide_study_of, explanation
+from reconcile.storage.content import InFile
 
 REPLACE, REJECT = "replace", "reject"
 #: By code of an item: what a person may decide.
@@ -155,8 +156,6 @@ class ResolveFlow:
                 _arrival(kept, source, store),
                 received,
                 received.facts(),
-                kept.digest,
-                kept.length,
                 store.rules,
                 look(received, source),
             )
@@ -165,8 +164,9 @@ class ResolveFlow:
 def _arrival(kept: Kept, source: Source, store: StoreFlow) -> Arrival:
     path = store.storage.path(kept.digest)
     return Arrival(
-        path,
-        path.stat().st_size - kept.length,
+        InFile(path, path.stat().st_size - kept.length),
+        kept.digest,
+        kept.length,
         kept.sop_class_uid,
         kept.sop_instance_uid,
         kept.transfer_syntax_uid,
@@ -175,8 +175,6 @@ def _arrival(kept: Kept, source: Source, store: StoreFlow) -> Arrival:
         "",
         0,
         kept.file_meta,
-        kept.digest,
-        kept.length,
     )
 
 

@@ -7,7 +7,7 @@ that names no file, and an image would be lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,6 +39,7 @@ from reconcile.flows.late import LateReferences
 from reconcile.flows.opened import opened
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules
+from reconcile.flows.settling import Settled
 from reconcile.storage.local import LocalStorage
 
 
@@ -69,16 +70,24 @@ class StoreFlow:
             SOPClassMismatch, SOPInstanceMismatch: it is not what was announced.
             ServiceUnavailable, StorageFull: try again later; nothing is recorded.
         """
-        with opened(arrival, self.storage.spool_dir) as (received, digest, length):
+        with opened(arrival, self.storage.spool_dir) as received:
             facts = received.facts()
             _require_announced(arrival, facts)
-            self.storage.adopt(arrival.path, digest)
+            self.storage.keep(arrival.content, arrival.digest)
             within = look(received, arrival.source)
-            arriving = Arriving(
-                arrival, received, facts, digest, length, self.rules, within
-            )
+            arriving = Arriving(arrival, received, facts, self.rules, within)
             duplicates = Duplicates(RetrieveFlow(self.database, self.storage))
             return duplicates.settle(arriving, self._settle)
+
+    def settle(self, arrivals: Sequence[Arrival]) -> list[Settled]:
+        """Keep and record a group; what became of each, or why it was refused."""
+        return [self._settled(arrival) for arrival in arrivals]
+
+    def _settled(self, arrival: Arrival) -> Settled:
+        try:
+            return self.receive(arrival)
+        except Exception as error:  # noqa: BLE001 - each answers for itself
+            return error
 
     def _settle(
         self, connection: Connection, arriving: Arriving, compared: Compared
@@ -184,7 +193,7 @@ def _receipt(arriving: Arriving, loaded: Loaded, now: datetime) -> stored.Receip
         loaded.uid_domain,
         arriving.facts.sop_instance_uid,
         arriving.digest,
-        arriving.length,
+        arrival.length,
         arrival.transfer_syntax,
         "\\".join(arriving.received.charsets),
         arriving.source.ae_title,

@@ -20,6 +20,7 @@ import errno
 import hashlib
 import os
 import re
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ from reconcile.errors import (
     StorageFull,
     WrongUse,
 )
+from reconcile.storage.content import Content, InFile
 
 SUFFIX = ".dcm"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -109,6 +111,19 @@ class LocalStorage:
             raise NotFound(f"no stored file {digest}") from error
         except OSError as error:
             raise storage_error(error) from error
+
+    def keep(self, content: Content, digest: str) -> None:
+        """Make the file of an instance durable under its digest; raises as `adopt`."""
+        if isinstance(content, InFile):
+            self.adopt(content.path, digest)
+            return
+        try:
+            descriptor, name = tempfile.mkstemp(suffix=".part", dir=self.spool_dir)
+            with open(descriptor, "wb") as file:
+                file.writelines((content.head, content.data))
+        except OSError as error:
+            raise storage_error(error) from error
+        self.adopt(Path(name), digest)
 
     def adopt(self, spooled: Path, digest: str) -> None:
         """Make a spooled file durable under its digest.

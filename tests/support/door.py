@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from reconcile.dicom.acceptor import DicomDoor, listen
 from reconcile.dicom.limits import Limits
 from reconcile.dicom.policy import Peer, Policy
 from reconcile.flows.arrival import Arrival, Stored
-from reconcile.storage.local import LocalStorage, digest_of
+from reconcile.storage.content import InMemory
+from reconcile.storage.local import LocalStorage
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -39,6 +41,14 @@ CT_A, CT_PLAIN, CT_QUIET = (
 PEERS = {source.ae_title: Peer(source) for source in (CT_A, CT_PLAIN, CT_QUIET)}
 
 
+def data_of(arrival: Arrival) -> bytes:
+    """The data set that arrived."""
+    content = arrival.content
+    if isinstance(content, InMemory):
+        return bytes(content.data)
+    return content.path.read_bytes()[content.data_offset :]
+
+
 @dataclass
 class Doorway:
     """A running door and what went through it."""
@@ -50,10 +60,10 @@ class Doorway:
     answer: Callable[[Arrival], Stored] = lambda _: Stored()
 
     def store(self, arrival: Arrival) -> Stored:
-        assert digest_of(arrival.path, arrival.data_offset) == arrival.digest
+        assert sha256(data_of(arrival)).hexdigest() == arrival.digest
         self.arrivals.append(arrival)
         stored = self.answer(arrival)
-        self.storage.adopt(arrival.path, arrival.digest)
+        self.storage.keep(arrival.content, arrival.digest)
         return stored
 
     def data_sets(self) -> list[bytes]:
@@ -61,7 +71,7 @@ class Doorway:
         found = []
         for arrival in self.arrivals:
             with self.storage.open(arrival.digest) as file:
-                found.append(file.read()[arrival.data_offset :])
+                found.append(file.read()[-arrival.length :] if arrival.length else b"")
         return found
 
     def spool_is_empty(self) -> bool:
@@ -252,7 +262,7 @@ from reconcile.storage.local import LocalStorage
 storage = LocalStorage(Path(sys.argv[2]))
 
 def store(arrival):
-    storage.adopt(arrival.path, arrival.digest)
+    storage.keep(arrival.content, arrival.digest)
     return Stored()
 
 policy = Policy("RECONCILE", lambda title: None, accept_unknown=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from reconcile.core.facts import Source
 from reconcile.flows.arrival import Arrival
+from reconcile.storage.content import InFile
 from reconcile.storage.local import LocalStorage
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -87,9 +89,11 @@ def arrive(storage: LocalStorage, dataset: Dataset, source: Source) -> Arrival:
     file = part10(dataset)
     path = Path(storage.spool_dir, f"{uid()}.test")
     path.write_bytes(file)
+    offset = data_offset(file)
     return Arrival(
-        path,
-        data_offset(file),
+        InFile(path, offset),
+        sha256(file[offset:]).hexdigest(),
+        len(file) - offset,
         str(dataset.SOPClassUID),
         str(dataset.SOPInstanceUID),
         str(dataset.file_meta.TransferSyntaxUID),

@@ -1,0 +1,73 @@
+"""One thread that stores what arrives: what queued while it stored is the next group.
+
+No timer: a group is whatever there is when the one before it is done, so that a lone
+sender never waits for others, and many share one sync and one transaction. Nothing about
+protocols or deciding may be put here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+
+from reconcile.flows.arrival import Arrival, Stored
+
+#: What became of an arrival, or why it was refused.
+Settled = Stored | Exception
+#: Told what became of an arrival, once, in the settling thread; must not wait.
+Answer = Callable[[Settled], None]
+Settle = Callable[[Sequence[Arrival]], Sequence[Settled]]
+
+#: A group is bounded, so that the first of it does not wait for ever.
+GROUP_MAX = 64
+
+
+class Settler:
+    """Takes arrivals from any thread and settles them in groups.
+
+    Args:
+        settle: carries out a group; answers for each of it, and raises nothing that is
+            about one of them.
+    """
+
+    def __init__(self, settle: Settle) -> None:
+        self._settle = settle
+        self._queue: SimpleQueue[tuple[Arrival, Answer] | None] = SimpleQueue()
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="settler", daemon=True)
+        self._thread.start()
+
+    def submit(self, arrival: Arrival, answer: Answer) -> None:
+        """Let an arrival be stored, and `answer` be told what became of it."""
+        self._queue.put((arrival, answer))
+
+    def stop(self) -> None:
+        """Settle what was submitted, then end; nothing may be submitted afterwards."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended:
+            if group := self._next():
+                self._answer(group)
+
+    def _next(self) -> list[tuple[Arrival, Answer]]:
+        """Wait for one, and take what queued behind it."""
+        group = []
+        item = self._queue.get()
+        while item is not None:
+            group.append(item)
+            if self._queue.empty() or len(group) == GROUP_MAX:
+                return group
+            item = self._queue.get()
+        self._ended = True
+        return group
+
+    def _answer(self, group: list[tuple[Arrival, Answer]]) -> None:
+        try:
+            settled = self._settle([arrival for arrival, _ in group])
+        except Exception as error:  # noqa: BLE001 - every arrival is answered
+            settled = [error] * len(group)
+        for (_, answer), became in zip(group, settled, strict=True):
+            answer(became)
