@@ -24,7 +24,10 @@ _map, _study, _series = t.uid_map.c, t.study.c, t.series.c
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """An arrival: what came, how, from whom."""
+    """An arrival: what came, how, from whom, and where its bytes are.
+
+    `segment` is the storage's; empty: a file of its own, named by the digest.
+    """
 
     uid_domain: str
     sop_instance_uid: str
@@ -36,6 +39,8 @@ class Receipt:
     peer_address: str
     association: str
     received_at: datetime
+    segment: str = ""
+    segment_offset: int = 0
     file_meta: bytes = b""
 
 
@@ -292,6 +297,8 @@ def keep_receipt(connection: Connection, receipt: Receipt, outcome: str) -> UUID
             association=receipt.association,
             outcome=outcome,
             received_at=receipt.received_at,
+            segment=receipt.segment or None,
+            segment_offset=receipt.segment_offset if receipt.segment else None,
         )
     )
     return receipt_id

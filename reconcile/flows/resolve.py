@@ -24,7 +24,7 @@ from reconcile.errors import NotFound, ReconcileError, WrongUse
 from reconcile.flows.arrival import Arrival
 from reconcile.flows.arriving import Arriving, Moment
 from reconcile.flows.inside import look
-from reconcile.flows.retrieve import RetrieveFlow
+from reconcile.flows.retrieve import RetrieveFlow, location_of
 from reconcile.flows.store import Decided, StoreFlow, decide_study_of, explanation
 from reconcile.storage.content import InFile
 
@@ -154,6 +154,7 @@ class ResolveFlow:
         with retrieve.state(Holding(kept, ())) as received:
             yield Arriving(
                 _arrival(kept, source, store),
+                location_of(kept),
                 received,
                 received.facts(),
                 store.rules,
@@ -162,9 +163,9 @@ class ResolveFlow:
 
 
 def _arrival(kept: Kept, source: Source, store: StoreFlow) -> Arrival:
-    path = store.storage.path(kept.digest)
+    extent = store.storage.extent(location_of(kept), kept.length)
     return Arrival(
-        InFile(path, path.stat().st_size - kept.length),
+        InFile(extent.path, extent.offset),
         kept.digest,
         kept.length,
         kept.sop_class_uid,

@@ -73,9 +73,9 @@ class StoreFlow:
         with opened(arrival, self.storage.spool_dir) as received:
             facts = received.facts()
             _require_announced(arrival, facts)
-            self.storage.keep(arrival.content, arrival.digest)
+            location = self.storage.keep(arrival.content, arrival.digest)
             within = look(received, arrival.source)
-            arriving = Arriving(arrival, received, facts, self.rules, within)
+            arriving = Arriving(arrival, location, received, facts, self.rules, within)
             duplicates = Duplicates(RetrieveFlow(self.database, self.storage))
             return duplicates.settle(arriving, self._settle)
 
@@ -200,6 +200,8 @@ def _receipt(arriving: Arriving, loaded: Loaded, now: datetime) -> stored.Receip
         arrival.peer_address,
         arrival.association,
         now,
+        arriving.location.segment,
+        arriving.location.offset,
         arrival.file_meta,
     )
 

@@ -27,6 +27,7 @@ from reconcile.dicom.policy import Peer, Policy
 from reconcile.flows.arrival import Arrival, Stored
 from reconcile.storage.content import InMemory
 from reconcile.storage.local import LocalStorage
+from tests.support.kept import file_of
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -68,11 +69,10 @@ class Doorway:
 
     def data_sets(self) -> list[bytes]:
         """What was stored, in the order in which it arrived."""
-        found = []
-        for arrival in self.arrivals:
-            with self.storage.open(arrival.digest) as file:
-                found.append(file.read()[-arrival.length :] if arrival.length else b"")
-        return found
+        return [
+            file_of(self.storage, arrival.digest)[-arrival.length :]
+            for arrival in self.arrivals
+        ]
 
     def spool_is_empty(self) -> bool:
         return eventually(lambda: not self.storage.spooled())
@@ -258,6 +258,8 @@ from reconcile.dicom.acceptor import DicomDoor
 from reconcile.dicom.policy import Policy
 from reconcile.flows.arrival import Stored
 from reconcile.storage.local import LocalStorage
+from tests.support.kept import file_of
+from tests.support.kept import file_of
 
 storage = LocalStorage(Path(sys.argv[2]))
 
