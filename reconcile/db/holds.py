@@ -65,12 +65,12 @@ def add_to_open(
     code: str,
     subject: str,
     receipt_id: UUID,
-) -> bool:
-    """Add a receipt to the item that is open already; False: there is none."""
+) -> UUID | None:
+    """Add a receipt to the item that is open already; None: there is none."""
     found = _find(connection, study_id, None, code, subject)
     if found is not None:
         _add(connection, found, receipt_id)
-    return found is not None
+    return found
 
 
 def _find(

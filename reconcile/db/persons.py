@@ -13,7 +13,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    and_,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from reconcile.core.facts import PersonFacts
@@ -27,6 +37,7 @@ from reconcile.core.identity import (
 from reconcile.db import tables as t
 from reconcile.db.database import TryAgain, inserted
 from reconcile.db.ids import uuid7
+from reconcile.db.prepared import Prepared, is_in, pairs
 
 #: Authority of what an image said of a person that no feed has spoken of.
 IMAGE_AUTHORITY = 0
@@ -88,7 +99,14 @@ def owners(
     wanted = sorted({(i.domain, i.value) for i in identifiers})
     if not wanted:
         return {}
-    query = (
+    ask = _OWNERS_FOR_CHANGE if for_change else _OWNERS
+    rows = ask(connection, domains=[d for d, _ in wanted], ids=[i for _, i in wanted])
+    return {PatientIdentifier(r.id_norm, r.domain): (r.id, r.canonical_id) for r in rows}
+
+
+def _owners(*, for_change: bool) -> Select[Any]:
+    wanted = pairs("domains", "ids").c
+    return (
         select(
             t.identity.c.domain,
             t.identity.c.id_norm,
@@ -101,13 +119,18 @@ def owners(
         )
         .join(t.person, t.person.c.id == t.identity_link.c.person_id)
         .where(
-            _live_identity, tuple_(t.identity.c.domain, t.identity.c.id_norm).in_(wanted)
+            _live_identity,
+            tuple_(t.identity.c.domain, t.identity.c.id_norm).in_(
+                select(wanted.domains, wanted.ids)
+            ),
         )
         .order_by(t.identity.c.domain, t.identity.c.id_norm)
         .with_for_update(of=t.identity, read=not for_change)
     )
-    rows = connection.execute(query)
-    return {PatientIdentifier(r.id_norm, r.domain): (r.id, r.canonical_id) for r in rows}
+
+
+_OWNERS = Prepared(lambda: _owners(for_change=False))
+_OWNERS_FOR_CHANGE = Prepared(lambda: _owners(for_change=True))
 
 
 def facts(
@@ -119,11 +142,15 @@ def facts(
         return {}
     identifiers = _identifiers(connection, wanted)
     said = _said(connection, wanted)
-    query = select(t.person.c.id, t.person.c.state).where(t.person.c.id.in_(wanted))
     return {
         str(p): _person(p, state, identifiers.get(p, []), said.get(p, []), archive_domain)
-        for p, state in connection.execute(query)
+        for p, state in _STATES(connection, persons=sorted(wanted))
     }
+
+
+_STATES = Prepared(
+    lambda: select(t.person.c.id, t.person.c.state).where(is_in(t.person.c.id, "persons"))
+)
 
 
 def _person(
@@ -175,7 +202,15 @@ def _said_over(current: Demographics, word: Said) -> Demographics:
 def _identifiers(
     connection: Connection, persons: set[UUID]
 ) -> dict[UUID, list[PatientIdentifier]]:
-    query = (
+    found: dict[UUID, list[PatientIdentifier]] = {}
+    for row in _IDENTIFIERS(connection, persons=sorted(persons)):
+        known = found.setdefault(row.canonical_id, [])
+        known.append(PatientIdentifier(row.id_norm, row.domain))
+    return found
+
+
+def _identifiers_of() -> Select[Any]:
+    return (
         select(t.person.c.canonical_id, t.identity.c.domain, t.identity.c.id_norm)
         .join(
             t.identity_link, and_(t.identity_link.c.person_id == t.person.c.id, _live_link)
@@ -184,32 +219,40 @@ def _identifiers(
             t.identity,
             and_(t.identity.c.id == t.identity_link.c.identity_id, _live_identity),
         )
-        .where(t.person.c.canonical_id.in_(persons))
+        .where(is_in(t.person.c.canonical_id, "persons"))
         # The survivor's own identifiers stand before those of persons merged into it.
         .order_by(t.person.c.id != t.person.c.canonical_id, t.identity.c.id)
     )
-    found: dict[UUID, list[PatientIdentifier]] = {}
-    for row in connection.execute(query):
-        known = found.setdefault(row.canonical_id, [])
-        known.append(PatientIdentifier(row.id_norm, row.domain))
-    return found
+
+
+_IDENTIFIERS = Prepared(_identifiers_of)
 
 
 def _said(connection: Connection, persons: set[UUID]) -> dict[UUID, list[Said]]:
-    query = (
-        select(t.person.c.canonical_id, t.demographics)
-        .join(t.demographics, t.demographics.c.person_id == t.person.c.id)
-        .where(
-            t.person.c.canonical_id.in_(persons), func.upper_inf(t.demographics.c.recorded)
-        )
-    )
     found: dict[UUID, list[Said]] = {}
-    for row in connection.execute(query):
+    for row in _SAID_OF(connection, persons=sorted(persons)):
         found.setdefault(row.canonical_id, []).append(_to_said(row))
     return found
 
 
-def _to_said(row: Row[Any]) -> Said:
+_SAID_OF = Prepared(
+    lambda: (
+        select(
+            t.person.c.canonical_id,
+            t.demographics.c.said,
+            t.demographics.c.authority,
+            t.demographics.c.said_at,
+        )
+        .join(t.demographics, t.demographics.c.person_id == t.person.c.id)
+        .where(
+            is_in(t.person.c.canonical_id, "persons"),
+            func.upper_inf(t.demographics.c.recorded),
+        )
+    )
+)
+
+
+def _to_said(row: Any) -> Said:
     said = dict(row.said)
     cleared = frozenset(said.pop("cleared", ()))
     name = PersonName(**said.pop("name", {}))

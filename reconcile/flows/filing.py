@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 from reconcile.core.attributes import Assign, Change
@@ -13,7 +14,6 @@ from reconcile.core.study import StudyDecision, StudyRule
 from reconcile.core.targets import targets
 from reconcile.dataset.overlay import Plan, Refusal
 from reconcile.db import orders, persons, stored, unresolved
-from reconcile.db.database import Row
 from reconcile.db.ids import new_uid
 from reconcile.db.registry import Loaded
 from reconcile.db.unresolved import Met
@@ -86,7 +86,7 @@ def _series(
     study_id: UUID,
     identity_id: UUID | None,
     moment: Moment,
-) -> Row:
+) -> Any:
     return stored.make_series(
         moment.connection,
         study_id=study_id,
@@ -100,7 +100,7 @@ def _series(
 
 
 def _met(
-    arriving: Arriving, loaded: Loaded, study: Row, series: Row, moment: Moment
+    arriving: Arriving, loaded: Loaded, study: Any, series: Any, moment: Moment
 ) -> Iterator[tuple[Met, str]]:
     """Who waited for the study or the series, where this instance brought it."""
     facts, connection = arriving.facts, moment.connection
@@ -132,7 +132,7 @@ def _planned(
     )
 
 
-def _study(arriving: Arriving, loaded: Loaded, study: StudyDecision, moment: Moment) -> Row:
+def _study(arriving: Arriving, loaded: Loaded, study: StudyDecision, moment: Moment) -> Any:
     """The study, made, mapped and linked where it is new."""
     connection, happening_id = moment.connection, moment.happening_id
     row = loaded.study
