@@ -10,23 +10,20 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import psycopg
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     Connection,
     Engine,
-    bindparam,
     create_engine,
-    func,
-    select,
+    text,
 )
 from sqlalchemy import Row as _Row
-from sqlalchemy.dialects.postgresql import ARRAY, Insert
+from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -144,24 +141,40 @@ def inserted(connection: Connection, statement: Insert, key: ColumnElement[Any])
     return connection.execute(made).first() is not None
 
 
-def lock(connection: Connection, keys: Sequence[tuple[str, ...]], *, shared: bool) -> None:
-    """Take advisory locks until the end of the transaction, in sorted order.
+class Lock(NamedTuple):
+    """An advisory lock on a name.
 
-    Whoever decides on a fact holds its lock shared; whoever changes it, exclusively.
+    Whoever decides on what is named holds it shared; whoever changes it, exclusively.
     """
-    numbers = sorted({lock_key(*parts) for parts in keys})
-    if numbers:
-        (_TAKE_SHARED if shared else _TAKE)(connection, numbers=numbers)
+
+    name: tuple[str, ...]
+    shared: bool
 
 
-def _taking(take: Callable[[Any], Any]) -> Prepared:
-    """Locks are taken one after the other, in the order of the array."""
-    numbers = func.unnest(bindparam("numbers", type_=ARRAY(BigInteger))).column_valued("n")
-    return Prepared(lambda: select(take(numbers)))
+def lock(connection: Connection, names: Sequence[tuple[str, ...]], *, shared: bool) -> None:
+    """Take advisory locks until the end of the transaction, in sorted order."""
+    lock_each(connection, [Lock(name, shared) for name in names])
 
 
-_TAKE = _taking(func.pg_advisory_xact_lock)
-_TAKE_SHARED = _taking(func.pg_advisory_xact_lock_shared)
+def lock_each(connection: Connection, locks: Iterable[Lock]) -> None:
+    """Take advisory locks until the end of the transaction, in sorted order."""
+    wanted: dict[int, bool] = {}
+    for name, shared in locks:
+        number = lock_key(*name)
+        wanted[number] = shared and wanted.get(number, True)
+    if wanted:
+        numbers = sorted(wanted)
+        _TAKE(connection, numbers=numbers, shared=[wanted[n] for n in numbers])
+
+
+# One after the other, in the order of the arrays.
+_TAKE = Prepared(
+    lambda: text("""
+SELECT CASE WHEN shared THEN pg_advisory_xact_lock_shared(n)
+    ELSE pg_advisory_xact_lock(n) END
+FROM unnest(CAST(:numbers AS bigint[]), CAST(:shared AS boolean[])) AS u (n, shared)
+""")
+)
 
 
 def _engine(url: str, pool_size: int, *, read_only: bool, ping: bool = True) -> Engine:

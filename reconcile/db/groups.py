@@ -12,10 +12,10 @@ Statements are SQL as it is: building them by expressions costs more than runnin
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -28,10 +28,6 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 _HOLD_STUDIES = "SELECT id, revision FROM study WHERE id = ANY(%s) ORDER BY id FOR SHARE"
 _TAKEN = """
 SELECT uid_domain, sop_instance_uid FROM receipt WHERE sop_instance_uid = ANY(%s)
-"""
-_KEPT = """
-SELECT DISTINCT ON (digest) digest, segment, segment_offset FROM receipt
-WHERE digest = ANY(%s)
 """
 _POSITIONS = """
 SELECT nextval('coercion_event_position') FROM generate_series(1, %s)
@@ -91,13 +87,6 @@ SELECT * FROM unnest(%s::uuid[], %s::uuid[])
 """
 
 
-class Kept(NamedTuple):
-    """Where the bytes of a digest are already; `segment` empty: in a file of their own."""
-
-    segment: str
-    segment_offset: int
-
-
 @dataclass(frozen=True, slots=True)
 class Known:
     """What the registry says before a group is recorded, and holds until its commit.
@@ -105,13 +94,11 @@ class Known:
     Attributes:
         revisions: of the studies that were asked for.
         taken: (UID domain, SOP Instance UID) that came before.
-        kept: by digest in hex.
         positions: new ones, ascending.
     """
 
     revisions: Mapping[UUID, int]
     taken: Collection[tuple[str, str]]
-    kept: Mapping[str, Kept]
     positions: Sequence[int]
 
 
@@ -173,32 +160,18 @@ def ask(
     *,
     studies: Collection[UUID],
     sop_instance_uids: Collection[str],
-    digests: Collection[str],
     positions: int,
 ) -> Known:
     """What is known of a group; its studies are held until the transaction ends."""
-    raw = [bytes.fromhex(digest) for digest in digests]
     with connection.pipeline():
         held = connection.execute(_HOLD_STUDIES, [sorted(studies)])
         taken = connection.execute(_TAKEN, [list(sop_instance_uids)])
-        places = connection.execute(_KEPT, [raw])
         numbers = connection.execute(_POSITIONS, [positions])
     return Known(
         dict(held.fetchall()),
         frozenset(taken.fetchall()),
-        _located(places),
         [row[0] for row in numbers],
     )
-
-
-def kept(connection: Connection, digests: Collection[str]) -> dict[str, Kept]:
-    """Where the bytes of some digests are already."""
-    raw = [bytes.fromhex(digest) for digest in digests]
-    return _located(connection.execute(_KEPT, [raw]))
-
-
-def _located(rows: Iterable[tuple[Any, ...]]) -> dict[str, Kept]:
-    return {row[0].hex(): Kept(row[1] or "", row[2] or 0) for row in rows}
 
 
 def record(

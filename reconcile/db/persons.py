@@ -19,7 +19,6 @@ from sqlalchemy import (
     and_,
     func,
     insert,
-    or_,
     select,
     tuple_,
     update,
@@ -34,6 +33,7 @@ from reconcile.core.identity import (
     PersonName,
     bare,
 )
+from reconcile.db import evidence
 from reconcile.db import tables as t
 from reconcile.db.database import TryAgain, inserted
 from reconcile.db.ids import uuid7
@@ -340,7 +340,9 @@ def verify(connection: Connection, person_id: UUID) -> None:
     change = update(t.person).where(
         t.person.c.id == person_id, t.person.c.state == "provisional"
     )
-    connection.execute(change.values(state="verified", version=t.person.c.version + 1))
+    change = change.values(state="verified", version=t.person.c.version + 1)
+    if connection.execute(change).rowcount:
+        evidence.raise_persons(connection, [person_id])
 
 
 def own(
@@ -351,6 +353,8 @@ def own(
     happening_id: UUID,
 ) -> UUID:
     """Give a person an identifier that nobody owns; the identity's id.
+
+    Studies that named it when nobody owned it are decided anew.
 
     Raises:
         TryAgain: somebody else has just been given it.
@@ -367,6 +371,7 @@ def own(
         raise TryAgain
     link = {"id": uuid7(), "identity_id": identity_id, "person_id": person_id}
     connection.execute(insert(t.identity_link).values(**link, happening_id=happening_id))
+    evidence.raise_named(connection, [evidence.identifier(identifier)])
     return identity_id
 
 
@@ -405,26 +410,4 @@ def say(
             said_at=said_at,
             happening_id=happening_id,
         )
-    )
-
-
-def raise_revisions(connection: Connection, person_ids: Iterable[UUID]) -> None:
-    """Make every decision stale that was made from what these persons were.
-
-    A decision that belongs to a study may be cached only with the study's revision.
-    """
-    wanted = list(person_ids)
-    studies = (
-        select(t.series.c.study_id)
-        .join(
-            t.identity_link, and_(t.identity_link.c.identity_id == t.series.c.identity_id)
-        )
-        .join(t.person, t.person.c.id == t.identity_link.c.person_id)
-        .where(or_(t.person.c.canonical_id.in_(wanted), t.person.c.id.in_(wanted)))
-        .where(_live_link)
-    )
-    connection.execute(
-        update(t.study)
-        .where(t.study.c.id.in_(studies))
-        .values(revision=t.study.c.revision + 1)
     )

@@ -26,7 +26,7 @@ from reconcile.core.facts import StudyFacts
 from reconcile.db import tables as t
 from reconcile.db.database import TryAgain, lock
 from reconcile.db.ids import uuid7
-from reconcile.db.prepared import Prepared, new_row, new_unless_there
+from reconcile.db.prepared import Prepared, is_in, new_row, new_unless_there
 
 _map, _study, _series = t.uid_map.c, t.study.c, t.series.c
 
@@ -84,7 +84,11 @@ _ASSIGNED = Prepared(_assigned)
 
 
 def study_row(connection: Connection, uid_domain: str, assigned_uid: str) -> Any:
-    """The study that is given out under a UID, locked against change until commit."""
+    """The study that is given out under a UID, held until commit.
+
+    Nobody changes it meanwhile, and nobody else decides for it: who comes second may
+    have to raise its revision.
+    """
     return _STUDY.first(connection, uid_domain=uid_domain, assigned_uid=assigned_uid)
 
 
@@ -95,7 +99,7 @@ _STUDY = Prepared(
             _study.uid_domain == bindparam("uid_domain"),
             _study.study_instance_uid == bindparam("assigned_uid"),
         )
-        .with_for_update(read=True)
+        .with_for_update(key_share=True)
     )
 )
 
@@ -386,6 +390,21 @@ def _receipts() -> Select[Any]:
 
 
 _RECEIPTS = Prepared(_receipts)
+
+
+def locations(connection: Connection, digests: Iterable[str]) -> list[tuple[str, str, int]]:
+    """(digest, segment, offset in it) of every place that receipts of them tell."""
+    raw = [bytes.fromhex(digest) for digest in digests]
+    return [(d.hex(), s or "", at or 0) for d, s, at in _LOCATIONS(connection, digests=raw)]
+
+
+_LOCATIONS = Prepared(
+    lambda: (
+        select(t.receipt.c.digest, t.receipt.c.segment, t.receipt.c.segment_offset)
+        .distinct()
+        .where(is_in(t.receipt.c.digest, "digests"))
+    )
+)
 
 
 def keep_receipt(connection: Connection, receipt: Receipt, outcome: str) -> UUID:

@@ -12,7 +12,7 @@ recorded one by one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,12 +21,14 @@ import psycopg
 
 from reconcile.core.facts import InstanceFacts
 from reconcile.dataset.deciding import Deciding, deciding
+from reconcile.dataset.facts import Received
 from reconcile.db.database import Database
 from reconcile.errors import ReconcileError, SOPClassMismatch, SOPInstanceMismatch
 from reconcile.flows.arrival import Arrival, Stored
 from reconcile.flows.arriving import Arriving
 from reconcile.flows.duplicates import Duplicates
 from reconcile.flows.inside import look
+from reconcile.flows.keeping import Keeping
 from reconcile.flows.opened import opened
 from reconcile.flows.precedents import Key, Precedents
 from reconcile.flows.recording import Recorded, Recording
@@ -41,6 +43,15 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """An arrival that can be read, and is what was announced."""
+
+    arrival: Arrival
+    received: Received
+    facts: InstanceFacts
+
+
+@dataclass(frozen=True, slots=True)
 class StoreFlow:
     """The steps of receiving instances, with everything they touch handed in."""
 
@@ -50,6 +61,11 @@ class StoreFlow:
     clock: Callable[[], datetime]
     cause: str = "c-store"
     precedents: Precedents = field(default_factory=Precedents)
+
+    @property
+    def keeping(self) -> Keeping:
+        """How bytes are made durable."""
+        return Keeping(self.database, self.storage)
 
     @property
     def recording(self) -> Recording:
@@ -80,9 +96,8 @@ class StoreFlow:
         for index, arrival in enumerate(arrivals):
             if id(arrival) in done:
                 yield index, done[id(arrival)]
-        for index, arrival in enumerate(arrivals):
-            if id(arrival) not in done:
-                yield index, self._alone(arrival, seen[index])
+        left = [index for index, each in enumerate(arrivals) if id(each) not in done]
+        yield from self._one_by_one({index: arrivals[index] for index in left}, seen)
 
     # -- those that follow a precedent --------------------------------------------------
 
@@ -122,9 +137,37 @@ class StoreFlow:
 
     # -- those that are decided by themselves -------------------------------------------
 
-    def _alone(self, arrival: Arrival, seen: Deciding | None) -> Settled:
+    def _one_by_one(
+        self, arrivals: Mapping[int, Arrival], seen: Sequence[Deciding | None]
+    ) -> Iterator[tuple[int, Settled]]:
+        """Looked at first, then kept in one sync, then recorded each by itself."""
+        with ExitStack() as stack:
+            looked: dict[int, Looked] = {}
+            for index, arrival in arrivals.items():
+                try:
+                    looked[index] = self._look(arrival, stack)
+                except Exception as error:  # noqa: BLE001 - each answers for itself
+                    yield index, error
+            try:
+                kept = self.keeping.keep([arrivals[index] for index in looked])
+            except ReconcileError as error:
+                yield from ((index, error) for index in looked)
+                return
+            for index, each in looked.items():
+                yield index, self._alone(each, kept, seen[index])
+
+    def _look(self, arrival: Arrival, stack: ExitStack) -> Looked:
+        received = stack.enter_context(opened(arrival, self.storage.spool_dir))
+        facts = received.facts()
+        _require_announced(arrival, facts)
+        return Looked(arrival, received, facts)
+
+    def _alone(
+        self, looked: Looked, kept: Mapping[str, Location], seen: Deciding | None
+    ) -> Settled:
+        arrival = looked.arrival
         try:
-            recorded = self._recorded(arrival)
+            recorded = self._recorded(looked, kept[arrival.digest])
         except Exception as error:  # noqa: BLE001 - each answers for itself
             return error
         if seen is not None:
@@ -137,19 +180,12 @@ class StoreFlow:
         else:
             self.precedents.set(key, recorded.precedent)
 
-    def _recorded(self, arrival: Arrival) -> Recorded:
-        with ExitStack() as stack:
-            received = stack.enter_context(opened(arrival, self.storage.spool_dir))
-            facts = received.facts()
-            _require_announced(arrival, facts)
-            location = self._keep(arrival)
-            within = look(received, arrival.source)
-            arriving = Arriving(arrival, location, received, facts, self.rules, within)
-            duplicates = Duplicates(RetrieveFlow(self.database, self.storage))
-            return duplicates.settle(arriving, self.recording.settle)
-
-    def _keep(self, arrival: Arrival) -> Location:
-        return self.storage.keep(arrival.content, arrival.digest)
+    def _recorded(self, looked: Looked, location: Location) -> Recorded:
+        arrival, received = looked.arrival, looked.received
+        within = look(received, arrival.source)
+        arriving = Arriving(arrival, location, received, looked.facts, self.rules, within)
+        duplicates = Duplicates(RetrieveFlow(self.database, self.storage))
+        return duplicates.settle(arriving, self.recording.settle)
 
 
 def _deciding(arrival: Arrival) -> Deciding | None:

@@ -8,7 +8,7 @@ is everybody where anything fails.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -65,7 +65,6 @@ class Group:
             connection,
             studies={each.precedent.common.study_id for each in self.followers},
             sop_instance_uids=[each.sop_instance_uid for each in arrivals],
-            digests=[each.digest for each in arrivals],
             positions=len(arrivals),
         )
 
@@ -199,8 +198,3 @@ def still_like(followers: Sequence[Follower], known: Known) -> list[Follower]:
 def files(followers: Sequence[Follower]) -> list[tuple[str, InMemory]]:
     """What is to be kept of them, each under its digest."""
     return [(each.arrival.digest, each.content) for each in followers]
-
-
-def answers(followers: Sequence[Follower]) -> Mapping[int, Stored]:
-    """What their senders are told, by identity of the arrival."""
-    return {id(each.arrival): each.stored() for each in followers}
