@@ -193,7 +193,8 @@ def record(
             _RECORD, [json.dumps(rows), json.dumps(shared), now, BODY_VERSION]
         )
         if items:
-            connection.execute(_ADD_TO_ITEMS, list(zip(*items, strict=True)))
+            ids, receipts = zip(*items, strict=True)
+            connection.execute(_ADD_TO_ITEMS, [list(ids), list(receipts)])
 
 
 def _told(happening_id: UUID, happening: Happening) -> list[Any]:
