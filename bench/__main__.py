@@ -1,11 +1,25 @@
-"""`python -m bench` receives; `python -m bench --large` looks at a large registry."""
+"""`python -m bench COMMAND`; each command has `--help`."""
 
 from __future__ import annotations
 
 import sys
 
-from bench import large, receive
+from bench import idle, large, receive
+
+COMMANDS = {
+    "receive": receive.main,
+    "large": large.main,
+    "idle": idle.main,
+}
+
+
+def main(words: list[str]) -> int:
+    """Run a command; the exit code."""
+    if not words or words[0] not in COMMANDS:
+        print(f"usage: python -m bench {{{','.join(COMMANDS)}}} ...", file=sys.stderr)
+        return 2
+    return COMMANDS[words[0]](words[1:])
+
 
 if __name__ == "__main__":
-    arguments = [each for each in sys.argv[1:] if each != "--large"]
-    sys.exit((large if "--large" in sys.argv else receive).main(arguments))
+    sys.exit(main(sys.argv[1:]))
