@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from bench import idle, large, receive
+from bench import history, idle, large, receive, registry
 
 COMMANDS = {
     "receive": receive.main,
     "large": large.main,
     "idle": idle.main,
+    "registry": registry.main,
+    "history": history.main,
 }
 
 
