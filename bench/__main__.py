@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import history, idle, large, receive, registry
+from bench import durability, history, idle, large, receive, registry
 
 COMMANDS = {
     "receive": receive.main,
@@ -12,6 +12,7 @@ COMMANDS = {
     "idle": idle.main,
     "registry": registry.main,
     "history": history.main,
+    "durability": durability.main,
 }
 
 

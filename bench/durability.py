@@ -1,0 +1,115 @@
+"""What is left after kill -9: `python -m bench durability`.
+
+Instances are sent until, at a random moment, every process of the archive is killed, its
+database's among them. Then it is started again, and everything is counted that was
+acknowledged, and everything that was not. The processes are killed and not the power: what
+the system had taken from them is written all the same.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+from bench import aftermath, states, tables
+from bench.cells import Runs, Task, blast_command, studies_for
+from bench.chosen import parser, words
+from bench.data import encoded
+from bench.identity import SEED, Identity
+from bench.ours import Reconcile
+from bench.results import Record, scratch
+from bench.rows import Killed
+from bench.servers import running
+
+#: From the start of the load generator on; it takes about a second to begin.
+EARLIEST_SECONDS, LATEST_SECONDS = 1.5, 4.0
+ASSOCIATIONS = 4
+#: Statuses begin so that say that an instance is kept: success, and warnings.
+KEPT = ("0000", "B")
+
+
+def attempt(server: Reconcile, kind: str, number: int, runs: Runs) -> Killed:
+    """Send, kill, start again, count."""
+    run, began = runs.next(), datetime.now(UTC)
+    moment = random.Random(f"{SEED} {number}").uniform(EARLIEST_SECONDS, LATEST_SECONDS)
+    task = Task(kind, ASSOCIATIONS, number, LATEST_SECONDS + 1)
+    told = _sent_until(server, task, run, moment)
+    since = time.perf_counter()
+    server.start()
+    restart = time.perf_counter() - since
+    answered = {
+        Identity(run, study).instance_uid(counter): ((Identity(run, study), counter), said)
+        for study, counter, said in told["acknowledged"]
+    }
+    acknowledged = {
+        uid: sent for uid, (sent, said) in answered.items() if said.startswith(KEPT)
+    }
+    coerced = {uid for uid, (_, said) in answered.items() if said == server.expected}
+    object_ = encoded(kind)
+    missing, altered = aftermath.received(server, object_, acknowledged)
+    events = Counter(aftermath.events(server, began))
+    others = set(events) - set(acknowledged)
+    there = aftermath.there(server, others)
+    return Killed(
+        kind=kind,
+        round=number,
+        after_seconds=round(moment, 2),
+        restart_seconds=round(restart, 2),
+        acknowledged=len(acknowledged),
+        answers=dict(Counter(said for _, said in answered.values())),
+        missing=missing,
+        altered=altered,
+        without_event=len(coerced - set(events)),
+        with_two_events=sum(count > 1 for count in events.values()),
+        stored_unacknowledged=len(there),
+        events_without_instance=len(others - there),
+        doctor=_doctor(server),
+    )
+
+
+def _sent_until(server: Reconcile, task: Task, run: int, moment: float) -> dict[str, Any]:
+    """Send until the archive is killed; what had been answered."""
+    studies = studies_for(server, task)
+    server.prepare(Identity(run, at) for at in range(studies))
+    command = blast_command(server, task, run, studies, "--tell", "0")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as generator:
+        time.sleep(moment)
+        aftermath.kill(server)
+        told: dict[str, Any] = json.loads(generator.communicate()[0])
+    return told
+
+
+def _doctor(server: Reconcile) -> dict[str, int]:
+    """How many findings `reconcile doctor` has, by code."""
+    done = server.run("doctor", "--json")
+    if done.returncode not in (0, 1):
+        return {f"exit code {done.returncode}": 1}
+    findings = (json.loads(line) for line in done.stdout.splitlines())
+    return dict(Counter(each["code"] for each in findings))
+
+
+def main(arguments: list[str]) -> int:
+    options = parser("durability", __doc__, ("reconcile",))
+    options.set_defaults(rounds=10)
+    options.add_argument("--kinds", type=words, default=("small", "ct"), help="in turn")
+    asked = options.parse_args(arguments)
+    rows: list[Killed] = []
+    with scratch() as folder:
+        record = Record("durability", asked.name, folder)
+        server, runs = Reconcile(folder), Runs()
+        with running(server):
+            for number in range(1, asked.rounds + 1):
+                kind = asked.kinds[(number - 1) % len(asked.kinds)]
+                rows.append(attempt(server, kind, number, runs))
+                print(rows[-1], file=sys.stderr)
+                settings = {"rounds": number, "associations": ASSOCIATIONS}
+                record.write(rows, {server.name: server.version}, settings)
+    print("\n".join(tables.text(states.durability(rows))))
+    print(f"written to {record.path.name}", file=sys.stderr)
+    return int(any(each.lost for each in rows))
