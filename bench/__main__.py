@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import durability, history, idle, large, receive, registry
+from bench import durability, history, idle, large, receive, registry, report
 
 COMMANDS = {
     "receive": receive.main,
@@ -13,6 +13,7 @@ COMMANDS = {
     "registry": registry.main,
     "history": history.main,
     "durability": durability.main,
+    "report": report.main,
 }
 
 
