@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from bench import durability, history, idle, large, receive, registry, report
@@ -22,6 +23,8 @@ def main(words: list[str]) -> int:
     if not words or words[0] not in COMMANDS:
         print(f"usage: python -m bench {{{','.join(COMMANDS)}}} ...", file=sys.stderr)
         return 2
+    # So that whoever is told to end, too, stops the servers that it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     return COMMANDS[words[0]](words[1:])
 
 

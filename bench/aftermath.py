@@ -1,16 +1,12 @@
-"""Kill an archive, and look through its front doors at what it still has."""
+"""What an archive still has, as it is seen through its front doors."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
 from typing import Any
-
-import psutil
 
 from bench.data import Encoded
 from bench.http_client import Client
@@ -18,36 +14,11 @@ from bench.identity import Identity
 from bench.ours import Reconcile
 from bench.request import data_set
 
-WAIT_SECONDS = 60
 CLIENTS = 4
 PAGE = 1000
 #: Of a DICOM file: preamble, prefix and (0002,0000), which says how long the rest of the
 #: meta information is (PS3.10 section 7.1).
 BEFORE_META = 144
-
-
-def kill(server: Reconcile) -> None:
-    """SIGKILL to every process of it, who starts others first; all have ended then."""
-    doomed = [*server.processes(), *server.database()]
-    _kill(doomed)
-    # One that was started while we looked works where its database is.
-    _kill([each for each in psutil.process_iter() if _works_in(each, server.data)])
-    server.forget()
-
-
-def _kill(doomed: list[psutil.Process]) -> None:
-    for each in doomed:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            each.kill()
-    _, alive = psutil.wait_procs(doomed, WAIT_SECONDS)
-    if any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in alive):
-        raise RuntimeError("a process outlived SIGKILL")
-
-
-def _works_in(process: psutil.Process, folder: Path) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return Path(process.cwd()).is_relative_to(folder)
-    return False
 
 
 def received(

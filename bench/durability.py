@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench import aftermath, states, tables
-from bench.cells import Runs, Task, blast_command, studies_for
+from bench.cells import Runs, Task, blast_command, studies_for, warm_up
 from bench.chosen import parser, words
 from bench.data import encoded
 from bench.identity import SEED, Identity
@@ -33,54 +33,61 @@ ASSOCIATIONS = 4
 #: Statuses begin so that say that an instance is kept: success, and warnings.
 KEPT = ("0000", "B")
 
+#: A study, and the counter of an instance in it.
+Instance = tuple[Identity, int]
+
 
 def attempt(server: Reconcile, kind: str, number: int, runs: Runs) -> Killed:
     """Send, kill, start again, count."""
+    fastest = warm_up(server, kind, runs)
     run, began = runs.next(), datetime.now(UTC)
     moment = random.Random(f"{SEED} {number}").uniform(EARLIEST_SECONDS, LATEST_SECONDS)
     task = Task(kind, ASSOCIATIONS, number, LATEST_SECONDS + 1)
-    told = _sent_until(server, task, run, moment)
+    studies = studies_for(task, fastest)
+    server.prepare(Identity(run, at) for at in range(studies))
+    told = _sent_until(server, blast_command(server, task, run, studies), moment)
     since = time.perf_counter()
     server.start()
     restart = time.perf_counter() - since
-    answered = {
-        Identity(run, study).instance_uid(counter): ((Identity(run, study), counter), said)
-        for study, counter, said in told["acknowledged"]
-    }
-    acknowledged = {
-        uid: sent for uid, (sent, said) in answered.items() if said.startswith(KEPT)
-    }
-    coerced = {uid for uid, (_, said) in answered.items() if said == server.expected}
-    object_ = encoded(kind)
-    missing, altered = aftermath.received(server, object_, acknowledged)
+    answered = {(Identity(run, at), n): said for at, n, said in told["acknowledged"]}
+    left = _counted(server, kind, answered, began)
+    return Killed(kind, number, round(moment, 2), round(restart, 2), **left)
+
+
+def _counted(
+    server: Reconcile, kind: str, answered: dict[Instance, str], began: datetime
+) -> dict[str, Any]:
+    """What is there of what was answered, and what else is there."""
+    kept = {uid_of(each): each for each, said in answered.items() if said.startswith(KEPT)}
+    coerced = {uid_of(each) for each, said in answered.items() if said == server.expected}
+    missing, altered = aftermath.received(server, encoded(kind), kept)
     events = Counter(aftermath.events(server, began))
-    others = set(events) - set(acknowledged)
+    others = set(events) - set(kept)
     there = aftermath.there(server, others)
-    return Killed(
-        kind=kind,
-        round=number,
-        after_seconds=round(moment, 2),
-        restart_seconds=round(restart, 2),
-        acknowledged=len(acknowledged),
-        answers=dict(Counter(said for _, said in answered.values())),
-        missing=missing,
-        altered=altered,
-        without_event=len(coerced - set(events)),
-        with_two_events=sum(count > 1 for count in events.values()),
-        stored_unacknowledged=len(there),
-        events_without_instance=len(others - there),
-        doctor=_doctor(server),
-    )
+    return {
+        "acknowledged": len(kept),
+        "answers": dict(Counter(answered.values())),
+        "missing": missing,
+        "altered": altered,
+        "without_event": len(coerced - set(events)),
+        "with_two_events": sum(count > 1 for count in events.values()),
+        "stored_unacknowledged": len(there),
+        "events_without_instance": len(others - there),
+        "doctor": _doctor(server),
+    }
 
 
-def _sent_until(server: Reconcile, task: Task, run: int, moment: float) -> dict[str, Any]:
+def uid_of(instance: Instance) -> str:
+    identity, counter = instance
+    return identity.instance_uid(counter)
+
+
+def _sent_until(server: Reconcile, command: list[str], moment: float) -> dict[str, Any]:
     """Send until the archive is killed; what had been answered."""
-    studies = studies_for(server, task)
-    server.prepare(Identity(run, at) for at in range(studies))
-    command = blast_command(server, task, run, studies, "--tell", "0")
+    command = [*command, "--tell", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as generator:
         time.sleep(moment)
-        aftermath.kill(server)
+        server.kill()
         told: dict[str, Any] = json.loads(generator.communicate()[0])
     return told
 

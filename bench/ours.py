@@ -23,7 +23,7 @@ from bench import ris
 from bench.http_client import Client
 from bench.identity import CALLING, Identity
 from bench.machine import commit
-from bench.servers import Sent, Wrong, tree
+from bench.servers import Sent, Wrong, kill, tree, working_in
 
 ROOT = Path(__file__).parents[1]
 STOP_SECONDS = 120
@@ -103,14 +103,25 @@ class Reconcile:
             raise RuntimeError("none of its processes is called a receiver")
 
     def stop(self) -> None:
+        """In order, and at once where that does not happen."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait(STOP_SECONDS)
-        self.forget()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+        self._forget()
 
-    def forget(self) -> None:
-        """It has ended, whoever ended it."""
+    def kill(self) -> None:
+        """SIGKILL to every process of it and of its database, who starts others first."""
+        kill([*self.processes(), *self.database()])
+        # One that was started while we looked.
+        kill(working_in(self.data))
+        self._forget()
+
+    def _forget(self) -> None:
         if self._process is not None and self._process.stdout is not None:
             self._process.wait()
             self._process.stdout.close()

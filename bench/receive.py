@@ -47,9 +47,9 @@ def fresh(server: Server, tasks: Sequence[Task], runs: Runs) -> list[Cell]:
     try:
         server.wipe()
         with running(server):
-            warm_up(server, tasks[0].kind, runs)
+            fastest = warm_up(server, tasks[0].kind, runs)
             for task in tasks:
-                cells.append(measure(server, task, runs))
+                cells.append(measure(server, task, runs, fastest))
                 print(said(cells[-1]), file=sys.stderr)
     except (RuntimeError, OSError, subprocess.SubprocessError) as error:
         print(f"{server.name}: {error}", file=sys.stderr)

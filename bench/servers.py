@@ -111,6 +111,32 @@ def tree(pid: int) -> list[psutil.Process]:
     return []
 
 
+def kill(doomed: list[psutil.Process]) -> None:
+    """SIGKILL, one after the other; all have ended then.
+
+    Raises:
+        RuntimeError: one has not.
+    """
+    for each in doomed:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    _, alive = psutil.wait_procs(doomed, STOP_SECONDS)
+    for each in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if each.status() != psutil.STATUS_ZOMBIE:
+                raise RuntimeError("a process outlived SIGKILL")
+
+
+def working_in(folder: Path) -> list[psutil.Process]:
+    """Processes whose working folder is in there, as a database server's are."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if Path(process.cwd()).is_relative_to(folder):
+                found.append(process)
+    return found
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
