@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from bench import orthanc, storescp
@@ -20,16 +20,37 @@ ALL = ("reconcile", *PEERS)
 AGAINST = "against"
 
 
-def parser(
-    command: str, about: str | None, servers: Sequence[str]
-) -> argparse.ArgumentParser:
-    """With the options that all commands have that start servers."""
+def parser(command: str, about: str | None, rounds: int) -> argparse.ArgumentParser:
+    """With the options that every command has."""
     made = argparse.ArgumentParser(prog=f"python -m bench {command}", description=about)
-    made.add_argument("--servers", type=words, default=servers, help="of " + ", ".join(ALL))
-    made.add_argument("--against", type=Path, help="another checkout with its .venv")
-    made.add_argument("--rounds", type=int, default=3)
+    made.add_argument("--rounds", type=int, default=rounds)
     made.add_argument("--name", default="", help="of the file with the results")
     return made
+
+
+def with_servers(made: argparse.ArgumentParser, servers: Sequence[str]) -> None:
+    """And with those of a command that measures more than this archive."""
+    made.add_argument("--servers", type=some_of(ALL), default=servers)
+    made.add_argument("--against", type=Path, help="another checkout with its .venv")
+
+
+def some_of(known: Iterable[str]) -> Callable[[str], list[str]]:
+    """A kind of option: words of which each is known, with commas between them."""
+
+    def words(said: str) -> list[str]:
+        found = said.split(",")
+        if unknown := set(found) - set(known):
+            raise argparse.ArgumentTypeError(
+                f"{', '.join(sorted(unknown))}: known are {', '.join(known)}"
+            )
+        return found
+
+    return words
+
+
+def numbers(said: str) -> list[int]:
+    """A kind of option: numbers with commas between them."""
+    return [int(each) for each in said.split(",")]
 
 
 class Chosen:
@@ -61,12 +82,3 @@ class Chosen:
             print(f"{name} is left out: {why}", file=sys.stderr)
         else:
             self.servers.append(make(folder))
-
-
-def words(said: str) -> list[str]:
-    """`a,b` as a list."""
-    return said.split(",")
-
-
-def numbers(said: str) -> list[int]:
-    return [int(each) for each in words(said)]

@@ -60,7 +60,9 @@ class Cluster:
         self._run("pg_ctl", "start", *where, "-w", "-o", options)
 
     def stop(self) -> None:
-        self._run("pg_ctl", "stop", "-D", str(self._data), "-m", "fast", "-w")
+        """Nothing, where it does not run."""
+        if self.processes():
+            self._run("pg_ctl", "stop", "-D", str(self._data), "-m", "fast", "-w")
 
     def connect(self, database: str = "postgres") -> Connection:
         """As the superuser, each statement by itself."""

@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench import aftermath, states, tables
-from bench.cells import Runs, Task, blast_command, studies_for, warm_up
-from bench.chosen import parser, words
+from bench.cells import WARMING, Runs, Task, blast_command, studies_for, warm_up
+from bench.chosen import parser, some_of
 from bench.data import encoded
 from bench.identity import SEED, Identity
 from bench.ours import Reconcile
@@ -102,9 +102,8 @@ def _doctor(server: Reconcile) -> dict[str, int]:
 
 
 def main(arguments: list[str]) -> int:
-    options = parser("durability", __doc__, ("reconcile",))
-    options.set_defaults(rounds=10)
-    options.add_argument("--kinds", type=words, default=("small", "ct"), help="in turn")
+    options = parser("durability", __doc__, rounds=10)
+    options.add_argument("--kinds", type=some_of(WARMING), default=WARMING, help="in turn")
     asked = options.parse_args(arguments)
     rows: list[Killed] = []
     with scratch() as folder:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from bench import states, tables
 from bench.cells import Runs, warm_up
-from bench.chosen import Chosen, parser
+from bench.chosen import Chosen, parser, with_servers
 from bench.data import KINDS
 from bench.identity import CALLING
 from bench.results import Record, scratch
@@ -71,8 +71,8 @@ def _spent(server: Server) -> tuple[float, float]:
 
 
 def main(arguments: list[str]) -> int:
-    options = parser("idle", __doc__, ("reconcile",))
-    options.set_defaults(rounds=1)
+    options = parser("idle", __doc__, rounds=1)
+    with_servers(options, ["reconcile"])
     options.add_argument("--associations", type=int, default=100)
     options.add_argument("--seconds", type=float, default=20)
     asked = options.parse_args(arguments)

@@ -10,7 +10,7 @@ import sys
 
 from bench import figures, tables
 from bench.cells import Runs, Task
-from bench.chosen import Chosen, parser
+from bench.chosen import Chosen, parser, with_servers
 from bench.receive import fresh
 from bench.results import Record, scratch
 from bench.rows import Cell
@@ -22,7 +22,9 @@ SECONDS = 3600.0
 
 
 def main(arguments: list[str]) -> int:
-    asked = parser("large", __doc__, SERVERS).parse_args(arguments)
+    options = parser("large", __doc__, rounds=3)
+    with_servers(options, SERVERS)
+    asked = options.parse_args(arguments)
     with scratch() as folder:
         record = Record("large", asked.name, folder)
         chosen, runs = Chosen(asked, folder), Runs()

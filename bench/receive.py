@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from bench import figures, tables
 from bench.cells import Runs, Task, broken, measure, said, warm_up
-from bench.chosen import ALL, Chosen, numbers, parser, words
+from bench.chosen import ALL, Chosen, numbers, parser, some_of, with_servers
 from bench.data import KINDS
 from bench.identity import SEED
 from bench.results import Record, scratch
@@ -26,7 +26,7 @@ ASSOCIATIONS = (1, 8)
 KINDS_RECEIVED = ("ct", "small")
 
 
-def rounds(
+def in_turn(
     servers: Sequence[Server], asked: argparse.Namespace, runs: Runs
 ) -> Iterator[list[Cell]]:
     """The cells of one round after the other."""
@@ -58,21 +58,21 @@ def fresh(server: Server, tasks: Sequence[Task], runs: Runs) -> list[Cell]:
 
 
 def main(arguments: list[str]) -> int:
-    options = parser("receive", __doc__, ALL)
-    options.add_argument("--kinds", type=words, default=KINDS_RECEIVED)
+    options = parser("receive", __doc__, rounds=3)
+    with_servers(options, ALL)
+    options.add_argument("--kinds", type=some_of(KINDS), default=KINDS_RECEIVED)
     options.add_argument("--associations", type=numbers, default=ASSOCIATIONS)
     options.add_argument("--seconds", type=float, default=2.5, help="of one measurement")
     asked = options.parse_args(arguments)
-    assert set(asked.kinds) <= set(KINDS), f"--kinds are of {list(KINDS)}"
     settings = {"rounds": asked.rounds, "seconds": asked.seconds}
     with scratch() as folder:
         record = Record("receive", asked.name, folder)
         chosen = Chosen(asked, folder)
         cells: list[Cell] = []
-        for more in rounds(chosen.servers, asked, Runs()):
+        for more in in_turn(chosen.servers, asked, Runs()):
             cells += more
             record.write(cells, chosen.versions, settings, chosen.left_out)
     for table in figures.receiving(cells):
         print("\n".join(tables.text(table)))
-    print(f"written to {record.path.name}")
+    print(f"written to {record.path.name}", file=sys.stderr)
     return int(any(cell.fault for cell in cells))

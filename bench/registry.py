@@ -6,15 +6,14 @@ turns with instances that are stored on top.
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from bench import figures, tables
-from bench.cells import Runs
-from bench.chosen import numbers, words
+from bench.cells import WARMING, Runs
+from bench.chosen import numbers, parser, some_of
 from bench.filled import ON_TOP, copied
 from bench.ours import Reconcile
-from bench.receive import rounds
+from bench.receive import in_turn
 from bench.results import Record, scratch
 from bench.rows import Cell
 from bench.servers import running
@@ -23,13 +22,11 @@ SIZES = (2_000, 2_000_000)
 
 
 def main(arguments: list[str]) -> int:
-    options = argparse.ArgumentParser(prog="python -m bench registry", description=__doc__)
+    options = parser("registry", __doc__, rounds=3)
     options.add_argument("--sizes", type=int, nargs=2, default=SIZES)
-    options.add_argument("--kinds", type=words, default=("small", "ct"))
+    options.add_argument("--kinds", type=some_of(WARMING), default=WARMING)
     options.add_argument("--associations", type=numbers, default=(8,))
-    options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--seconds", type=float, default=5.0, help="of one measurement")
-    options.add_argument("--name", default="", help="of the file with the results")
     asked = options.parse_args(arguments)
     settings = {"rounds": asked.rounds, "seconds": asked.seconds}
     cells: list[Cell] = []
@@ -39,7 +36,7 @@ def main(arguments: list[str]) -> int:
         for server, size in zip(servers, sorted(asked.sizes), strict=True):
             with running(server), copied(server) as copies:
                 copies.fill_up(size)
-        for more in rounds(servers, asked, Runs(ON_TOP)):
+        for more in in_turn(servers, asked, Runs(ON_TOP)):
             cells += more
             record.write(cells, {"reconcile": servers[0].version}, settings)
     for table in figures.registry(cells):

@@ -87,7 +87,10 @@ def main(arguments: list[str]) -> int:
     options.add_argument("files", type=Path, nargs="*", help="instead of those committed")
     asked = options.parse_args(arguments)
     files = asked.files or committed()
-    made = page([load(each) for each in files], [each.name for each in files])
+    runs = [load(each) for each in files]
+    if len({run.command for run in runs}) < len(runs):
+        options.error("two files of one command: the page has one of each")
+    made = page(runs, [each.name for each in files])
     PAGE.write_text(made, encoding="utf-8")
     print(f"{PAGE.name}: of {', '.join(each.name for each in files) or 'nothing'}")
     return 0

@@ -72,7 +72,7 @@ class Server(Protocol):
         """Start it; it listens."""
 
     def stop(self) -> None:
-        """End it."""
+        """End what there is of it."""
 
     def wipe(self) -> None:
         """While it does not run: forget what was stored, where it is not to stay."""
@@ -96,8 +96,8 @@ class Server(Protocol):
 @contextmanager
 def running(server: Server) -> Iterator[None]:
     """Started, and stopped whatever happens."""
-    server.start()
     try:
+        server.start()
         yield
     finally:
         server.stop()
