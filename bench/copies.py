@@ -21,6 +21,8 @@ from bench.template import Template, Values, fresh, new_ids, templates, tokens
 
 INSTANCES_PER_STUDY = 100
 STUDIES_PER_COMMIT = 100
+#: A crash while filling would be a reason to begin anew.
+WHILE_FILLING = {"full_page_writes": "off", "max_wal_size": "8GB"}
 #: Runs from here on are copies.
 FIRST_RUN = 1000
 
@@ -66,6 +68,9 @@ class Copies:
         began, execute = time.perf_counter(), self._connection.execute
         execute("set session_replication_role = replica")
         execute("set synchronous_commit = off")
+        for name, value in WHILE_FILLING.items():
+            execute(sql.SQL("alter system set {} = {}").format(*_setting(name, value)))
+        execute("select pg_reload_conf()")
         for table, (_, sequence) in NUMBERED.items():
             self._numbers[table] = itertools.count(last(self._connection, sequence) + 1)
         while (missing := instances // INSTANCES_PER_STUDY - self.studies) > 0:
@@ -75,6 +80,8 @@ class Copies:
         for table, (_, sequence) in NUMBERED.items():
             execute("select setval(%s, %s)", [sequence, next(self._numbers[table])])
         execute("vacuum (analyze)")
+        execute("alter system reset all")
+        execute("select pg_reload_conf()")
         execute("checkpoint")
         took = time.perf_counter() - began
         print(f"{instances:,} instances in {took:.0f} s", file=sys.stderr)
@@ -124,6 +131,10 @@ class Copies:
 
     def _all_rows(self) -> dict[str, Rows]:
         return {t: rows(self._connection, t, shape) for t, shape in self._shapes.items()}
+
+
+def _setting(name: str, value: str) -> tuple[sql.Composable, sql.Composable]:
+    return sql.Identifier(name), sql.Literal(value)
 
 
 def _filled(of: Iterable[Template], all_values: list[Values]) -> list[str]:
