@@ -245,3 +245,28 @@ def test_memory_is_bounded_for_all_together(tmp_path: Path) -> None:
     for spool in (first, second, third):
         spool.discard()
     assert spooling.spools.held == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="no such advice here")
+@pytest.mark.parametrize("taken", [True, False])
+def test_write_back_begins_early_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, taken: bool
+) -> None:
+    """Each range is asked for when it is written; where that fails nothing is lost."""
+    asked: list[tuple[int, int]] = []
+
+    def advise(_: int, start: int, size: int, __: int) -> None:
+        asked.append((start, size))
+        if not taken:
+            raise OSError(errno.EINVAL, "")
+
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    spooling = Spooling(tmp_path)
+    spool = spooling.begin()
+    write(spool, bytes(20 << 20), CHUNK)
+    spool.finish()
+    spooling.settle()
+    assert spool.error is None
+    assert [start for start, _ in asked] == [0, asked[0][1]]
+    assert all(size >= spool_file.WRITE_BACK_BYTES for _, size in asked)
+    spool.discard()
