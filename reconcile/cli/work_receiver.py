@@ -8,15 +8,17 @@ from reconcile.cli.work import Work
 from reconcile.dicom.acceptor import DicomDoor
 from reconcile.dicom.limits import Limits
 from reconcile.dicom.policy import Peer, Policy
+from reconcile.flows.settling import Settler
 from reconcile.settings import Settings
 
 
 def run(work: Work) -> None:
     """Take associations until the work is to stop."""
     parts = work.parts
+    settler = Settler(parts.store().settle)
     door = DicomDoor(
         policy(parts.settings),
-        parts.store().receive,
+        settler.submit,
         parts.storage.spool_dir,
         limits(parts.settings),
     )
@@ -25,6 +27,7 @@ def run(work: Work) -> None:
     work.say_ready()
     work.stop.wait()
     door.stop()
+    settler.stop()
 
 
 def policy(settings: Settings) -> Policy:

@@ -1,344 +1,276 @@
-"""One association, from the first byte to the last: pynetdicom's, with our loop.
+"""One association: whose it is, and its requests in their order, one at a time.
 
-Takes the place of pynetdicom's Association and ACSE for an acceptor: it sleeps until
-something happens, knows at once when the peer has gone, does the TLS handshake in its
-own thread, and asks `policy` what to answer. What a C-STORE means is the door's business.
+Joins the upper layer, the messages and the services. It lives in the door's thread and
+never waits: what takes time is done elsewhere, and comes back by `post`. Sockets and
+clocks are its connection's; what a request means may not be put here.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import logging
-import socket
-import ssl
-import threading
-from typing import TYPE_CHECKING, Any, Protocol, cast
-
-from pydicom.uid import UID
-from pynetdicom._globals import MODE_ACCEPTOR
-from pynetdicom.acse import ACSE
-from pynetdicom.ae import ApplicationEntity
-from pynetdicom.association import Association
-from pynetdicom.pdu_primitives import A_ASSOCIATE, SOPClassExtendedNegotiation
-from pynetdicom.transport import AddressInformation
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
 
 from reconcile.core.facts import Source
 from reconcile.dicom.limits import Limits
-from reconcile.dicom.messages import DoorMessages, StoreRequest
-from reconcile.dicom.policy import (
-    ACCEPTANCE,
-    Certificate,
-    Refusal,
-    answer_contexts,
-    declared_storage,
-    storage_extended,
-)
-from reconcile.dicom.status import Answer
-from reconcile.dicom.upper_layer import DoorSocket, UpperLayer
-from reconcile.errors import CannotUnderstand
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from reconcile.dicom.messages import Context, Messages, Request
+from reconcile.dicom.negotiation import AssociateRequest
+from reconcile.dicom.pdus import Fragment
+from reconcile.dicom.policy import ACCEPTANCE, Certificate, Refusal, agree
+from reconcile.dicom.services import SERVICES
+from reconcile.dicom.spool import Spools
+from reconcile.dicom.states import State
+from reconcile.dicom.upper_layer import Aborted, UpperLayer
+from reconcile.errors import ReconcileError
+from reconcile.flows.arrival import Arrival
+from reconcile.flows.settling import Answer
 
 LOG = logging.getLogger(__name__)
 
-_ENDING_SECONDS = 5.0
+
+class Wire(Protocol):
+    """The connection of an association.
+
+    Attributes:
+        address: IP address of the peer.
+        admitted: it holds a place; else it is only here to be told that there is none.
+        certificate: the peer's, over TLS.
+    """
+
+    address: str
+    admitted: bool
+    certificate: Certificate | None
+
+    def settle(self) -> None:
+        """Send what there is to send, and do what the state asks for."""
+
+    def cut(self) -> None:
+        """Close at once."""
 
 
 class Door(Protocol):
     """What an association needs of the door that it came through."""
 
     limits: Limits
-    spool_dir: Path
-    ae: ApplicationEntity
+    spools: Spools
 
-    def admit(self, association: DoorAssociation) -> Source | Refusal:
+    def post(self, call: Callable[[], None]) -> bool:
+        """Have something called in the door's thread; False: it will not be."""
+
+    def admit(self, association: Association, wire: Wire) -> Source | Refusal:
         """Whose association this is, or why it is refused."""
 
-    def store(self, association: DoorAssociation, request: StoreRequest) -> Answer:
-        """Carry out a C-STORE; never raises."""
-
-    def left(self, association: DoorAssociation) -> None:
-        """The association is over."""
+    def submit(self, arrival: Arrival, answer: Answer) -> None:
+        """Have an arrival stored; `answer` is called once, in another thread."""
 
 
-class DoorACSE(ACSE):
-    """Association control: the answer to an association request (PS3.7 Annex D)."""
+class Association:
+    """An acceptor's association, from its connection to its last answer.
 
-    def _negotiate_as_acceptor(self) -> None:
-        association = cast(DoorAssociation, self.assoc)
-        request = cast(A_ASSOCIATE, self.requestor.primitive)
-        self.requestor.ae_title = request.calling_ae_title
-        verdict = association.door.admit(association)
+    Attributes:
+        id: that log lines and receipts share.
+        calling, called: AE titles, once it has been asked for.
+        source: how instances of this peer are read.
+        upper: its state.
+        serving: the request that is being carried out.
+    """
+
+    def __init__(self, door: Door, wire: Wire, name: str) -> None:
+        self.id = name
+        self.address = wire.address
+        self.calling = ""
+        self.called = ""
+        self.source = Source("")
+        self.limits = door.limits
+        self.spools = door.spools
+        self.post = door.post
+        self.submit = door.submit
+        self.upper = UpperLayer(door.limits)
+        self.serving: Request | None = None
+        self._door = door
+        self._wire = wire
+        self._messages: Messages | None = None
+        self._waiting: deque[Request] = deque()
+        self._going_on = False
+        self._is_last = False
+        self._said = False
+
+    @property
+    def working(self) -> bool:
+        """Whether a request waits, or is being carried out."""
+        return self.serving is not None or bool(self._waiting)
+
+    @property
+    def receiving(self) -> bool:
+        """Whether a message has begun and not ended."""
+        return self._messages is not None and self._messages.receiving
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits here that nothing more is taken for now."""
+        if len(self._waiting) >= self.limits.pipelined:
+            return True
+        return self._messages is not None and self._messages.full
+
+    # -- What its connection tells -----------------------------------------------------
+
+    def receive(self, data: memoryview) -> None:
+        """The peer has sent something; the buffer is free when this returns."""
+        self.upper.receive(data)
+        self.look()
+        self.upper.keep()
+
+    def connection_closed(self) -> None:
+        """There is no connection any more; may be said twice."""
+        if self.upper.state is not State.IDLE:
+            self.upper.connection_closed()
+        self.look()
+
+    def abort(self) -> None:
+        """End it now."""
+        if self.upper.may_abort:
+            self.upper.abort()
+            self.look()
+        elif self.upper.state is not State.AWAITING_CLOSE:
+            self._wire.cut()
+
+    def finish(self) -> None:
+        """End it as soon as what is being carried out has been answered."""
+        self._is_last = True
+        if self.serving is None:
+            self.abort()
+
+    # -- What a request does -----------------------------------------------------------
+
+    def respond(self, request: Request, command_set: bytes) -> None:
+        """Send the last response, and go on with the next request."""
+        request.discard()  # first: who is told that it is kept finds nothing in the spool
+        if self.upper.may_send:
+            self.upper.send_command(request.context_id, command_set)
+        self._served()
+
+    def done(self, request: Request) -> None:
+        """Go on with the next request; there is nothing to respond."""
+        request.discard()
+        self._served()
+
+    def _served(self) -> None:
+        self.serving = None
+        if self._is_last and self.upper.may_abort:
+            self.upper.abort()
+        self.look()
+
+    def look(self) -> None:
+        """Take what has come, carry out what can be, and send what there is to send."""
+        if self._going_on:
+            return  # whoever goes on already sees to it
+        self._going_on = True
+        try:
+            self._carry_out()
+            self._take()
+            self._release_if_asked()
+        except Exception as error:  # noqa: BLE001 - a peer made it happen: it ends here
+            self._fail(error)
+        finally:
+            self._going_on = False
+        if not self.upper.may_send:
+            self._say_fault()
+            self._drop()
+        self._wire.settle()
+
+    # -- Going on ----------------------------------------------------------------------
+
+    def _carry_out(self) -> None:
+        """One request at a time, in their order."""
+        while self.serving is None and self._waiting and self._waiting[0].ready:
+            if not self.upper.may_send:
+                return
+            self.serving = self._waiting.popleft()
+            self.serving.serve()
+
+    def _take(self) -> None:
+        while not self.full:
+            event = self.upper.next_event()
+            if event is None:
+                return
+            if isinstance(event, Fragment):
+                self._take_fragment(event)
+            elif isinstance(event, AssociateRequest):
+                self._negotiate(event)
+            elif isinstance(event, Aborted) and not self.upper.fault:
+                LOG.info("association aborted association=%s", self.id)
+
+    def _take_fragment(self, fragment: Fragment) -> None:
+        assert self._messages is not None
+        request = self._messages.take(fragment)
+        if request is not None:
+            self._waiting.append(request)
+            self._carry_out()
+
+    def _release_if_asked(self) -> None:
+        """Only when nothing is left to be answered."""
+        if self.upper.state is State.RELEASE_ASKED and not self.working:
+            self.upper.answer_release()
+            LOG.info("association released association=%s", self.id)
+
+    def _drop(self) -> None:
+        """Leave nothing of what nobody will carry out any more."""
+        while self._waiting:
+            self._waiting.popleft().discard()
+        if self._messages is not None:
+            self._messages.drop()
+
+    def _fail(self, error: Exception) -> None:
+        LOG.warning("association failed association=%s reason=%r", self.id, _reason(error))
+        if self.upper.may_abort:
+            self.upper.abort()
+        else:
+            self._wire.cut()
+
+    def _say_fault(self) -> None:
+        """Once: why a peer is not understood."""
+        if self.upper.fault and not self._said:
+            self._said = True
+            fault = self.upper.fault
+            LOG.warning("pdu refused association=%s reason=%r", self.id, fault)
+
+    # -- Negotiation -------------------------------------------------------------------
+
+    def _negotiate(self, request: AssociateRequest) -> None:
+        self.calling, self.called = request.calling, request.called
+        verdict = self._door.admit(self, self._wire)
         if isinstance(verdict, Refusal):
-            self._refuse(association, verdict)
+            self._refuse(verdict)
             return
-        association.source = verdict
-        self._agree(association, request)
-        self.send_accept()
-        association.is_established = True
+        self.source = verdict
+        acceptance = agree(request, verdict, self.limits.maximum_pdu)
+        contexts = {
+            each.context_id: Context(each.abstract_syntax, each.transfer_syntax)
+            for each in acceptance.contexts
+            if each.result == ACCEPTANCE
+        }
+        self._messages = Messages(self, contexts, SERVICES)
+        self.upper.accept(acceptance)
         LOG.info(
             "association accepted association=%s calling=%r address=%s contexts=%d",
-            association.id,
+            self.id,
             verdict.ae_title,
-            association.address,
-            len(association._accepted_cx),
+            self.address,
+            len(contexts),
         )
 
-    def _refuse(self, association: DoorAssociation, refusal: Refusal) -> None:
+    def _refuse(self, refusal: Refusal) -> None:
         LOG.warning(
             "association refused association=%s calling=%r address=%s why=%r",
-            association.id,
-            association.calling,
-            association.address,
+            self.id,
+            self.calling,
+            self.address,
             refusal.why,
         )
-        self.send_reject(refusal.result, refusal.source, refusal.reason)
-
-    def _agree(self, association: DoorAssociation, request: A_ASSOCIATE) -> None:
-        declared = declared_storage(self.requestor.sop_class_common_extended)
-        contexts = answer_contexts(request.presentation_context_definition_list, declared)
-        taken = [context for context in contexts if context.result == ACCEPTANCE]
-        association._accepted_cx = {cast(int, c.context_id): c for c in taken}
-        association._rejected_cx = [c for c in contexts if c.result != ACCEPTANCE]
-        storage = {str(c.abstract_syntax) for c in taken} - {"1.2.840.10008.1.1"}
-        asked = [str(uid) for uid in self.requestor.sop_class_extended if uid in storage]
-        answers = storage_extended(asked, coerce=association.source.coerce)
-        for uid, information in answers.items():
-            self.acceptor.add_negotiation_item(_extended(uid, information))
+        self.upper.reject(refusal.result, refusal.source, refusal.reason)
 
 
-def _extended(uid: str, information: bytes) -> SOPClassExtendedNegotiation:
-    item = SOPClassExtendedNegotiation()
-    item.sop_class_uid = UID(uid)
-    item.service_class_application_information = information
-    return item
-
-
-class DoorAssociation(Association):
-    """An acceptor's association; a thread, with a second one for its upper layer."""
-
-    def __init__(
-        self,
-        door: Door,
-        connection: socket.socket,
-        address: tuple[Any, ...],
-        *,
-        name: str,
-        admitted: bool,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        self.door = door
-        self.id = name
-        self.address = str(address[0])
-        self.admitted = admitted
-        self.certificate: Certificate | None = None
-        self.source = Source("")
-        self.serving = False
-        self._tls = tls
-        self._activity = threading.Event()
-        super().__init__(door.ae, MODE_ACCEPTOR)
-        self.name = f"association {name}"
-        self.messages = DoorMessages(self)
-        self.upper = UpperLayer(self)
-        self.dimse, self.dul, self.acse = self.messages, self.upper, DoorACSE(self)
-        self.acse_timeout = door.limits.request_seconds  # they set the new upper layer's
-        self.network_timeout = door.limits.idle_seconds
-        self.acceptor.maximum_length = door.limits.maximum_pdu
-        self.acceptor.ae_title = door.ae.ae_title
-        self.acceptor.address_info = _address(connection.getsockname())
-        self.requestor.address_info = _address(address)
-        self.set_socket(DoorSocket(self, connection))
-
-    @property
-    def calling(self) -> str:
-        """The calling AE title, without padding; empty before there is a request."""
-        request = self.requestor.primitive
-        return request.calling_ae_title.strip() if request else ""
-
-    @property
-    def called(self) -> str:
-        """The called AE title, without padding; empty before there is a request."""
-        request = self.requestor.primitive
-        return request.called_ae_title.strip() if request else ""
-
-    @property
-    def busy(self) -> bool:
-        """Whether a message is coming, waiting or being carried out."""
-        return self.serving or self.messages.receiving or not self.dimse.msg_queue.empty()
-
-    @property
-    def quiet_seconds(self) -> float:
-        """How long the peer has said nothing."""
-        timer = self.dul._idle_timer
-        return (timer.timeout or 0.0) - timer.remaining
-
-    def abstract_syntax(self, context_id: int) -> str:
-        """Of an accepted presentation context; empty where there is none."""
-        context = self._accepted_cx.get(context_id)
-        return str(context.abstract_syntax) if context else ""
-
-    def transfer_syntax(self, context_id: int) -> str:
-        """Of an accepted presentation context.
-
-        Raises:
-            CannotUnderstand: there is no such context.
-        """
-        context = self._accepted_cx.get(context_id)
-        if context is None:
-            raise CannotUnderstand("the presentation context was not accepted")
-        return str(context.transfer_syntax[0])
-
-    def notify(self) -> None:
-        """Something has happened that the loop should look at. From any thread."""
-        self._activity.set()
-
-    def run_reactor(self) -> None:
-        """Live from the handshake to the end."""
-        try:
-            if self._shake_hands():
-                self._converse()
-        except Exception as error:  # noqa: BLE001 - the door lives
-            LOG.error(
-                "association failed association=%s error=%s", self.id, type(error).__name__
-            )
-        finally:
-            self._finish()
-
-    def _shake_hands(self) -> bool:
-        """Do the TLS handshake, if there is one; False where it failed."""
-        plain = self.upper.socket.socket
-        if self._tls is None or plain is None:
-            return True
-        try:
-            plain.settimeout(self.door.limits.handshake_seconds)
-            secured = self._tls.wrap_socket(
-                plain, server_side=True, do_handshake_on_connect=False
-            )
-            self.upper.socket.socket = secured
-            secured.do_handshake()
-        except (OSError, ValueError) as error:
-            LOG.warning(
-                "handshake failed association=%s address=%s error=%s",
-                self.id,
-                self.address,
-                type(error).__name__,
-            )
-            return False
-        self.certificate = _certificate(secured)
-        return True
-
-    def _converse(self) -> None:
-        self.upper.start()
-        self._started_dul = True
-        request: Any = self.dul.receive_pdu(
-            wait=True, timeout=self.door.limits.request_seconds + 1
-        )
-        if isinstance(request, A_ASSOCIATE):
-            self.requestor.primitive = request
-            self.acse.negotiate_association()
-        if self.is_established:
-            self._run_reactor()
-
-    def _run_reactor(self) -> None:
-        """Carry out what is asked until there is nobody left to ask."""
-        while not self._kill and not self._over():
-            context_id, message = self.dimse.get_msg(block=False)
-            if message is not None and context_id is not None:
-                self._carry_out(message, context_id)
-            elif not self._release_if_asked():
-                self._rest()
-
-    def _over(self) -> bool:
-        if self.upper.ended.is_set() or self.is_aborted:
-            return True
-        if self.acse.is_aborted():
-            self.is_aborted = True
-            self.is_established = False
-            LOG.info("association aborted association=%s", self.id)
-            return True
-        return False
-
-    def _release_if_asked(self) -> bool:
-        if self.acse.is_release_requested():
-            self.acse.send_release(is_response=True)
-            self.is_released = True
-            self.is_established = False
-            self._kill = True
-            LOG.info("association released association=%s", self.id)
-            return True
-        if self.dul.idle_timer_expired():
-            LOG.warning("association idle association=%s", self.id)
-            self.abort(block=False)
-        return False
-
-    def _rest(self) -> None:
-        """Sleep until something happens, or the peer has been quiet for too long."""
-        self._pause()
-        if self.dimse.msg_queue.empty() and self.dul.peek_next_pdu() is None:
-            self._activity.wait(max(0.05, self.dul._idle_timer.remaining))
-        self._activity.clear()
-
-    def _pause(self) -> None:
-        """Let whoever wants to send on this association do so undisturbed."""
-        self._is_paused = True
-        self._reactor_checkpoint.wait()
-        self._is_paused = False
-
-    def _carry_out(self, message: Any, context_id: int) -> None:
-        self.serving = True
-        try:
-            if isinstance(message, StoreRequest):
-                self._store(message)
-            else:
-                self._serve_request(message, context_id)
-        finally:
-            self.serving = False
-            self.dul._idle_timer.restart()
-            self.upper.wake()  # it may have stopped reading until now
-
-    def _store(self, request: StoreRequest) -> None:
-        try:
-            answer = self.door.store(self, request)
-        finally:
-            request.discard()
-        self.messages.respond(request, answer)
-
-    def kill(self) -> None:
-        """Make this association end; pynetdicom calls it after an abort."""
-        self._kill = True
-        self.is_established = False
-        self._reactor_checkpoint.set()
-        self.notify()
-
-    def _abort_blocking(self, block: bool = True) -> None:
-        """Ask for an A-ABORT. The loop waits for it, and for nobody else."""
-        super()._abort_blocking(block=False)
-
-    def _is_open(self) -> bool:
-        """Whether the peer believes that the association goes on."""
-        over = self.is_released or self.is_aborted or self.is_rejected
-        return self.upper.is_alive() and not over
-
-    def _finish(self) -> None:
-        with contextlib.suppress(Exception):
-            if self.requestor.primitive is not None and self._is_open():
-                self.abort(block=False)
-            self.kill()
-            self.upper.close(_ENDING_SECONDS)
-            self.upper.dispose()
-            self.messages.close()
-        self.door.left(self)
-
-
-def _address(found: tuple[Any, ...]) -> AddressInformation:
-    return AddressInformation.from_tuple(cast("tuple[str, int]", found))
-
-
-def _certificate(secured: ssl.SSLSocket) -> Certificate | None:
-    encoded = secured.getpeercert(binary_form=True)
-    if not encoded:
-        return None
-    fingerprint = hashlib.sha256(encoded).hexdigest()
-    return Certificate.of(fingerprint, secured.getpeercert() or {})
+def _reason(error: Exception) -> str:
+    """An error for a log line: our own messages hold no data, others' might."""
+    return str(error) if isinstance(error, ReconcileError) else type(error).__name__

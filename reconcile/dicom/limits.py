@@ -1,9 +1,7 @@
 """How much a peer may ask of us: every limit has a name and a reason.
 
-No length that a peer sends is believed before it is bounded here. What pynetdicom 3.0.4
-does without a bound (a PDU of 4 GiB, a connection that never says anything, any number of
-associations) is overridden in `upper_layer`, `messages` and `association`; the numbers,
-and the checks that need no pynetdicom, are here.
+No length that a peer sends is believed before it is bounded by a number that stands here.
+How it is bounded, and what is said to who asks for more, may not be put here.
 """
 
 from __future__ import annotations
@@ -14,7 +12,10 @@ from dataclasses import dataclass
 
 from reconcile.errors import LimitExceeded
 
+# PDU types: PS3.8 section 9.3.1
 ASSOCIATE_RQ = 0x01
+ASSOCIATE_AC = 0x02
+ASSOCIATE_RJ = 0x03
 P_DATA_TF = 0x04
 RELEASE_RQ = 0x05
 RELEASE_RP = 0x06
@@ -38,7 +39,9 @@ class Limits:
             does not get longer.
         request_seconds: from connecting to the last byte of the association request.
         handshake_seconds: of TLS, in all.
-        idle_seconds: between two PDUs.
+        idle_seconds: between two PDUs, while nothing is carried out.
+        closing_seconds: how long the peer may take to close the connection after the
+            last PDU: closing over bytes that nobody has read takes that PDU back.
         associations: at once in this process.
         associations_per_peer: at once from one IP address.
         overflow: connections past the limits that are kept just long enough to be told
@@ -46,6 +49,11 @@ class Limits:
         command_bytes: a command set is a few hundred bytes.
         identifier_bytes: a data set that is no instance and is kept in memory.
         instance_bytes: a data set past it is answered A702.
+        memory_bytes: a data set past it goes to a file as it comes.
+        memory_bytes_in_all: of all data sets of this process that are in memory, until
+            they are answered; past it even small ones go to files.
+        unwritten_bytes: of one data set that wait to be written; past that we do not
+            read.
         pipelined: requests that wait while one is carried out; past that we do not read.
     """
 
@@ -59,68 +67,31 @@ class Limits:
     request_seconds: float = 30.0
     handshake_seconds: float = 5.0
     idle_seconds: float = 120.0
+    closing_seconds: float = 1.0
     associations: int = 100
     associations_per_peer: int = 50
     overflow: int = 20
     command_bytes: int = 65_536
     identifier_bytes: int = 1 << 20
     instance_bytes: int = 4 << 30
+    memory_bytes: int = 2 << 20
+    memory_bytes_in_all: int = 128 << 20
+    unwritten_bytes: int = 8 << 20
     pipelined: int = 4
 
     def pdu_bytes(self, kind: int) -> int:
         """The longest PDU of this type that is read.
 
         Raises:
-            LimitExceeded: no requestor may send a PDU of this type (PS3.8 Table 9-10).
+            LimitExceeded: there is no PDU of this type (PS3.8 section 9.3.1).
         """
-        if kind == ASSOCIATE_RQ:
-            return self.associate_pdu
         if kind == P_DATA_TF:
             return self.maximum_pdu + self.pdu_slack
-        if kind in (RELEASE_RQ, RELEASE_RP, ABORT):
+        if kind in (ASSOCIATE_RQ, ASSOCIATE_AC):
+            return self.associate_pdu
+        if kind in (ASSOCIATE_RJ, RELEASE_RQ, RELEASE_RP, ABORT):
             return 4
-        raise LimitExceeded(f"PDU type {kind:02X}H is not for an acceptor")
-
-    def check_request(self, body: bytes | bytearray) -> None:
-        """Count the items of an A-ASSOCIATE-RQ before anything is made of them.
-
-        Args:
-            body: the PDU after its length field (PS3.8 Table 9-11).
-
-        Raises:
-            LimitExceeded: too many items, or one that is longer than what is left.
-        """
-        view = memoryview(body)
-        contexts = 0
-        for kind, value in _items(view[68:]):
-            if kind == 0x20:
-                contexts += 1
-                _at_most(self.transfer_syntaxes + 1, _count(value[4:]), "transfer syntaxes")
-            elif kind == 0x50:
-                _at_most(self.user_items, _count(value), "user information items")
-        _at_most(self.presentation_contexts, contexts, "presentation contexts")
-
-
-def _items(view: memoryview) -> list[tuple[int, memoryview]]:
-    """Items of PS3.8 section 9.3: type, reserved, length of two bytes, value."""
-    found = []
-    at = 0
-    while at < len(view):
-        end = at + 4 + int.from_bytes(view[at + 2 : at + 4], "big")
-        if at + 4 > len(view) or end > len(view):
-            raise LimitExceeded("an item is longer than its PDU")
-        found.append((view[at], view[at + 4 : end]))
-        at = end
-    return found
-
-
-def _count(view: memoryview) -> int:
-    return len(_items(view))
-
-
-def _at_most(limit: int, count: int, what: str) -> None:
-    if count > limit:
-        raise LimitExceeded(f"{count} {what}, at most {limit} are taken")
+        raise LimitExceeded(f"there is no PDU of type {kind:02X}H")
 
 
 class Gate:

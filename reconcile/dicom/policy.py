@@ -11,11 +11,17 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydicom.uid import UID
-from pynetdicom.presentation import PresentationContext
+from pydicom._uid_dict import UID_dictionary
 
 from reconcile.core.facts import Source
-from reconcile.dicom.sop_classes import STORAGE_SERVICE_CLASS, VERIFICATION, is_storage
+from reconcile.dataset.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from reconcile.dicom.negotiation import Acceptance, Answered, AssociateRequest, Proposed
+from reconcile.dicom.sop_classes import (
+    STORAGE_SERVICE_CLASS,
+    VERIFICATION,
+    is_storage,
+    is_uid,
+)
 from reconcile.errors import ConfigurationError
 
 # result of a presentation context: PS3.8 Table 9-18
@@ -33,6 +39,11 @@ NOT_A_DATA_SET = frozenset(
         "1.2.840.10008.1.2.7.3",  # SMPTE ST 2110-30 PCM Digital Audio
     }
 )
+
+_REGISTERED = frozenset(
+    uid for uid, said in UID_dictionary.items() if said[1] == "Transfer Syntax"
+)
+_DEFAULT = "1.2.840.10008.1.2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,54 +164,70 @@ class Policy:
         return peer.source
 
 
+def agree(request: AssociateRequest, source: Source, maximum_pdu: int) -> Acceptance:
+    """What is answered to who may associate.
+
+    Args:
+        request: of an association.
+        source: whose it is.
+        maximum_pdu: the longest P-DATA-TF that we take, in bytes.
+    """
+    contexts = answer_contexts(request.contexts, declared_storage(request.declared))
+    taken = {each.abstract_syntax for each in contexts if each.result == ACCEPTANCE}
+    asked = [uid for uid in request.extended if uid in taken - {VERIFICATION}]
+    return Acceptance(
+        contexts,
+        maximum_pdu,
+        IMPLEMENTATION_CLASS_UID,
+        IMPLEMENTATION_VERSION_NAME,
+        storage_extended(asked, coerce=source.coerce),
+    )
+
+
 def answer_contexts(
-    proposed: Iterable[PresentationContext], declared: Container[str]
-) -> list[PresentationContext]:
+    proposed: Iterable[Proposed], declared: Container[str]
+) -> tuple[Answered, ...]:
     """The result of each proposed presentation context (PS3.8 section 7.1.1.14).
 
     Of the transfer syntaxes of a context the first one that the peer lists is taken, as
     long as it is registered: what is stored is kept as it comes, so the sender's first
     choice costs nobody a conversion. An unregistered one is taken where there is no other.
     """
-    return [_answer(context, declared) for context in proposed]
+    return tuple(_answer(context, declared) for context in proposed)
 
 
-def _answer(context: PresentationContext, declared: Container[str]) -> PresentationContext:
-    answer = PresentationContext()
-    answer.context_id = context.context_id
-    answer.abstract_syntax = context.abstract_syntax
-    offered = [str(uid) for uid in context.transfer_syntax]
-    chosen = choose_transfer_syntax(offered)
-    abstract = str(context.abstract_syntax)
+def _answer(context: Proposed, declared: Container[str]) -> Answered:
+    chosen = choose_transfer_syntax(context.transfer_syntaxes)
+    abstract = context.abstract_syntax
     if abstract != VERIFICATION and not is_storage(abstract, declared):
-        answer.result = ABSTRACT_SYNTAX_NOT_SUPPORTED
+        result = ABSTRACT_SYNTAX_NOT_SUPPORTED
     elif not chosen:
-        answer.result = TRANSFER_SYNTAXES_NOT_SUPPORTED
+        result = TRANSFER_SYNTAXES_NOT_SUPPORTED
     else:
-        answer.result = ACCEPTANCE
-    answer.transfer_syntax = [UID(chosen or next(iter(offered), "1.2.840.10008.1.2"))]
-    answer._as_scu = False
-    answer._as_scp = answer.result == ACCEPTANCE
-    return answer
+        result = ACCEPTANCE
+    return Answered(context.context_id, result, abstract, chosen or _DEFAULT)
 
 
 def choose_transfer_syntax(offered: Iterable[str]) -> str:
     """The one that is taken; empty where none can be."""
-    usable = [uid for uid in offered if uid not in NOT_A_DATA_SET]
-    registered = [uid for uid in usable if UID(uid).type == "Transfer Syntax"]
-    return next(iter(registered or usable), "")
+    unregistered = ""
+    for uid in offered:
+        if uid in NOT_A_DATA_SET or not is_uid(uid):
+            continue
+        if uid in _REGISTERED:
+            return uid
+        unregistered = unregistered or uid
+    return unregistered
 
 
-def declared_storage(items: Mapping[Any, Any]) -> frozenset[str]:
+def declared_storage(services: Mapping[str, str]) -> frozenset[str]:
     """The SOP classes that a peer declares as storage (PS3.7 section D.3.3.6).
 
     Args:
-        items: SOP Class Common Extended Negotiation items by SOP Class UID.
+        services: Service Class UID by SOP Class UID.
     """
     return frozenset(
-        str(uid)
-        for uid, item in items.items()
-        if str(item.service_class_uid) == STORAGE_SERVICE_CLASS
+        uid for uid, service in services.items() if service == STORAGE_SERVICE_CLASS
     )
 
 

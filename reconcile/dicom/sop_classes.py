@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container
+from functools import lru_cache
 
 from pydicom.uid import UID
 from pynetdicom.service_class import (
@@ -63,6 +64,7 @@ def is_storage(sop_class_uid: str, declared: Container[str] = ()) -> bool:
     return private or sop_class_uid.startswith(_COMPOSITE) or sop_class_uid in declared
 
 
+@lru_cache(maxsize=1024)
 def _belongs_elsewhere(uid: str) -> bool:
     """Whether the libraries know this UID as something other than a storage class."""
     service = uid_to_service_class(uid)

@@ -1,353 +1,287 @@
-"""The upper layer of an acceptor: pynetdicom 3.0.4's, bounded and event driven.
+"""The upper layer of an acceptor without any I/O: bytes in, events out, bytes to send out.
 
-What is overridden, and why, so that another version of pynetdicom can be judged:
+Whoever has the connection hands in what it received, asks for the next event until there
+is none, and sends what is to be sent. Nothing that a peer sends makes this raise: what
+breaks the protocol ends in an A-ABORT, as the standard says. Calling what the state does
+not allow is a bug of ours, and asserted. Clocks are the owner's: it is told when ARTIM
+runs, and says when it has expired. What a message or a data set means may not be put
+here.
 
-- `_read_pdu_data` allocates what a 32-bit length asks for and waits for it for ever:
-  here the length is bounded before anything is allocated, and every PDU has a deadline.
-- `run_reactor` looks at queues and socket every millisecond: here it sleeps in poll()
-  until the peer sends, our side answers, or a timer ends.
-- `select()` fails from file descriptor 1024 on: poll() does not.
-- A socket closed at once after its last PDU may take that PDU with it: here the peer is
-  first given a moment to read and close.
-
-The state machine of PS3.8 section 9.2 remains pynetdicom's. Nothing about DIMSE or about
-what is stored may be put here.
+Source:
+    PS3.8 section 9.2.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import queue
-import select
-import socket
-import threading
-import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from collections import deque
+from dataclasses import dataclass
 
-from pynetdicom.dul import DULServiceProvider
-from pynetdicom.fsm import TRANSITION_TABLE
-from pynetdicom.pdu import A_ABORT_RQ
-from pynetdicom.transport import AssociationSocket
+from reconcile.dicom import pdus
+from reconcile.dicom.limits import (
+    ABORT,
+    ASSOCIATE_AC,
+    ASSOCIATE_RJ,
+    ASSOCIATE_RQ,
+    RELEASE_RP,
+    RELEASE_RQ,
+    Limits,
+)
+from reconcile.dicom.negotiation import (
+    PROTOCOL_VERSION,
+    Acceptance,
+    AssociateRequest,
+    accept_pdu,
+    read_request,
+    reject_pdu,
+)
+from reconcile.dicom.pdus import DataBegins, Fragment, Pdu, PduReader
+from reconcile.dicom.states import EFFECTS, TRANSITIONS, Action, Event, State
+from reconcile.errors import CannotUnderstand, ReconcileError
 
-from reconcile.dicom.limits import ASSOCIATE_RQ, P_DATA_TF, Limits
-from reconcile.errors import LimitExceeded, ReconcileError
+# A-ABORT source and reason: PS3.8 Table 9-26
+_SERVICE_USER, _SERVICE_PROVIDER = 0, 2
+_NOT_SPECIFIED, _UNEXPECTED_PDU, _INVALID_PARAMETER = 0, 2, 6
+# A-ASSOCIATE-RJ: PS3.8 Table 9-21
+_VERSION_NOT_SUPPORTED = (1, 2, 2)
 
-if TYPE_CHECKING:
-    from reconcile.dicom.association import DoorAssociation
-
-LOG = logging.getLogger(__name__)
-
-AWAITING_REQUEST = "Sta2"
-AWAITING_CLOSE = "Sta13"
-ESTABLISHED = "Sta6"
-
-# events of PS3.8 Table 9-10 that our own side makes
-_LOCAL = frozenset({"Evt1", "Evt7", "Evt8", "Evt9", "Evt11", "Evt14", "Evt15"})
-_SAFETY_NET = 30.0
-_CLOSING_SECONDS = 1.0
-
-_Item = TypeVar("_Item")
-
-
-class NotifyingQueue(queue.Queue[_Item], Generic[_Item]):
-    """A queue that calls a function after each item that is put into it."""
-
-    def __init__(self, notify: Callable[[], None]) -> None:
-        super().__init__()
-        self._notify = notify
-
-    def put(self, item: _Item, block: bool = True, timeout: float | None = None) -> None:
-        super().put(item, block, timeout)
-        self._notify()
+_RECEIVED = {
+    ASSOCIATE_AC: Event.ASSOCIATE_AC,
+    ASSOCIATE_RJ: Event.ASSOCIATE_RJ,
+    ASSOCIATE_RQ: Event.ASSOCIATE_RQ,
+    RELEASE_RQ: Event.RELEASE_RQ,
+    RELEASE_RP: Event.RELEASE_RP,
+    ABORT: Event.ABORTED,
+}
+_SHORT_BYTES = 4
+"""The body of all PDUs but A-ASSOCIATE-RQ, A-ASSOCIATE-AC and P-DATA-TF."""
+_SHORT = frozenset({ASSOCIATE_RJ, RELEASE_RQ, RELEASE_RP, ABORT})
+_SENDS_DATA = frozenset({State.ESTABLISHED, State.RELEASE_ASKED})
+_TAKES_DATA = frozenset({State.ESTABLISHED, State.AWAITING_RELEASE_RP})
 
 
-class Waker:
-    """A way for other threads to end a poll(): a socket pair, safe after closing."""
+@dataclass(frozen=True, slots=True)
+class ReleaseRequested:
+    """A-RELEASE indication: the peer has nothing more to ask."""
 
-    def __init__(self) -> None:
-        self.reader, self._writer = socket.socketpair()
-        self.reader.setblocking(False)
-        self._writer.setblocking(False)
 
-    def wake(self) -> None:
-        with contextlib.suppress(OSError):  # full: it is awake; closed: nobody sleeps
-            self._writer.send(b"\0")
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A-RELEASE confirmation: the peer has agreed to our release."""
 
-    def settle(self) -> None:
-        """Forget the calls that have been seen."""
-        with contextlib.suppress(OSError):
-            while self.reader.recv(4096):
+
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    """A-ABORT indication, or A-P-ABORT indication where `by_peer` is False."""
+
+    by_peer: bool
+
+
+Told = AssociateRequest | Fragment | ReleaseRequested | Released | Aborted
+"""The primitives that an acceptor's user is told (PS3.8 section 7)."""
+
+
+class UpperLayer:
+    """One association's state. It begins on a transport connection: Evt5, AE-5.
+
+    Attributes:
+        state: where the association is; in Sta1 it is over, and the connection is to be
+            closed if it is not.
+        artim_running: whether the ARTIM timer runs; `artim_started` counts its starts.
+        fault: why the provider aborted the peer, where it did; no data of the peer.
+        maximum: the longest P-DATA-TF that the peer takes, in bytes; 0: any.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.state = State.IDLE
+        self.artim_running = False
+        self.artim_started = 0
+        self.fault = ""
+        self.maximum = 0
+        self._limits = limits
+        self._reader = PduReader(limits)
+        self._lost = False  # where the next PDU begins is not known any more
+        self._request: AssociateRequest | None = None
+        self._told: deque[Told] = deque()
+        self._output: list[bytes] = []
+        self._do(Event.CONNECTION)
+
+    # -- What the owner of the connection does -----------------------------------------
+
+    def receive(self, data: memoryview) -> None:
+        """Take what the peer sent; then ask for events.
+
+        It may not change before `next_event` has returned None, or `keep` was called.
+        """
+        if not self._lost:
+            self._reader.receive(data)
+
+    def keep(self) -> None:
+        """Copy what was received and not yet asked for: its buffer is wanted."""
+        self._reader.keep()
+
+    def next_event(self) -> Told | None:
+        """What has happened next; None until more is received. Raises nothing."""
+        while not self._told:
+            if self._lost or self.state is State.IDLE:
+                return None
+            try:
+                token = self._reader.next()
+            except ReconcileError as error:
+                self._lost = True
+                self._refuse(error)
+                continue
+            if token is None:
+                return None
+            if isinstance(token, Fragment):
+                if self.state in _TAKES_DATA:
+                    return token
+            else:
+                self._received(token)
+        return self._told.popleft()
+
+    def take_output(self) -> bytes:
+        """What is to be sent now, in one piece."""
+        output, self._output = self._output, []
+        return output[0] if len(output) == 1 else b"".join(output)
+
+    def connection_closed(self) -> None:
+        """The peer has closed, or the connection is lost; not in Sta1."""
+        self._do(Event.CONNECTION_CLOSED)
+
+    def artim_expired(self) -> None:
+        """ARTIM has run long enough; only while it runs."""
+        self._do(Event.ARTIM_EXPIRED)
+
+    def pdu_overdue(self) -> None:
+        """A PDU that has begun does not end; not in Sta1."""
+        self._lost = True
+        self.fault = "a PDU took too long"
+        self._do(Event.INVALID_PDU, reason=_NOT_SPECIFIED)
+
+    @property
+    def in_pdu(self) -> bool:
+        """Whether a PDU has begun and not ended."""
+        return self._reader.inside and not self._lost
+
+    @property
+    def pdus(self) -> int:
+        """How many PDUs have come whole."""
+        return self._reader.ended
+
+    # -- What the association's user does ----------------------------------------------
+
+    @property
+    def may_send(self) -> bool:
+        """Whether the peer still takes messages."""
+        return self.state in _SENDS_DATA
+
+    @property
+    def may_abort(self) -> bool:
+        """Whether there is an association that can be ended."""
+        return Event.ABORT in TRANSITIONS[self.state]
+
+    def accept(self, acceptance: Acceptance) -> None:
+        """Answer the association request with an A-ASSOCIATE-AC; in Sta3."""
+        assert self._request is not None
+        self._do(Event.ACCEPT, accept_pdu(self._request, acceptance))
+
+    def reject(self, result: int, source: int, reason: int) -> None:
+        """Answer the association request with an A-ASSOCIATE-RJ; in Sta3."""
+        self._do(Event.REJECT, reject_pdu(result, source, reason))
+
+    def send_command(self, context_id: int, content: bytes) -> None:
+        """Send a command set, in as many PDUs as the peer needs; in Sta6 and Sta8."""
+        data = pdus.data_pdus(context_id, pdus.COMMAND, content, self.maximum)
+        self._do(Event.SEND_DATA, data)
+
+    def release(self) -> None:
+        """Ask for the end of the association; in Sta6."""
+        self._do(Event.RELEASE, pdus.release_rq())
+
+    def answer_release(self) -> None:
+        """Agree to the end that the peer asked for; in Sta8 and Sta12."""
+        self._do(Event.ANSWER_RELEASE, pdus.release_rp())
+
+    def abort(self) -> None:
+        """End the association; in Sta3 to Sta12."""
+        self._do(Event.ABORT)
+
+    # -- The state machine -------------------------------------------------------------
+
+    def _received(self, token: DataBegins | Pdu) -> None:
+        if isinstance(token, DataBegins):
+            self._do(Event.P_DATA_TF)
+            return
+        kind, body = token.kind, token.body
+        try:
+            if kind in _SHORT and len(body) != _SHORT_BYTES:
+                raise CannotUnderstand(f"PDU type {kind:02X}H has no four bytes")
+            if kind == ASSOCIATE_RQ and self.state is State.AWAITING_REQUEST:
+                self._request = read_request(body, self._limits)
+        except ReconcileError as error:
+            self._refuse(error)
+            return
+        self._do(_RECEIVED[kind], reason=_UNEXPECTED_PDU)
+
+    def _refuse(self, error: ReconcileError) -> None:
+        self.fault = self.fault or str(error)
+        self._do(Event.INVALID_PDU, reason=_INVALID_PARAMETER)
+
+    def _do(self, event: Event, pdu: bytes = b"", reason: int = _UNEXPECTED_PDU) -> None:
+        """Carry out the action of PS3.8 Table 9-10.
+
+        Args:
+            event: that has happened.
+            pdu: what our side sends with it.
+            reason: of the abort, if this ends in one of the service provider's.
+        """
+        action = TRANSITIONS[self.state].get(event)
+        assert action is not None, f"{event} in {self.state}"
+        effect = EFFECTS[action]
+        if pdu:
+            self._output.append(pdu)
+        if effect.artim is not None:
+            self.artim_running = effect.artim
+            self.artim_started += effect.artim
+        self.state = effect.next
+        self._send_and_tell(action, event, reason)
+
+    def _send_and_tell(self, action: Action, event: Event, reason: int) -> None:
+        match action:
+            case Action.DT_1 | Action.DT_2:
                 pass
+            case Action.AE_6:
+                self._ask()
+            case Action.AR_2 | Action.AR_8:
+                self._told.append(ReleaseRequested())
+            case Action.AR_3 | Action.AR_10:
+                self._told.append(Released())
+            case Action.AA_3:
+                self._told.append(Aborted(by_peer=True))
+            case Action.AA_4:
+                self._told.append(Aborted(by_peer=False))
+            case Action.AA_1:
+                self._send_abort(event, _SERVICE_USER, _NOT_SPECIFIED)
+            case Action.AA_7:
+                self._send_abort(event, _SERVICE_PROVIDER, reason)
+            case Action.AA_8:
+                self._send_abort(event, _SERVICE_PROVIDER, reason)
+                self._told.append(Aborted(by_peer=False))
 
-    def close(self) -> None:
-        self._writer.close()
-        self.reader.close()
+    def _send_abort(self, event: Event, source: int, reason: int) -> None:
+        self._output.append(pdus.abort(source, reason))
+        if event is not Event.ABORT:
+            self.fault = self.fault or f"{event.name} was not expected"
 
-
-class DoorSocket(AssociationSocket):
-    """A connection whose every wait has an end."""
-
-    def __init__(self, association: DoorAssociation, connection: socket.socket) -> None:
-        super().__init__(association, client_socket=connection)
-        self._limits = association.door.limits
-
-    def wait(self, waker: Waker, seconds: float | None) -> bool:
-        """Sleep until there is something to read (True), a call, or the end of time."""
-        connection = cast(socket.socket, self.socket)
-        if _buffered(connection):
-            return True
-        poll = select.poll()
-        poll.register(connection, select.POLLIN)
-        poll.register(waker.reader, select.POLLIN)
-        ready = {fd for fd, _ in poll.poll(None if seconds is None else seconds * 1000)}
-        if waker.reader.fileno() in ready:
-            waker.settle()
-        return connection.fileno() in ready
-
-    def receive(self, count: int, deadline: float) -> bytearray:
-        """Exactly `count` bytes.
-
-        Raises:
-            EOFError: the peer closed before.
-            TimeoutError: the deadline, of `time.monotonic()`, came before.
-        """
-        connection = cast(socket.socket, self.socket)
-        content = bytearray(count)
-        with memoryview(content) as view:
-            got = 0
-            while got < count:
-                connection.settimeout(max(0.001, deadline - time.monotonic()))
-                taken = connection.recv_into(view[got:])
-                if not taken:
-                    raise EOFError
-                got += taken
-                if got < count and time.monotonic() > deadline:
-                    raise TimeoutError
-        return content
-
-    def send(self, bytestream: bytes) -> None:
-        """Send all of it in one call, or report the connection as closed (Evt17)."""
-        try:
-            connection = cast(socket.socket, self.socket)
-            connection.settimeout(self._limits.pdu_seconds)
-            connection.sendall(bytestream)
-        except (OSError, AttributeError):
-            self.event_queue.put("Evt17")
-
-    def let_peer_close(self, seconds: float = _CLOSING_SECONDS) -> None:
-        """Say that nothing more comes, and wait a moment for the peer to close.
-
-        Closing with unread bytes resets the connection, and the reset would overtake
-        the A-ABORT, A-ASSOCIATE-RJ or A-RELEASE-RP that was just sent.
-        """
-        connection = self.socket
-        if connection is None:
+    def _ask(self) -> None:
+        """AE-6: whether the request can be answered at all is the provider's to say."""
+        assert self._request is not None
+        if self._request.version & PROTOCOL_VERSION:
+            self.maximum = self._request.maximum_length
+            self._told.append(self._request)
             return
-        deadline = time.monotonic() + seconds
-        with contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_WR)
-            while (left := deadline - time.monotonic()) > 0:
-                connection.settimeout(left)
-                if not connection.recv(65_536):
-                    return
-
-    def cut(self) -> None:
-        """Close for both sides, from any thread; a blocked read ends."""
-        connection = self.socket
-        if connection is not None:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-
-def _buffered(connection: socket.socket) -> bool:
-    """Whether TLS has decrypted bytes that poll() cannot see."""
-    pending = getattr(connection, "pending", None)
-    return bool(pending is not None and pending())
-
-
-class DataTransfer:
-    """A P-DATA-TF: its own primitive, for the bytes need no other form (PS3.8 9.3.5)."""
-
-    __slots__ = ("presentation_data_value_list",)
-
-    def __init__(self, body: bytearray) -> None:
-        self.presentation_data_value_list = _presentation_data_values(memoryview(body))
-
-    def to_primitive(self) -> DataTransfer:
-        """What the state machine hands to DIMSE."""
-        return self
-
-
-def _presentation_data_values(view: memoryview) -> list[tuple[int, memoryview]]:
-    values = []
-    at = 0
-    while at < len(view):
-        end = at + 4 + int.from_bytes(view[at : at + 4], "big")
-        if end < at + 6 or end > len(view):
-            raise LimitExceeded("a presentation data value does not fit its PDU")
-        values.append((view[at + 4], view[at + 5 : end]))
-        at = end
-    return values
-
-
-class UpperLayer(DULServiceProvider):
-    """The upper layer thread of one association."""
-
-    socket: DoorSocket
-
-    def __init__(self, association: DoorAssociation) -> None:
-        super().__init__(association)
-        self.daemon = True
-        self.ended = threading.Event()
-        self._association = association
-        self._limits: Limits = association.door.limits
-        self._waker = Waker()
-        self.to_provider_queue = NotifyingQueue(self.wake)
-        self.to_user_queue = NotifyingQueue(association.notify)
-
-    def wake(self) -> None:
-        """Make the thread look at its queues; from any thread, at any time."""
-        self._waker.wake()
-
-    def run_reactor(self) -> None:
-        """Run the state machine until the association has no connection any more."""
-        self._idle_timer.start()
-        self._association._dul_ready.set()
-        try:
-            while not self._kill_thread:
-                self._turn()
-        except Exception as error:  # noqa: BLE001 - a peer made it happen: it ends here
-            self._give_up(error)
-        finally:
-            self._end()
-
-    def _turn(self) -> None:
-        """Find one event and act on it."""
-        if self.event_queue.empty():
-            self._look()
-        try:
-            event = self.event_queue.get_nowait()
-        except queue.Empty:
-            return
-        state = self.state_machine.current_state
-        if event in _LOCAL and (event, state) not in TRANSITION_TABLE:
-            self.to_provider_queue.get_nowait()  # an answer to a peer that has gone
-            return
-        self.state_machine.do_action(event)
-
-    def _look(self) -> None:
-        state = self.state_machine.current_state
-        if state in (AWAITING_REQUEST, AWAITING_CLOSE) and self.artim_timer.expired:
-            self.event_queue.put("Evt18")
-        elif self._process_recv_primitive():
-            pass
-        elif state == AWAITING_CLOSE:
-            self.socket.let_peer_close()
-            self.socket.close()
-            self.event_queue.put("Evt17")
-        elif self.socket.socket is None:
-            self.event_queue.put("Evt17")
-        elif self._backlogged(state):
-            self._sleep()
-        elif self.socket.wait(self._waker, self._patience(state)):
-            self._read_pdu_data()
-            self._idle_timer.restart()
-
-    def _backlogged(self, state: str) -> bool:
-        """Whether so much waits to be carried out that nothing more is read for now."""
-        waiting = self._association.dimse.msg_queue.qsize()
-        return state == ESTABLISHED and waiting >= self._limits.pipelined
-
-    def _sleep(self) -> None:
-        poll = select.poll()
-        poll.register(self._waker.reader, select.POLLIN)
-        poll.poll(_SAFETY_NET * 1000)
-        self._waker.settle()
-
-    def _patience(self, state: str) -> float:
-        if state == AWAITING_REQUEST:
-            return max(0.0, self.artim_timer.remaining) + 0.01
-        return _SAFETY_NET
-
-    def _read_pdu_data(self) -> None:
-        """Read one PDU and queue its event (PS3.8 Table 9-10)."""
-        try:
-            pdu, event = self._receive()
-        except TimeoutError:
-            self._report("timeout", "Evt19")
-        except (OSError, EOFError):
-            self.event_queue.put("Evt17")
-        except Exception as error:  # noqa: BLE001 - not a PDU, whatever it is
-            self._report(_said(error), "Evt19")
-        else:
-            self._recv_pdu.put(pdu)
-            self.event_queue.put(event)
-
-    def _receive(self) -> tuple[Any, str]:
-        deadline = time.monotonic() + self._pdu_seconds()
-        header = self.socket.receive(6, deadline)
-        kind = header[0]
-        length = int.from_bytes(header[2:6], "big")
-        limit = self._limits.pdu_bytes(kind)
-        if length > limit:
-            raise LimitExceeded(f"PDU type {kind:02X}H longer than {limit} bytes")
-        body = self.socket.receive(length, deadline)
-        if kind == P_DATA_TF:
-            return DataTransfer(body), "Evt10"
-        if kind == ASSOCIATE_RQ:
-            self._limits.check_request(body)
-        return self._decode_pdu(header + body)
-
-    def _pdu_seconds(self) -> float:
-        if self.state_machine.current_state == AWAITING_REQUEST:
-            return min(self._limits.pdu_seconds, max(0.0, self.artim_timer.remaining))
-        return self._limits.pdu_seconds
-
-    def _report(self, reason: str, event: str) -> None:
-        LOG.warning("pdu refused association=%s reason=%r", self._association.id, reason)
-        self.event_queue.put(event)
-
-    def _give_up(self, error: Exception) -> None:
-        """Abort past the state machine, which is in no state to do it."""
-        LOG.warning(
-            "association failed association=%s reason=%r",
-            self._association.id,
-            _said(error),
-        )
-        pdu = A_ABORT_RQ()
-        pdu.source = 0x02
-        pdu.reason_diagnostic = 0x00
-        self.socket.send(pdu.encode())
-        self.socket.let_peer_close()
-        self._association.is_aborted = True
-
-    def _end(self) -> None:
-        self._association.is_established = False
-        self.socket.close()
-        self._association.messages.drop_incoming()
-        self.ended.set()
-        self.to_user_queue.put(cast(Any, None))  # nobody waits for a request any longer
-        self._waker.close()
-
-    def close(self, seconds: float) -> None:
-        """Wait for the thread to end by itself, then make it end. From other threads."""
-        if not self.is_alive():
-            return
-        self.join(seconds)
-        if self.is_alive():
-            self._kill_thread = True
-            self.wake()
-            self.socket.cut()
-            self.join(seconds)
-
-    def dispose(self) -> None:
-        """Close what the thread would have closed, had it ever been started."""
-        if not self.is_alive() and not self.ended.is_set():
-            self._end()
-
-
-def _said(error: Exception) -> str:
-    """An error for a log line: our own messages hold no data, others' might."""
-    return str(error) if isinstance(error, ReconcileError) else type(error).__name__
+        self._output.append(reject_pdu(*_VERSION_NOT_SUPPORTED))
+        self.fault = "the protocol version is not supported"
+        self.state = State.AWAITING_CLOSE
+        self.artim_running = True
+        self.artim_started += 1

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from reconcile.db.embedded import Urls
-from reconcile.dicom import spool
+from reconcile.dicom import spool_file
 from reconcile.flows.doctor import Doctor
 from reconcile.storage import files
 from tests.support.archive import Archive, Sent, archive, sendable
@@ -34,19 +34,19 @@ def no_room(*_: object) -> None:
 
 
 def at_the_first_byte(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool, "_write_all", no_room)
+    monkeypatch.setattr(spool_file, "_write_all", no_room)
 
 
 def in_the_midst(monkeypatch: pytest.MonkeyPatch) -> None:
     """The header of the file still fits."""
-    written = spool._write_all
+    written = spool_file._write_all
 
     def fill(descriptor: int, content: bytes | bytearray) -> None:
         if len(content) > MIB // 2:
             no_room()
         written(descriptor, content)
 
-    monkeypatch.setattr(spool, "_write_all", fill)
+    monkeypatch.setattr(spool_file, "_write_all", fill)
 
 
 def at_the_sync(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ from tests.support.door import (
     EXPLICIT,
     IMPLICIT,
     MR,
+    PEERS,
     VERIFICATION,
     Doorway,
     Wire,
@@ -315,7 +316,7 @@ def test_a_port_that_is_taken_is_said_in_one_sentence() -> None:
 def test_an_ae_title_that_is_none_is_a_wrong_configuration(tmp_path: Path) -> None:
     """Said when the door is built."""
     with pytest.raises(errors.ConfigurationError):
-        DicomDoor(Policy("X" * 17, lambda _: None), lambda _: Stored(), tmp_path, Limits())
+        DicomDoor(Policy("X" * 17, PEERS.get), lambda *_: None, tmp_path, Limits())
 
 
 def test_tls_contexts_are_what_they_seem(tmp_path: Path) -> None:

@@ -45,8 +45,16 @@ def test_a_dropped_association_leaves_no_file(way: Doorway, end: str) -> None:
     assert not way.arrivals
 
 
-def test_a_peer_that_leaves_while_it_is_served_disturbs_nobody(way: Doorway) -> None:
+@pytest.mark.parametrize("memory_bytes", [0, 1 << 20])
+def test_a_peer_that_leaves_while_it_is_served_disturbs_nobody(
+    tmp_path: Path, memory_bytes: int
+) -> None:
     """The store is finished; the answer has nobody to go to."""
+    with doorway(tmp_path, changed(memory_bytes=memory_bytes)) as way:
+        leave_while_served(way, files=0 if memory_bytes else 2)
+
+
+def leave_while_served(way: Doorway, files: int) -> None:
     going, gone = threading.Event(), threading.Event()
 
     def wait(_: Arrival) -> Stored:
@@ -62,7 +70,7 @@ def test_a_peer_that_leaves_while_it_is_served_disturbs_nobody(way: Doorway) -> 
             p_data(3, c_store_rq()), p_data(2, b"one"), p_data(3, two), p_data(2, b"two")
         )
         assert going.wait(10)
-        assert eventually(lambda: len(way.storage.spooled()) == 2)
+        assert eventually(lambda: len(way.storage.spooled()) == files)
     gone.set()
     assert way.is_empty()
     assert way.spool_is_empty()

@@ -18,6 +18,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from reconcile.core.facts import Source
 from reconcile.dicom.acceptor import DicomDoor, listen
 from reconcile.dicom.policy import Peer, Policy
+from reconcile.flows.settling import Settler
 from reconcile.flows.store import StoreFlow
 from reconcile.web.app import make_app
 from reconcile.web.parts import Parts
@@ -105,7 +106,8 @@ def archive(hospital: Hospital, *sources: Source) -> Iterator[Archive]:
     peers = {each.ae_title: Peer(each) for each in sources or (CT_A, MR_B, IMPORT_CD)}
     flow = StoreFlow(hospital.database, hospital.storage, hospital.rules, clock)
     policy = Policy("RECONCILE", peers.get)
-    door = DicomDoor(policy, flow.receive, hospital.storage.spool_dir)
+    settler = Settler(flow.settle)
+    door = DicomDoor(policy, settler.submit, hospital.storage.spool_dir)
     listening = listen("127.0.0.1", 0)
     port = listening.getsockname()[1]
     door.serve(listening)
@@ -114,6 +116,7 @@ def archive(hospital: Hospital, *sources: Source) -> Iterator[Archive]:
             yield Archive(hospital, port, client)
     finally:
         door.stop(grace=0.2)
+        settler.stop()
 
 
 @contextmanager

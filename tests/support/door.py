@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -25,6 +26,7 @@ from reconcile.dicom.acceptor import DicomDoor, listen
 from reconcile.dicom.limits import Limits
 from reconcile.dicom.policy import Peer, Policy
 from reconcile.flows.arrival import Arrival, Stored
+from reconcile.flows.settling import Answer, Settled
 from reconcile.storage.content import InMemory
 from reconcile.storage.local import LocalStorage
 from tests.support.kept import file_of
@@ -94,17 +96,36 @@ def doorway(
     known = PEERS if peers is None else peers
     listening = listen("127.0.0.1", 0)
     way = Doorway(None, storage, listening.getsockname()[1])  # type: ignore[arg-type]
-    way.door = DicomDoor(
-        Policy("RECONCILE", known.get, **policy),
-        lambda arrival: way.store(arrival),
-        storage.spool_dir,
-        limits,
-    )
-    way.door.serve(listening, tls)
-    try:
-        yield way
-    finally:
-        way.door.stop(grace=0.2)
+    with ThreadPoolExecutor(8, thread_name_prefix="store") as threads:
+        way.door = DicomDoor(
+            Policy("RECONCILE", known.get, **policy),
+            lambda arrival, answer: submit(threads, way.store, arrival, answer),
+            storage.spool_dir,
+            limits,
+        )
+        way.door.serve(listening, tls)
+        try:
+            yield way
+        finally:
+            way.door.stop(grace=0.2)
+
+
+def submit(
+    threads: Executor,
+    store: Callable[[Arrival], Stored],
+    arrival: Arrival,
+    answer: Answer,
+) -> None:
+    """Have one arrival stored in a thread, as a settler does."""
+
+    def carry_out() -> None:
+        try:
+            settled: Settled = store(arrival)
+        except Exception as error:  # noqa: BLE001 - every arrival is answered
+            settled = error
+        answer(settled)
+
+    threads.submit(carry_out)
 
 
 def eventually(true: Callable[[], bool], seconds: float = 5.0) -> bool:
@@ -257,18 +278,20 @@ from reconcile.core.facts import Source
 from reconcile.dicom.acceptor import DicomDoor
 from reconcile.dicom.policy import Policy
 from reconcile.flows.arrival import Stored
+from reconcile.flows.settling import Settler
 from reconcile.storage.local import LocalStorage
 from tests.support.kept import file_of
 from tests.support.kept import file_of
 
 storage = LocalStorage(Path(sys.argv[2]))
 
-def store(arrival):
-    storage.keep(arrival.content, arrival.digest)
-    return Stored()
+def settle(arrivals):
+    for arrival in arrivals:
+        storage.keep(arrival.content, arrival.digest)
+    return [Stored() for arrival in arrivals]
 
 policy = Policy("RECONCILE", lambda title: None, accept_unknown=True)
-door = DicomDoor(policy, store, storage.spool_dir)
+door = DicomDoor(policy, Settler(settle).submit, storage.spool_dir)
 door.serve(socket.socket(fileno=int(sys.argv[1])))
 print("ready", flush=True)
 sys.stdin.read()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from pynetdicom.presentation import PresentationContext, build_context
 
 from reconcile.core.facts import Source
+from reconcile.dicom.negotiation import AssociateRequest, Proposed
 from reconcile.dicom.policy import (
     CALLED_NOT_RECOGNISED,
     CALLING_NOT_RECOGNISED,
@@ -14,6 +14,7 @@ from reconcile.dicom.policy import (
     Certificate,
     Peer,
     Policy,
+    agree,
     answer_contexts,
     choose_transfer_syntax,
     storage_extended,
@@ -93,11 +94,11 @@ def test_a_certificate_is_required_where_named() -> None:
     assert policy(other).admit("CT_A", "ARCHIVE", "::1", shown) is WRONG_CERTIFICATE
 
 
-def proposed(*contexts: tuple[str, list[str]]) -> list[PresentationContext]:
-    made = [build_context(abstract, list(syntaxes)) for abstract, syntaxes in contexts]
-    for number, context in enumerate(made):
-        context.context_id = 2 * number + 1
-    return made
+def proposed(*contexts: tuple[str, list[str]]) -> tuple[Proposed, ...]:
+    return tuple(
+        Proposed(2 * number + 1, abstract, tuple(syntaxes))
+        for number, (abstract, syntaxes) in enumerate(contexts)
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,6 +112,9 @@ def proposed(*contexts: tuple[str, list[str]]) -> list[PresentationContext]:
         (["1.2.3.4.5"], "1.2.3.4.5"),
         (["1.2.840.10008.1.2.6.1", EXPLICIT], EXPLICIT),
         (["1.2.840.10008.1.2.6.2"], ""),
+        (["../x", "", "1" * 65, IMPLICIT], IMPLICIT),
+        (["../x"], ""),
+        ([], ""),
     ],
 )
 def test_the_first_listed_transfer_syntax_is_taken(offered: list[str], taken: str) -> None:
@@ -137,7 +141,7 @@ def test_each_context_is_answered_by_itself() -> None:
         (7, 0),
         (9, 4),
     ]
-    assert [str(a.transfer_syntax[0]) for a in answers[:2]] == [IMPLICIT, JPEG]
+    assert [a.transfer_syntax for a in answers[:2]] == [IMPLICIT, JPEG]
 
 
 def test_extended_negotiation_says_whether_we_coerce() -> None:
@@ -145,3 +149,25 @@ def test_extended_negotiation_says_whether_we_coerce() -> None:
     assert storage_extended([CT], coerce=True) == {CT: bytes.fromhex("020001000100")}
     assert storage_extended([CT], coerce=False) == {CT: bytes.fromhex("020001000000")}
     assert storage_extended([], coerce=True) == {}
+
+
+def test_an_agreement_says_who_we_are_and_what_we_take() -> None:
+    """Extended negotiation is answered for storage classes that are taken, no other."""
+    asked = {CT: b"", "1.2.840.10008.1.1": b"", "1.2.840.10008.5.1.4.1.1.4": b""}
+    contexts = proposed((CT, [IMPLICIT]), ("1.2.840.10008.1.1", [IMPLICIT]))
+    request = AssociateRequest("CT_A", "ARCHIVE", contexts, extended=asked)
+    agreed = agree(request, Source("CT_A", coerce=False), 131072)
+    assert [each.result for each in agreed.contexts] == [0, 0]
+    assert agreed.extended == {CT: bytes.fromhex("020001000000")}
+    assert agreed.maximum_length == 131072
+
+
+def test_what_a_peer_declares_to_be_storage_is_taken() -> None:
+    """SOP Class Common Extended Negotiation (PS3.7 section D.3.3.6)."""
+    unknown = "1.2.840.10008.5.1.4.99.1"
+    for service, result in (("1.2.840.10008.4.2", 0), ("1.2.840.10008.4.1", 3)):
+        request = AssociateRequest(
+            "CT_A", "ARCHIVE", proposed((unknown, [IMPLICIT])), declared={unknown: service}
+        )
+        (answered,) = agree(request, Source("CT_A"), 0).contexts
+        assert answered.result == result

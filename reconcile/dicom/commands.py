@@ -1,0 +1,133 @@
+"""Command sets: read within bounds, and written for the services that we answer ourselves.
+
+Implicit VR Little Endian, group 0000 (PS3.7 section 6.3). Only the fields that we act on
+are read. What a command asks for may not be put here.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from reconcile.dicom.sop_classes import is_uid
+from reconcile.dicom.status import Answer
+from reconcile.errors import CannotUnderstand
+
+# Command Field (0000,0100): PS3.7 Table E.1-1; a response has the highest bit set
+C_STORE_RQ = 0x0001
+C_ECHO_RQ = 0x0030
+C_CANCEL_RQ = 0x0FFF
+RESPONSE = 0x8000
+
+NO_DATA_SET = 0x0101
+"""Command Data Set Type (0000,0800) where no data set follows."""
+
+# element numbers of group 0000: PS3.7 Table E.1-1
+_GROUP_LENGTH = 0x0000
+_SOP_CLASS = 0x0002
+_FIELD = 0x0100
+_MESSAGE_ID = 0x0110
+_RESPONDED_TO = 0x0120
+_DATA_SET_TYPE = 0x0800
+_STATUS = 0x0900
+_OFFENDING = 0x0901
+_COMMENT = 0x0902
+_SOP_INSTANCE = 0x1000
+
+_ELEMENT = struct.Struct("<HHI")
+_US = struct.Struct("<H").pack
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSet:
+    """The fields of a command set that we act on; None: absent (PS3.7 section E.1)."""
+
+    field: int
+    message_id: int | None
+    data_set_type: int | None
+    sop_class_uid: str
+    sop_instance_uid: str
+
+    @property
+    def has_data_set(self) -> bool:
+        """Whether a data set follows."""
+        return self.data_set_type != NO_DATA_SET
+
+    @classmethod
+    def parse(cls, content: bytes | bytearray | memoryview) -> CommandSet:
+        """Read a command set.
+
+        Raises:
+            CannotUnderstand: it is not one.
+        """
+        values = _values(content)
+        field = _number(values.get(_FIELD))
+        if field is None:
+            raise CannotUnderstand("the command set has no Command Field")
+        return cls(
+            field,
+            _number(values.get(_MESSAGE_ID)),
+            _number(values.get(_DATA_SET_TYPE)),
+            _uid(values.get(_SOP_CLASS)),
+            _uid(values.get(_SOP_INSTANCE)),
+        )
+
+
+def _values(content: bytes | bytearray | memoryview) -> dict[int, bytes]:
+    values = {}
+    at, size = 0, len(content)
+    while at < size:
+        if at + _ELEMENT.size > size:
+            raise CannotUnderstand("the command set is cut short")
+        group, number, length = _ELEMENT.unpack_from(content, at)
+        at += _ELEMENT.size
+        if group != 0 or length > size - at:
+            raise CannotUnderstand("the command set has an element that cannot be")
+        values[number] = bytes(content[at : at + length])
+        at += length
+    return values
+
+
+def _number(value: bytes | None) -> int | None:
+    return int.from_bytes(value, "little") if value and len(value) == 2 else None
+
+
+def _uid(value: bytes | None) -> str:
+    return (value or b"").decode("ascii", "replace").strip("\0 ")
+
+
+def response(request: CommandSet, answer: Answer) -> bytes:
+    """The command set of a response without a data set (PS3.7 Tables 9.3-2 and 9.3-13).
+
+    A UID that is none is not repeated.
+    """
+    fields = []
+    if is_uid(request.sop_class_uid):
+        fields.append(_element(_SOP_CLASS, _padded(request.sop_class_uid, "\0")))
+    fields += [
+        _element(_FIELD, _US(request.field | RESPONSE)),
+        _element(_RESPONDED_TO, _US(request.message_id or 0)),
+        _element(_DATA_SET_TYPE, _US(NO_DATA_SET)),
+        _element(_STATUS, _US(answer.code)),
+    ]
+    if answer.offending:
+        tags = b"".join(_attribute_tag(tag) for tag in answer.offending)
+        fields.append(_element(_OFFENDING, tags))
+    if answer.comment:
+        fields.append(_element(_COMMENT, _padded(answer.comment, " ")))
+    if is_uid(request.sop_instance_uid):
+        fields.append(_element(_SOP_INSTANCE, _padded(request.sop_instance_uid, "\0")))
+    body = b"".join(fields)
+    return _element(_GROUP_LENGTH, struct.pack("<I", len(body))) + body
+
+
+def _attribute_tag(tag: int) -> bytes:
+    return struct.pack("<HH", tag >> 16, tag & 0xFFFF)
+
+
+def _padded(text: str, pad: str) -> bytes:
+    return (text + pad * (len(text) % 2)).encode("ascii")
+
+
+def _element(number: int, value: bytes) -> bytes:
+    return _ELEMENT.pack(0, number, len(value)) + value

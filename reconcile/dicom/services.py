@@ -1,0 +1,41 @@
+"""Which service answers which command: one table, for all associations.
+
+A new service is a class of its own in a module of its own, and a line here.
+"""
+
+from __future__ import annotations
+
+from reconcile.dicom.commands import C_CANCEL_RQ, C_ECHO_RQ, C_STORE_RQ, response
+from reconcile.dicom.messages import Request, Services
+from reconcile.dicom.sop_classes import VERIFICATION
+from reconcile.dicom.status import SUCCESS, Answer, answer_for
+from reconcile.dicom.storing import StoreRequest
+from reconcile.errors import SOPClassNotSupported
+
+
+class EchoRequest(Request):
+    """A C-ECHO-RQ (PS3.7 section 9.3.5, PS3.4 Annex A)."""
+
+    def serve(self) -> None:
+        """Say that we are there."""
+        answer = Answer(SUCCESS)
+        if self.context.abstract_syntax != VERIFICATION:
+            answer = answer_for(SOPClassNotSupported("C-ECHO is for Verification"))
+        self.peer.respond(self, response(self.command, answer))
+
+
+class CancelRequest(Request):
+    """A C-CANCEL-RQ: there is nothing here that could be cancelled (PS3.7 9.3.2.3)."""
+
+    is_answered = False
+
+    def serve(self) -> None:
+        """Ignore it."""
+        self.peer.done(self)
+
+
+SERVICES: Services = {
+    C_STORE_RQ: StoreRequest,
+    C_ECHO_RQ: EchoRequest,
+    C_CANCEL_RQ: CancelRequest,
+}
