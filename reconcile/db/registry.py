@@ -70,17 +70,46 @@ class Named:
     places: frozenset[Place] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What came before under a SOP Instance UID.
+
+    Attributes:
+        uid_domain: the world that the UID is of.
+        digest: of what is given out of it now; empty: there is none.
+        digests: of all that ever came.
+    """
+
+    uid_domain: str
+    digest: str = ""
+    digests: frozenset[str] = frozenset()
+
+
+def before(
+    connection: Connection, instance: InstanceFacts, source: Source, frame: Frame
+) -> Before:
+    """What came before under an instance's UID."""
+    apart = instance.patient_scoped and is_apart(instance, source)
+    uid_domain = frame.deidentified_domain if apart else ""
+    found = stored.receipts(connection, uid_domain, instance.sop_instance_uid)
+    return Before(uid_domain, *found)
+
+
+def is_apart(instance: InstanceFacts, source: Source) -> bool:
+    """Whether it is kept apart from all patients, in a domain of its own."""
+    return instance.identity_removed and source.deidentified == "separate"
+
+
 def load(
     connection: Connection,
     instance: InstanceFacts,
     source: Source,
     frame: Frame,
     named: Named,
+    came: Before,
 ) -> Loaded:
     """What the registry knows of an instance, locked until the transaction ends."""
-    apart = instance.identity_removed and source.deidentified == "separate"
-    uid_domain = frame.deidentified_domain if apart and instance.patient_scoped else ""
-    current, known = stored.receipts(connection, uid_domain, instance.sop_instance_uid)
+    apart, uid_domain = is_apart(instance, source), came.uid_domain
     renamed = _renamed(connection, uid_domain, named)
     identifiers = _named(instance, source, frame, apart=apart)
     assigned = _assigned(connection, instance, uid_domain)
@@ -104,8 +133,8 @@ def load(
         },
         known_persons,
         found,
-        current,
-        known,
+        came.digest,
+        came.digests,
         refused_rules=refused,
     )
     identities = {i: row[0] for i, row in owners.items()}
