@@ -277,15 +277,13 @@ def test_a_change_waits_for_a_group_that_came_before_it(
     made = instance()
     flow = settled(hospital, made)
     arrival = arrive(another(made), CT_A)
-    order: list[str] = []
+    told: list[Told] = []
 
     def grouped() -> None:
-        told = store_quietly(hospital, flow, arrival)
-        order.append(f"group {told.followed} {name_of(told)}")
+        told.append(store_quietly(hospital, flow, arrival))
 
     def change() -> None:
         hospital.patient(MARRIED, OF_JANE, "E1^^^E")
-        order.append("change")
 
     name = str(hospital.database.writer.url.database)
     with cluster.connect(name) as other, cluster.connect(name) as looking:
@@ -296,11 +294,11 @@ def test_a_change_waits_for_a_group_that_came_before_it(
             assert waiting(looking, 1)
             changing = threading.Thread(target=change)
             changing.start()
-            assert waiting(looking, 2)
+            assert waiting(looking, 2), "the change has to wait for the group"
         for thread in (group, changing):
             thread.join(60)
 
-    assert order == ["group True ", "change"]
+    assert [(each.followed, name_of(each)) for each in told] == [(True, "")]
     assert name_of(store(hospital, flow, made)) == "SMITH^JANE"
 
 
