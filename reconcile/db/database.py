@@ -59,6 +59,10 @@ class DatabaseFault(Exception):
     """What the database said that it should never say; without the values it quoted."""
 
 
+class GroupFailed(Exception):
+    """A group of instances was not recorded; each of it is to be tried by itself."""
+
+
 class TryAgain(Exception):
     """Raised by a step that met the outcome of another: run it again from the start."""
 
@@ -112,18 +116,18 @@ class Database:
         not asked whether the connection is still there; it is made anew if it is not.
 
         Raises:
-            psycopg.Error: whatever happened; nothing was committed, or nobody knows.
-            ServiceUnavailable: no connection is free.
+            GroupFailed: whatever happened; nothing was committed, or nobody knows.
         """
         try:
             pooled = self.groups.raw_connection()
         except (DBAPIError, PoolTimeout) as error:
-            raise ServiceUnavailable("the database cannot be reached") from error
+            raise GroupFailed(type(error).__name__) from None
         try:
             yield cast("psycopg.Connection[Any]", pooled.driver_connection)
-        except psycopg.OperationalError:
-            pooled.invalidate()
-            raise
+        except psycopg.Error as error:
+            if isinstance(error, psycopg.OperationalError):
+                pooled.invalidate()
+            raise GroupFailed(type(error).__name__) from None
         finally:
             pooled.close()
 

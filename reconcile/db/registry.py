@@ -28,7 +28,7 @@ from reconcile.core.facts import (
 from reconcile.core.following import Place
 from reconcile.core.identity import Domain, Issuer, PatientIdentifier
 from reconcile.core.issuers import issuer_domain, named_identifiers
-from reconcile.db import evidence, orders, persons, stored, unresolved
+from reconcile.db import evidence, orders, persons, stored, studies, unresolved
 from reconcile.db.database import lock
 from reconcile.db.unresolved import Renamed
 
@@ -115,12 +115,12 @@ def load(
     assigned = _assigned(connection, instance, uid_domain)
     new = _evidence(connection, instance, uid_domain, assigned, identifiers, apart=apart)
     owners = persons.owners(connection, identifiers)
-    study = stored.study_row(connection, uid_domain, assigned) if assigned else None
-    facts = stored.study_facts(connection, study) if study is not None else None
+    study = studies.study_row(connection, uid_domain, assigned) if assigned else None
+    facts = studies.study_facts(connection, study) if study is not None else None
     found = () if apart else _orders(connection, instance, source, frame, facts)
     person_ids = _person_ids(owners, found, facts)
     known_persons = persons.facts(connection, person_ids, frame.archive_domain)
-    refused = stored.refused_rules(connection, instance.study_instance_uid)
+    refused = studies.refused_rules(connection, instance.study_instance_uid)
     registry = RegistryFacts(
         frame.domains,
         frame.archive_domain,
@@ -158,10 +158,10 @@ def _assigned(connection: Connection, instance: InstanceFacts, uid_domain: str) 
     uid = instance.study_instance_uid
     if not uid:
         return ""
-    assigned = stored.assigned_study_uid(connection, uid_domain, uid)
+    assigned = studies.assigned_study_uid(connection, uid_domain, uid)
     if not assigned:
         lock(connection, _making(instance, uid_domain), shared=False)
-        assigned = stored.assigned_study_uid(connection, uid_domain, uid)
+        assigned = studies.assigned_study_uid(connection, uid_domain, uid)
     return assigned
 
 

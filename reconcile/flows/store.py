@@ -17,12 +17,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import psycopg
-
 from reconcile.core.facts import InstanceFacts
 from reconcile.dataset.deciding import Deciding, deciding
 from reconcile.dataset.facts import Received
-from reconcile.db.database import Database
+from reconcile.db.database import Database, GroupFailed
 from reconcile.errors import ReconcileError, SOPClassMismatch, SOPInstanceMismatch
 from reconcile.flows.arrival import Arrival, Stored
 from reconcile.flows.arriving import Arriving
@@ -122,10 +120,8 @@ class StoreFlow:
             return {}
         try:
             return self._in_one_transaction(followers, kept)
-        except (psycopg.Error, ReconcileError) as error:
-            log.warning(
-                "group failed size=%d error=%s", len(followers), type(error).__name__
-            )
+        except (GroupFailed, ReconcileError) as error:
+            log.warning("group failed size=%d error=%r", len(followers), error)
             return {}
 
     def _in_one_transaction(
