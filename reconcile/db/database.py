@@ -127,6 +127,7 @@ class Database:
         except psycopg.Error as error:
             if isinstance(error, psycopg.OperationalError):
                 pooled.invalidate()
+                self.groups.dispose()  # what took this connection took its siblings
             raise GroupFailed(type(error).__name__) from None
         finally:
             pooled.close()

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, text
 
 from reconcile.core.audit import BODY_VERSION, Values, event_body
 from reconcile.db import history as h
@@ -88,7 +88,6 @@ def _depend(connection: Connection, happening_id: UUID, on: Iterable[UUID]) -> N
 def record(connection: Connection, event: InstanceEvent, values: Values) -> UUID:
     """Write the audit row of a coercion, in the transaction of what it tells of."""
     event_id = uuid7()
-    (position,) = _POSITION.first(connection)
     nonce = secrets.token_bytes(16)
     personal = values.body()
     columns: dict[str, Any] = {
@@ -108,31 +107,47 @@ def record(connection: Connection, event: InstanceEvent, values: Values) -> UUID
         "recorded_at": event.recorded_at,
     }
     fields = {name: _plain(value) for name, value in columns.items()}
-    body = event_body(
-        {"id": str(event_id), "position": position, **fields}, nonce, personal
-    )
+    body = event_body({"id": str(event_id), "position": 0, **fields}, nonce, personal)
+    before, after = around_position(body.decode())
     _RECORD(
         connection,
         id=event_id,
-        position=position,
         body_version=BODY_VERSION,
-        body=body,
+        before=before,
+        after=after,
+        nonce=nonce,
+        personal=personal,
         **columns,
     )
-    _RECORD_VALUES(connection, event_id=event_id, nonce=nonce, body=personal)
     return event_id
 
 
-_POSITION = Prepared(lambda: select(h.event_position.next_value()))
+def around_position(body: str) -> tuple[str, str]:
+    """The canonical bytes of an event before and after its position, said there as 0.
+
+    It is given its position when it is recorded, under the lock of its study.
+    """
+    before, after = body.split('"position":0,')
+    return f'{before}"position":', f",{after}"
+
+
 _RECORD = Prepared(
-    lambda: new_row(
-        h.coercion_event,
-        "id position happening_id level instance_id receipt_id study_id person_id reason"
-        " source sop_instance_uid series_instance_uid study_instance_uid"
-        " received_study_instance_uid attributes body_version body recorded_at",
-    )
+    lambda: text("""
+WITH e AS (
+    INSERT INTO coercion_event (
+        id, position, happening_id, level, instance_id, receipt_id, study_id, person_id,
+        reason, source, sop_instance_uid, series_instance_uid, study_instance_uid,
+        received_study_instance_uid, attributes, body_version, body, recorded_at)
+    SELECT :id, n, :happening_id, :level, :instance_id, :receipt_id, :study_id, :person_id,
+        :reason, :source, :sop_instance_uid, :series_instance_uid, :study_instance_uid,
+        :received_study_instance_uid, CAST(:attributes AS text[]), :body_version,
+        convert_to(concat(CAST(:before AS text), n, CAST(:after AS text)), 'UTF8'),
+        :recorded_at
+    FROM nextval('coercion_event_position') AS n
 )
-_RECORD_VALUES = Prepared(lambda: new_row(h.coercion_value, "event_id nonce body"))
+INSERT INTO coercion_value (event_id, nonce, body) VALUES (:id, :nonce, :personal)
+""")
+)
 
 
 def coerced_attributes(

@@ -11,7 +11,7 @@ Studies are raised in the order of their ids, before any order is locked.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 from uuid import UUID
 
@@ -19,7 +19,8 @@ from sqlalchemy import Column, Connection, ForeignKey, Table, text
 from sqlalchemy.dialects import postgresql
 
 from reconcile.core.identity import PatientIdentifier
-from reconcile.db.database import Lock, lock_each
+from reconcile.db.database import Lock
+from reconcile.db.ids import PATIENT
 from reconcile.db.prepared import Prepared
 from reconcile.db.tables import Key, metadata
 
@@ -88,25 +89,18 @@ def new_of(
     return frozenset(names) - {Named(*row) for row in found}
 
 
-def hold(
-    connection: Connection, names: Iterable[Named], making: PatientIdentifier | None
-) -> None:
-    """Let nobody make what is named for the first time until the transaction ends.
+def locks(names: Iterable[Named], making: PatientIdentifier | None) -> Iterator[Lock]:
+    """What keeps others from making what is named, until the transaction ends.
 
-    Identifiers come after orders, as where messages take these locks. `making` is what
-    the caller may make itself: nobody else looks at it meanwhile.
+    `making` is what the caller may make itself: nobody else looks at it meanwhile.
     """
-    others, identifiers = [], []
     for name in names:
         if name.kind == "identifier":
             alone = making is not None and name == identifier(making)
-            key = ("identity", name.issuer, name.value)
-            identifiers.append(Lock(key, shared=not alone))
+            yield Lock((PATIENT, name.issuer, name.value), shared=not alone)
         else:
             parts = ("",) if name.kind == "study" else ()
-            others.append(Lock((name.kind, *parts, name.value), shared=True))
-    lock_each(connection, others)
-    lock_each(connection, identifiers)
+            yield Lock((name.kind, *parts, name.value), shared=True)
 
 
 def keep(connection: Connection, study_id: UUID, names: Collection[Named]) -> None:

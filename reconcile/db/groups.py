@@ -22,10 +22,13 @@ from uuid import UUID
 import psycopg
 
 from reconcile.core.audit import BODY_VERSION
-from reconcile.db.events import Happening
+from reconcile.db.events import Happening, around_position
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+_LOCATIONS = """
+SELECT DISTINCT digest, segment, segment_offset FROM receipt WHERE digest = ANY(%s)
+"""
 _RECORD = """
 WITH m AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s) AS m (
@@ -96,9 +99,6 @@ WITH m AS MATERIALIZED (
 SELECT m FROM ok
 """
 
-#: Stands in an event's canonical bytes where its position is to be.
-POSITION = '"position":0,'
-
 
 @dataclass(frozen=True, slots=True)
 class Common:
@@ -130,7 +130,7 @@ class Common:
 class Event:
     """The audit row of one of them; id and nonce in hex, bodies as text.
 
-    `body` has `POSITION` where the position goes that it is given when it is recorded.
+    `body` says position 0: it is given another when it is recorded.
     """
 
     id: str
@@ -156,6 +156,13 @@ class Member:
     peer_address: str
     association: str
     event: Event | None
+
+
+def locations(connection: Connection, digests: Iterable[str]) -> list[tuple[str, str, int]]:
+    """(digest, segment, offset in it) of every place that receipts of them tell."""
+    raw = [bytes.fromhex(digest) for digest in digests]
+    rows = connection.execute(_LOCATIONS, [raw], prepare=True)
+    return [(digest.hex(), segment or "", at or 0) for digest, segment, at in rows]
 
 
 def record(
@@ -223,10 +230,8 @@ def _row(member: Member, place: int, number: int) -> dict[str, Any]:
     }
     event = member.event
     if event is not None:
-        before, after = event.body.split(POSITION)
-        head, tail = POSITION.split("0")
         row["event"] = event.id
-        row["body_before"], row["body_after"] = before + head, tail + after
+        row["body_before"], row["body_after"] = around_position(event.body)
         row["nonce"], row["personal"] = event.nonce, event.personal
     return row
 

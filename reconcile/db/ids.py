@@ -7,6 +7,9 @@ import secrets
 import time
 import uuid
 
+#: First part of the names of locks on identifiers of patients.
+PATIENT = "identity"
+
 
 def uuid7() -> uuid.UUID:
     """A UUIDv7 (RFC 9562 section 5.7): later ones sort after earlier ones."""
@@ -22,6 +25,11 @@ def new_uid(root: str) -> str:
 
 
 def lock_key(*parts: str) -> int:
-    """The key of a PostgreSQL advisory lock: 64 bits, signed."""
+    """The key of a PostgreSQL advisory lock: 64 bits, signed.
+
+    Of names of patients it is positive, of all else negative: who takes locks in the order
+    of their keys takes those of patients last, as messages do that speak of an order.
+    """
     digest = hashlib.sha256("\0".join(parts).encode()).digest()
-    return int.from_bytes(digest[:8], "big", signed=True)
+    number = int.from_bytes(digest[:8], "big") >> 1
+    return number if parts[0] == PATIENT else number - (1 << 63)

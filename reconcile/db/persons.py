@@ -20,6 +20,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    text,
     tuple_,
     update,
 )
@@ -36,7 +37,7 @@ from reconcile.db import evidence
 from reconcile.db import tables as t
 from reconcile.db.database import TryAgain, inserted
 from reconcile.db.ids import uuid7
-from reconcile.db.prepared import Prepared, is_in, pairs
+from reconcile.db.prepared import Prepared, pairs
 
 #: Authority of what an image said of a person that no feed has spoken of.
 IMAGE_AUTHORITY = 0
@@ -110,35 +111,20 @@ def facts(
     connection: Connection, person_ids: Iterable[UUID], archive_domain: str
 ) -> dict[str, PersonFacts]:
     """What is known of surviving persons and of all that were merged into them."""
-    wanted = set(person_ids)
-    if not wanted:
-        return {}
-    identifiers = _identifiers(connection, wanted)
-    said = _said(connection, wanted)
-    return {
-        str(p): _person(p, state, identifiers.get(p, []), said.get(p, []), archive_domain)
-        for p, state in _STATES(connection, persons=sorted(wanted))
-    }
+    wanted = sorted(set(person_ids))
+    rows = _FACTS(connection, persons=wanted) if wanted else ()
+    return {str(row.id): _person(row, archive_domain) for row in rows}
 
 
-_STATES = Prepared(
-    lambda: select(t.person.c.id, t.person.c.state).where(is_in(t.person.c.id, "persons"))
-)
-
-
-def _person(
-    person_id: UUID,
-    state: str,
-    identifiers: list[PatientIdentifier],
-    said: list[Said],
-    archive_domain: str,
-) -> PersonFacts:
+def _person(row: Any, archive_domain: str) -> PersonFacts:
+    identifiers = [PatientIdentifier(*each) for each in row.identifiers or ()]
+    said = [_to_said(*each) for each in row.said or ()]
     own = [i for i in identifiers if i.domain == archive_domain]
     spoken = [s for s in said if s.authority > IMAGE_AUTHORITY]
     history = survivorship(spoken or said)
     return PersonFacts(
-        str(person_id),
-        state,
+        str(row.id),
+        row.state,
         tuple(identifiers),
         own[0] if own else None,
         tuple(reversed(history)),
@@ -172,64 +158,32 @@ def _said_over(current: Demographics, word: Said) -> Demographics:
     return replace(current, **changes)
 
 
-def _identifiers(
-    connection: Connection, persons: set[UUID]
-) -> dict[UUID, list[PatientIdentifier]]:
-    found: dict[UUID, list[PatientIdentifier]] = {}
-    for row in _IDENTIFIERS(connection, persons=sorted(persons)):
-        known = found.setdefault(row.canonical_id, [])
-        known.append(PatientIdentifier(row.id_norm, row.domain))
-    return found
-
-
-def _identifiers_of() -> Select[Any]:
-    return (
-        select(t.person.c.canonical_id, t.identity.c.domain, t.identity.c.id_norm)
-        .join(
-            t.identity_link, and_(t.identity_link.c.person_id == t.person.c.id, _live_link)
-        )
-        .join(
-            t.identity,
-            and_(t.identity.c.id == t.identity_link.c.identity_id, _live_identity),
-        )
-        .where(is_in(t.person.c.canonical_id, "persons"))
-        # The survivor's own identifiers stand before those of persons merged into it.
-        .order_by(t.person.c.id != t.person.c.canonical_id, t.identity.c.id)
-    )
-
-
-_IDENTIFIERS = Prepared(_identifiers_of)
-
-
-def _said(connection: Connection, persons: set[UUID]) -> dict[UUID, list[Said]]:
-    found: dict[UUID, list[Said]] = {}
-    for row in _SAID_OF(connection, persons=sorted(persons)):
-        found.setdefault(row.canonical_id, []).append(_to_said(row))
-    return found
-
-
-_SAID_OF = Prepared(
-    lambda: (
-        select(
-            t.person.c.canonical_id,
-            t.demographics.c.said,
-            t.demographics.c.authority,
-            t.demographics.c.said_at,
-        )
-        .join(t.demographics, t.demographics.c.person_id == t.person.c.id)
-        .where(
-            is_in(t.person.c.canonical_id, "persons"),
-            func.upper_inf(t.demographics.c.recorded),
-        )
-    )
+# The survivor's own identifiers stand before those of persons merged into it.
+_FACTS = Prepared(
+    lambda: text("""
+SELECT p.id, p.state, (
+    SELECT json_agg(json_build_array(i.id_norm, i.domain) ORDER BY m.id <> p.id, i.id)
+    FROM person m
+    JOIN identity_link l ON l.person_id = m.id AND upper_inf(l.recorded)
+    JOIN identity i ON i.id = l.identity_id AND upper_inf(i.valid)
+    WHERE m.canonical_id = p.id
+) AS identifiers, (
+    SELECT json_agg(json_build_array(d.said, d.authority, d.said_at))
+    FROM person m
+    JOIN demographics d ON d.person_id = m.id AND upper_inf(d.recorded)
+    WHERE m.canonical_id = p.id
+) AS said
+FROM person p WHERE p.id = ANY (CAST(:persons AS uuid[]))
+""")
 )
 
 
-def _to_said(row: Any) -> Said:
-    said = dict(row.said)
+def _to_said(told: dict[str, Any], authority: int, said_at: str) -> Said:
+    said = dict(told)
     cleared = frozenset(said.pop("cleared", ()))
     name = PersonName(**said.pop("name", {}))
-    return Said(Demographics(name=name, **said), cleared, row.authority, row.said_at)
+    at = datetime.fromisoformat(said_at)
+    return Said(Demographics(name=name, **said), cleared, authority, at)
 
 
 def said_as_json(demographics: Demographics, cleared: Iterable[str] = ()) -> dict[str, Any]:

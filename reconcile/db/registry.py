@@ -29,7 +29,7 @@ from reconcile.core.following import Place
 from reconcile.core.identity import Domain, Issuer, PatientIdentifier
 from reconcile.core.issuers import issuer_domain, named_identifiers
 from reconcile.db import evidence, orders, persons, stored, studies, unresolved
-from reconcile.db.database import lock
+from reconcile.db.database import Lock, lock_each
 from reconcile.db.unresolved import Renamed
 
 
@@ -112,8 +112,8 @@ def load(
     apart, uid_domain = is_apart(instance, source), came.uid_domain
     renamed = _renamed(connection, uid_domain, named)
     identifiers = _named(instance, source, frame, apart=apart)
-    assigned = _assigned(connection, instance, uid_domain)
-    new = _evidence(connection, instance, uid_domain, assigned, identifiers, apart=apart)
+    names = _names(instance, identifiers, apart=apart)
+    assigned, new = _assigned(connection, instance, uid_domain, names, identifiers[:1])
     owners = persons.owners(connection, identifiers)
     study = studies.study_row(connection, uid_domain, assigned) if assigned else None
     facts = studies.study_facts(connection, study) if study is not None else None
@@ -153,28 +153,37 @@ def _renamed(connection: Connection, uid_domain: str, named: Named) -> Renamed:
     return unresolved.renamed(connection, uid_domain, named.uids)
 
 
-def _assigned(connection: Connection, instance: InstanceFacts, uid_domain: str) -> str:
-    """The assigned Study UID; where there is none, nobody else makes the study now."""
-    uid = instance.study_instance_uid
-    if not uid:
-        return ""
-    assigned = studies.assigned_study_uid(connection, uid_domain, uid)
-    if not assigned:
-        lock(connection, _making(instance, uid_domain), shared=False)
-        assigned = studies.assigned_study_uid(connection, uid_domain, uid)
-    return assigned
-
-
-def _evidence(
+def _assigned(
     connection: Connection,
     instance: InstanceFacts,
     uid_domain: str,
-    assigned: str,
-    identifiers: tuple[PatientIdentifier, ...],
-    *,
-    apart: bool,
+    names: frozenset[evidence.Named],
+    making: tuple[PatientIdentifier, ...],
+) -> tuple[str, frozenset[evidence.Named]]:
+    """(assigned Study UID, what the study names for the first time).
+
+    Nobody makes or changes such a thing meanwhile; and where there is no study yet,
+    nobody else makes it.
+    """
+    uid = instance.study_instance_uid
+    if not uid:
+        return "", frozenset()
+    first = making[0] if making else None
+    assigned = studies.assigned_study_uid(connection, uid_domain, uid)
+    if not assigned:
+        alone = [Lock(name, shared=False) for name in _making(instance, uid_domain)]
+        lock_each(connection, [*alone, *evidence.locks(names, first)])
+        assigned = studies.assigned_study_uid(connection, uid_domain, uid)
+        return assigned, evidence.new_of(connection, uid_domain, assigned, names)
+    new = evidence.new_of(connection, uid_domain, assigned, names)
+    lock_each(connection, evidence.locks(new, first))
+    return assigned, new
+
+
+def _names(
+    instance: InstanceFacts, identifiers: tuple[PatientIdentifier, ...], *, apart: bool
 ) -> frozenset[evidence.Named]:
-    """What a study names for the first time; nobody makes or changes it meanwhile."""
+    """Everything by which a header names patients and orders."""
     names = {evidence.identifier(each) for each in identifiers}
     if not apart:
         requests = instance.requests
@@ -182,10 +191,7 @@ def _evidence(
         uids = {instance.study_instance_uid, *(r.study_instance_uid for r in requests)}
         names |= {evidence.accession(number) for number in numbers}
         names |= {evidence.study_uid(uid) for uid in uids}
-    wanted = evidence.nameable(names) if instance.patient_scoped else frozenset()
-    new = evidence.new_of(connection, uid_domain, assigned, wanted)
-    evidence.hold(connection, new, identifiers[0] if identifiers else None)
-    return new
+    return evidence.nameable(names) if instance.patient_scoped else frozenset()
 
 
 def _making(instance: InstanceFacts, uid_domain: str) -> list[tuple[str, ...]]:

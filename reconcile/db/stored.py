@@ -15,13 +15,14 @@ from sqlalchemy import (
     Select,
     bindparam,
     select,
+    text,
 )
 
 from reconcile.core.attributes import Change, listed
 from reconcile.db import tables as t
 from reconcile.db.database import TryAgain
 from reconcile.db.ids import uuid7
-from reconcile.db.prepared import Prepared, is_in, new_row, new_unless_there
+from reconcile.db.prepared import Prepared, new_row, new_unless_there
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +74,6 @@ def _receipts() -> Select[Any]:
 
 
 _RECEIPTS = Prepared(_receipts)
-
-
-def locations(connection: Connection, digests: Iterable[str]) -> list[tuple[str, str, int]]:
-    """(digest, segment, offset in it) of every place that receipts of them tell."""
-    raw = [bytes.fromhex(digest) for digest in digests]
-    return [(d.hex(), s or "", at or 0) for d, s, at in _LOCATIONS(connection, digests=raw)]
-
-
-_LOCATIONS = Prepared(
-    lambda: (
-        select(t.receipt.c.digest, t.receipt.c.segment, t.receipt.c.segment_offset)
-        .distinct()
-        .where(is_in(t.receipt.c.digest, "digests"))
-    )
-)
 
 
 def keep_receipt(connection: Connection, receipt: Receipt, outcome: str) -> UUID:
@@ -189,23 +175,24 @@ def assignment(
     said = {"modifying_system": modifying_system, "source": source, "reason": reason}
     canonical = json.dumps([changes, said], sort_keys=True, ensure_ascii=False).encode()
     digest = hashlib.sha256(canonical).digest()
-    known = _ASSIGNMENT.first(connection, digest=digest)
-    if known is None:
-        known = _MAKE_ASSIGNMENT.first(
-            connection, id=uuid7(), digest=digest, assigns=changes, **said
-        )
+    known = _ASSIGNMENT.first(
+        connection, id=uuid7(), digest=digest, assigns=json.dumps(changes), **said
+    )
     if known is None:
         raise TryAgain
-    return UUID(str(known[0]))
+    return UUID(str(known.id))
 
 
 _ASSIGNMENT = Prepared(
-    lambda: select(t.assignment.c.id).where(t.assignment.c.digest == bindparam("digest"))
+    lambda: text("""
+WITH known AS (
+    SELECT id FROM assignment WHERE digest = :digest
+), made AS (
+    INSERT INTO assignment (id, digest, assigns, modifying_system, source, reason)
+    SELECT :id, :digest, CAST(:assigns AS jsonb), :modifying_system, :source, :reason
+    WHERE NOT EXISTS (SELECT FROM known)
+    ON CONFLICT DO NOTHING RETURNING id
 )
-_MAKE_ASSIGNMENT = Prepared(
-    lambda: new_unless_there(
-        t.assignment,
-        "id digest assigns modifying_system source reason",
-        t.assignment.c.id,
-    )
+SELECT id FROM known UNION ALL SELECT id FROM made
+""")
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, Text, and_, bindparam, func, select, update
+from sqlalchemy import Connection, Select, Text, and_, bindparam, func, select, text, update
 
 from reconcile.core.facts import StudyFacts
 from reconcile.db import tables as t
@@ -236,44 +236,11 @@ _HELD_ID = Prepared(
 # -- Series -------------------------------------------------------------------------
 
 
-def series_row(
-    connection: Connection,
-    study_id: UUID,
-    received_uid: str,
-    identity_id: UUID | None,
-    held: str | None,
-) -> Any:
-    """The series of a study that came under this UID and identity."""
-    return _SERIES.first(
-        connection,
-        study_id=study_id,
-        received_uid=received_uid,
-        identity_id=identity_id,
-        held=held,
-    )
+class Found(NamedTuple):
+    """The series of a study; `awaited`: somebody may have named it, or the study."""
 
-
-_SERIES = Prepared(
-    lambda: select(t.series).where(
-        _series.study_id == bindparam("study_id"),
-        _series.received_series_instance_uid == bindparam("received_uid"),
-        _series.identity_id.is_not_distinct_from(bindparam("identity_id")),
-        _series.held.is_not_distinct_from(bindparam("held")),
-    )
-)
-
-
-def series_uid_taken(connection: Connection, uid_domain: str, uid: str) -> bool:
-    """Whether a Series UID is already given out."""
-    return _SERIES_UID.first(connection, uid_domain=uid_domain, uid=uid) is not None
-
-
-_SERIES_UID = Prepared(
-    lambda: select(_series.id).where(
-        _series.uid_domain == bindparam("uid_domain"),
-        _series.series_instance_uid == bindparam("uid"),
-    )
-)
+    row: Any
+    awaited: bool
 
 
 def make_series(
@@ -281,22 +248,30 @@ def make_series(
     *,
     study_id: UUID,
     uid_domain: str,
+    study_uid: str,
     received_uid: str,
     identity_id: UUID | None,
     held: str | None,
     new_uid: str,
     happening_id: UUID,
-) -> Any:
+) -> Found:
     """The series of a study, made if it is new; a taken UID is replaced by `new_uid`.
+
+    `study_uid` is as received, like `received_uid`.
 
     Raises:
         TryAgain: somebody else has just made it, and has not committed.
     """
-    known = series_row(connection, study_id, received_uid, identity_id, held)
-    if known is not None:
-        return known
-    taken = series_uid_taken(connection, uid_domain, received_uid)
-    if taken:  # whoever names it waits until it has its UID
+    key = {
+        "study_id": study_id,
+        "received_uid": received_uid,
+        "identity_id": identity_id,
+        "held": held,
+    }
+    known = _SERIES.first(connection, uid_domain=uid_domain, study_uid=study_uid, **key)
+    if known.id is not None:
+        return Found(known, known.awaited)
+    if known.taken:  # whoever names it waits until it has its UID
         lock(connection, [("series", uid_domain, received_uid)], shared=False)
     new = _MAKE_SERIES.first(
         connection,
@@ -304,22 +279,43 @@ def make_series(
         study_id=study_id,
         uid_domain=uid_domain,
         received_series_instance_uid=received_uid,
-        series_instance_uid=new_uid if taken else received_uid,
+        series_instance_uid=new_uid if known.taken else received_uid,
         identity_id=identity_id,
         held=held,
         happening_id=happening_id,
     )
-    found = new or series_row(connection, study_id, received_uid, identity_id, held)
-    if found is None:
+    if new is not None:
+        return Found(new, known.awaited or known.taken)
+    again = _SERIES.first(connection, uid_domain=uid_domain, study_uid=study_uid, **key)
+    if again.id is None:
         raise TryAgain
-    return found
+    return Found(again, again.awaited)
 
 
+_SERIES = Prepared(
+    lambda: text("""
+SELECT s.id, s.series_instance_uid, s.happening_id,
+    EXISTS (
+        SELECT FROM series o
+        WHERE o.series_instance_uid = :received_uid AND o.uid_domain = :uid_domain
+    ) AS taken,
+    EXISTS (
+        SELECT FROM unmet_reference u
+        WHERE u.uid IN (:received_uid, :study_uid) AND u.uid_domain = :uid_domain
+    ) AS awaited
+FROM (SELECT) AS asked LEFT JOIN series s ON s.study_id = :study_id
+    AND s.received_series_instance_uid = :received_uid
+    AND s.identity_id IS NOT DISTINCT FROM CAST(:identity_id AS uuid)
+    AND s.held IS NOT DISTINCT FROM CAST(:held AS text)
+""")
+)
 _MAKE_SERIES = Prepared(
     lambda: new_unless_there(
         t.series,
         "id study_id uid_domain received_series_instance_uid series_instance_uid"
         " identity_id held happening_id",
-        *t.series.c,
+        _series.id,
+        _series.series_instance_uid,
+        _series.happening_id,
     )
 )

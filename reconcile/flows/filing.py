@@ -38,7 +38,8 @@ def file_instance(
     revision = row.revision
     if _changes_what_is_known(loaded, decision, study, person_id):
         revision = evidence.raise_study(moment.connection, row.id)
-    series = _series(arriving, loaded, decision, row.id, identity_id, moment)
+    found = _series(arriving, loaded, decision, row.id, identity_id, moment)
+    series = found.row
     held_id = _held_id(arriving, decision, row.id, moment)
     wanted = targets(
         decision,
@@ -47,7 +48,7 @@ def file_instance(
         study_uid=row.study_instance_uid,
         series_uid=series.series_instance_uid,
         held_id=held_id,
-        procedure_id=studies.linked_procedure(moment.connection, row.id),
+        procedure_id=_procedure(loaded, study, row.id, moment),
     )
     own = Own(
         arriving.facts.study_instance_uid,
@@ -72,7 +73,7 @@ def file_instance(
         tuple(dict.fromkeys(said)),
         _patient(decision, loaded, held_id),
         frozenset() if hidden else links.unmet,
-        tuple(_met(arriving, loaded, row, series, moment)),
+        tuple(_met(arriving, loaded, row, series, moment)) if found.awaited else (),
     )
 
 
@@ -102,11 +103,12 @@ def _series(
     study_id: UUID,
     identity_id: UUID | None,
     moment: Moment,
-) -> Any:
+) -> studies.Found:
     return studies.make_series(
         moment.connection,
         study_id=study_id,
         uid_domain=loaded.uid_domain,
+        study_uid=arriving.facts.study_instance_uid,
         received_uid=arriving.facts.series_instance_uid,
         identity_id=identity_id,
         held=decision.outcome.value if decision.outcome.is_hold else None,
@@ -171,11 +173,22 @@ def _study(arriving: Arriving, loaded: Loaded, study: StudyDecision, moment: Mom
     return row
 
 
+def _procedure(loaded: Loaded, study: StudyDecision, study_id: UUID, moment: Moment) -> str:
+    """The one requested procedure that a study answers; empty if it is not one."""
+    if loaded.study is not None or len(study.order_ids) != 1:
+        return studies.linked_procedure(moment.connection, study_id)
+    return str(_answered(study) or "")
+
+
+def _answered(study: StudyDecision) -> UUID | None:
+    answers = study.rule not in (StudyRule.KNOWN, StudyRule.GROUP_CASE)
+    return UUID(study.procedure_id) if study.procedure_id and answers else None
+
+
 def _link_orders(
     loaded: Loaded, study: StudyDecision, study_id: UUID, moment: Moment
 ) -> None:
-    answers = study.rule not in (StudyRule.KNOWN, StudyRule.GROUP_CASE)
-    procedure = UUID(study.procedure_id) if study.procedure_id and answers else None
+    procedure = _answered(study)
     known = loaded.facts.study.order_ids if loaded.facts.study else frozenset()
     for order_id in study.order_ids:
         if order_id not in known:

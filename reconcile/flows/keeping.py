@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from reconcile.db import stored
-from reconcile.db.database import Database
-from reconcile.errors import NotFound
+from reconcile.db import groups
+from reconcile.db.database import Database, GroupFailed
+from reconcile.errors import NotFound, ServiceUnavailable
 from reconcile.flows.arrival import Arrival
 from reconcile.storage.content import InFile, InMemory, Location
 from reconcile.storage.local import LocalStorage
@@ -59,8 +59,7 @@ class Keeping:
         """Where bytes are that a receipt tells of; those that are lost are told no more."""
         if not wanted:
             return {}
-        with self.database.read_only() as connection:
-            told = stored.locations(connection, wanted)
+        told = self._told(list(wanted))
         found: dict[str, Location] = {}
         for digest, segment, offset in told:
             location = Location(digest, segment, offset)
@@ -70,3 +69,14 @@ class Keeping:
                 continue
             found[digest] = location
         return found
+
+    def _told(self, digests: Sequence[str]) -> Sequence[tuple[str, str, int]]:
+        """Asked twice: the first connection may be of before the database was restarted."""
+        for _ in range(2):
+            try:
+                with self.database.group() as connection:
+                    return groups.locations(connection, digests)
+            except GroupFailed:
+                continue
+        # What cannot be recorded is not written either.
+        raise ServiceUnavailable("the database cannot be reached")

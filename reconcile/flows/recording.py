@@ -23,7 +23,7 @@ from reconcile.db.groups import Common
 from reconcile.db.registry import Before, Frame, Loaded, Named
 from reconcile.flows.arrival import Stored
 from reconcile.flows.arriving import Arriving, Moment, Placed
-from reconcile.flows.duplicates import Compared, likeness_of
+from reconcile.flows.duplicates import Compared, Likeness, likeness_of
 from reconcile.flows.filing import file_instance, file_without_study
 from reconcile.flows.inside import others
 from reconcile.flows.items import hold_duplicate, open_items
@@ -88,6 +88,8 @@ class Recording:
         now = self.clock()
         receipt = _receipt(arriving, loaded.uid_domain, now)
         receipt_id = stored.keep_receipt(connection, receipt, decision.outcome.value)
+        if like is Likeness.CURRENT:
+            return Recorded(_as_before(connection, arriving, loaded.uid_domain))
         if like:  # to what was given out of it, or is kept beside it
             return Recorded(Stored(already=True))
         study = decide_study_of(arriving, loaded, decision)
@@ -103,13 +105,10 @@ class Recording:
     def _again(
         self, connection: Connection, arriving: Arriving, uid_domain: str
     ) -> Recorded:
-        """The answer that the first arrival of the same content was given."""
+        """The same bytes: one receipt more."""
         receipt = _receipt(arriving, uid_domain, self.clock())
         stored.keep_receipt(connection, receipt, Outcome.ALREADY_STORED.value)
-        uid = arriving.facts.sop_instance_uid
-        named = events.coerced_attributes(connection, uid_domain, uid)
-        tags = tuple(tag for name in named if (tag := tag_of(name)))
-        return Recorded(Stored(tags, already=True))
+        return Recorded(_as_before(connection, arriving, uid_domain))
 
     @property
     def _frame(self) -> Frame:
@@ -206,6 +205,13 @@ def _receipt(arriving: Arriving, uid_domain: str, now: datetime) -> stored.Recei
         arriving.location.offset,
         arrival.file_meta,
     )
+
+
+def _as_before(connection: Connection, arriving: Arriving, uid_domain: str) -> Stored:
+    """The answer that the first arrival of the same content was given."""
+    uid = arriving.facts.sop_instance_uid
+    named = events.coerced_attributes(connection, uid_domain, uid)
+    return Stored(tuple(tag for name in named if (tag := tag_of(name))), already=True)
 
 
 def decide_study_of(

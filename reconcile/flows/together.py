@@ -157,7 +157,7 @@ def _fields(
 ) -> dict[str, object]:
     """The columns of an event that its canonical bytes hold, as `events.record` does."""
     return {
-        "position": 0,  # `groups.POSITION`: it is known when the event is recorded
+        "position": 0,  # it is given another when it is recorded
         "happening_id": str(ids.happening_id),
         "level": "instance",
         "instance_id": str(ids.instance_id),

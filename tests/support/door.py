@@ -280,15 +280,13 @@ from reconcile.dicom.policy import Policy
 from reconcile.flows.arrival import Stored
 from reconcile.flows.settling import Settler
 from reconcile.storage.local import LocalStorage
-from tests.support.kept import file_of
-from tests.support.kept import file_of
 
 storage = LocalStorage(Path(sys.argv[2]))
 
 def settle(arrivals):
-    for arrival in arrivals:
+    for index, arrival in enumerate(arrivals):
         storage.keep(arrival.content, arrival.digest)
-    return [Stored() for arrival in arrivals]
+        yield index, Stored()
 
 policy = Policy("RECONCILE", lambda title: None, accept_unknown=True)
 door = DicomDoor(policy, Settler(settle).submit, storage.spool_dir)
