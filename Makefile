@@ -17,13 +17,14 @@ export PYTHONUTF8 := 1
 export PIP_NO_CACHE_DIR ?= 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help venv run demo test lint table corpus bench bench-large soak lock clean
+.PHONY: help venv run demo test lint table corpus bench bench-large bench-durability soak \
+	lock clean
 
 help:
 	@echo 'make demo    a small hospital, played through the front doors, and served'
 	@echo 'make run     the archive without it'
 	@echo 'make test    the whole test suite'
-	@echo 'also: venv lint table corpus bench bench-large soak lock clean'
+	@echo 'also: venv lint table corpus bench bench-large bench-durability soak lock clean'
 
 venv: $(STAMP)
 
@@ -58,10 +59,16 @@ soak: $(STAMP)
 	RECONCILE_SOAK=1 $(PYTEST) -n $(WORKERS) --dist loadfile --timeout 7200 $(PYTEST_ARGS)
 
 bench: $(STAMP)
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench receive --rounds 3
+	$(BIN)/python -m bench large --rounds 3
+	$(BIN)/python -m bench idle
 
 bench-large: $(STAMP)
-	$(BIN)/python -m bench --large
+	$(BIN)/python -m bench registry
+	$(BIN)/python -m bench history
+
+bench-durability: $(STAMP)
+	$(BIN)/python -m bench durability
 
 # Versions and hashes, no address; uv is only needed here.
 lock:

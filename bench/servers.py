@@ -1,230 +1,202 @@
-"""Who receives: this archive as a user runs it, and DCMTK's storescp beside it."""
+"""What a server is to the bench, and what servers have in common.
+
+Each is started as its user would start it, in a folder of its own, on a free port.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import psutil
 
-from bench.data import Identity
-from reconcile.cli.demo_doors import Doors
+from bench.identity import Identity
 
 START_SECONDS = 120
-CALLING = "BENCH"
+STOP_SECONDS = 60
+#: Instances per second for which enough is prepared, where a study costs nothing.
+FASTEST = {"ct": 5_000, "small": 30_000, "multiframe": 50}
+#: Without it each response of DCMTK's waits for a delayed acknowledgement, some 40 ms.
+NO_DELAY = {"TCP_NODELAY": "1"}
 
-CONFIG = """\
-[listen]
-dicom = "127.0.0.1:0"
-hl7 = "127.0.0.1:0"
-http = "127.0.0.1:0"
 
-[[domain]]
-name = "A"
+class Wrong(RuntimeError):
+    """A server has not done what it was there for: its figures are worth nothing."""
 
-[[source]]
-ae_title = "BENCH"
-domain = "A"
-accession_issuer = "A"
 
-[[feed]]
-application = "RIS"
-authority = ["A", "E"]
-accession_issuer = "A"
-"""
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a server was sent and has answered: a sample, and how many in all."""
+
+    instances: int
+    sample: tuple[tuple[Identity, int], ...]
 
 
 class Server(Protocol):
-    """What a round needs to know of a server."""
+    """A server that can be started again and again over the same folder."""
 
-    name: str
-    called: str
-    port: int
-    #: Status that every instance is to be answered with.
-    expected: str
+    @property
+    def name(self) -> str:
+        """In a table."""
 
-    def prepare(self, identities: Iterable[Identity]) -> None:
-        """Before a cell, untimed."""
+    @property
+    def version(self) -> str:
+        """What it calls itself."""
 
-    def tidy(self) -> None:
-        """After a cell, untimed."""
+    @property
+    def called(self) -> str:
+        """Its AE title."""
 
-    def processes(self) -> list[psutil.Process]:
-        """All processes of it that live."""
+    @property
+    def port(self) -> int:
+        """Where it listens, once it was started."""
 
-    def stop(self) -> None:
-        """End it."""
+    @property
+    def expected(self) -> str:
+        """Status that every instance is to be answered with."""
 
+    @property
+    def fastest(self) -> Mapping[str, int]:
+        """Instances per second, by kind, for which orders are prepared."""
 
-class Reconcile:
-    """`reconcile serve` over its embedded PostgreSQL; every instance has an order."""
-
-    name, called, expected = "reconcile", "RECONCILE", "B000"
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        config = folder / "bench.toml"
-        config.write_text(CONFIG, encoding="utf-8")
-        command = [sys.executable, "-m", "reconcile", "serve"]
-        command += ["--config", str(config), "--data", str(folder / "data")]
-        self._log = (folder / "reconcile.log").open("w")
-        self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=self._log, text=True
-        )
-        said = self._first_line()
-        addresses = dict(word.split("=") for word in said.split()[1:])
-        self.doors = Doors(addresses, self.called)
-        self.port = int(addresses["dicom"].rpartition(":")[2])
-
-    def _first_line(self) -> str:
-        assert self._process.stdout is not None
-        said = self._process.stdout.readline()
-        if not said.startswith("ready "):
-            self._log.flush()
-            why = (self._folder / "reconcile.log").read_text()[-2000:]
-            raise RuntimeError(f"the archive did not start:\n{why}")
-        return said
-
-    def prepare(self, identities: Iterable[Identity]) -> None:
-        """Register each patient and order each study."""
-        for identity in identities:
-            for message in (_patient(identity), _order(identity)):
-                answer = self.doors.tell(message)
-                if answer != "AA":
-                    raise RuntimeError(f"the archive answered {answer} to the RIS")
-
-    def tidy(self) -> None:
-        """What is stored stays: an archive fills."""
-
-    def processes(self) -> list[psutil.Process]:
-        tree = _tree(self._process.pid)
-        lock = next((self._folder / "data").glob("pg*/postmaster.pid"), None)
-        if lock is not None:
-            # Not its child: a server outlives an owner that was killed.
-            tree += _tree(int(lock.read_text().split("\n", 1)[0]))
-        return tree
+    def start(self) -> None:
+        """Start it; it listens."""
 
     def stop(self) -> None:
-        self._process.send_signal(signal.SIGTERM)
-        self._process.wait(90)
-        self._log.close()
+        """End what there is of it."""
 
+    def wipe(self) -> None:
+        """While it does not run: forget what was stored, where it is not to stay."""
 
-class Storescp:
-    """DCMTK's storescp: a process for each association, files without fsync."""
+    def prepare(self, studies: Iterable[Identity]) -> None:
+        """Let it know of patients and orders."""
 
-    name, called, expected = "storescp", "STORESCP", "0000"
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder / "storescp"
-        self._folder.mkdir()
-        self.port = _free_port()
-        command = ["storescp", "--fork", "--max-pdu", "131072", "-aet", self.called]
-        command += ["--output-directory", str(self._folder), str(self.port)]
-        # Without it each response waits for a delayed acknowledgement, some 40 ms.
-        environment = {**os.environ, "TCP_NODELAY": "1"}
-        self._process = subprocess.Popen(
-            command,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        _wait_for(self.port)
-
-    def prepare(self, identities: Iterable[Identity]) -> None:
-        """It knows neither patients nor orders."""
-
-    def tidy(self) -> None:
-        """Its files are deleted, or the disk would fill."""
-        shutil.rmtree(self._folder)
-        self._folder.mkdir()
+    def verify(self, sent: Sent) -> None:
+        """Look at what has become of it; raises Wrong."""
 
     def processes(self) -> list[psutil.Process]:
-        return _tree(self._process.pid)
+        """All processes of it that live, without its database's."""
 
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(30)
+    def receiving(self) -> list[psutil.Process]:
+        """Those of them that hold associations."""
 
-
-def storescp_version() -> str:
-    """Empty: it is not installed."""
-    if shutil.which("storescp") is None:
-        return ""
-    said = subprocess.run(
-        ["storescp", "--version"], capture_output=True, text=True, check=False
-    )
-    lines = said.stdout.splitlines()
-    return lines[0].strip("$ ").removeprefix("dcmtk: ") if lines else "unknown"
+    def database(self) -> list[psutil.Process]:
+        """All processes of its database."""
 
 
-def _tree(pid: int) -> list[psutil.Process]:
+@contextmanager
+def running(server: Server) -> Iterator[None]:
+    """Started, and stopped whatever happens."""
+    try:
+        server.start()
+        yield
+    finally:
+        server.stop()
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """A process and all that come from it; none where it has ended."""
     with contextlib.suppress(psutil.NoSuchProcess):
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]
     return []
 
 
-def _free_port() -> int:
+def kill(doomed: list[psutil.Process]) -> None:
+    """SIGKILL, one after the other; all have ended then.
+
+    Raises:
+        RuntimeError: one has not.
+    """
+    for each in doomed:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    _, alive = psutil.wait_procs(doomed, STOP_SECONDS)
+    for each in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if each.status() != psutil.STATUS_ZOMBIE:
+                raise RuntimeError("a process outlived SIGKILL")
+
+
+def working_in(folder: Path) -> list[psutil.Process]:
+    """Processes whose working folder is in there, as a database server's are."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if Path(process.cwd()).is_relative_to(folder):
+                found.append(process)
+    return found
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int, process: subprocess.Popen[str], log: Path) -> None:
+    """Until somebody listens there.
+
+    Raises:
+        RuntimeError: the process ended, or time is up.
+    """
     until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until:
+    while time.monotonic() < until and process.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.1)
-    raise RuntimeError("storescp did not start")
+    said = log.read_text(errors="replace")[-2000:]
+    raise RuntimeError(f"{process.args!r} did not start:\n{said}")
 
 
-def _patient(identity: Identity) -> str:
-    return _segments(
-        _msh("ADT^A04^ADT_A01", f"A{identity.number}"),
-        "EVN||20260301080000",
-        _pid(identity),
-        "PV1|1|O",
-    )
+class Program:
+    """A process of somebody else's server, its output in a file."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self, command: list[str], port: int, environment: Mapping[str, str]) -> None:
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(
+                command,
+                env={**os.environ, **NO_DELAY, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                text=True,
+            )
+        wait_for(port, self._process, self._log)
+
+    def stop(self) -> None:
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def processes(self) -> list[psutil.Process]:
+        return tree(self._process.pid) if self._process else []
 
 
-def _order(identity: Identity) -> str:
-    uid = identity.ordered_study_uid
-    number = identity.number
-    return _segments(
-        _msh("OMI^O23^OMI_O23", f"O{number}"),
-        _pid(identity),
-        "PV1|1|O||||||77^HOUSE^GREGORY^^^DR",
-        f"ORC|NW|PL{number}^HIS|FI{number}^RIS||SC",
-        "TQ1|1||||||20260301081500",
-        f"OBR|1|PL{number}^HIS|FI{number}^RIS|CTCH^CT of the chest^99RIS",
-        f"IPC|{identity.accession}^A|RP{number}|{uid}|SPS{number}|CT|CT^CT^99RIS|||BENCH",
-    )
-
-
-def _pid(identity: Identity) -> str:
-    ids = f"{identity.patient_id}^^^A~E{identity.number}^^^E"
-    return f"PID|1||{ids}||{identity.patient_name}||19800102|F"
-
-
-def _msh(event: str, control_id: str) -> str:
-    now = datetime.now(UTC).strftime("%Y%m%d%H%M%S+0000")
-    head = f"MSH|^~\\&|RIS|HOSPITAL|RECONCILE|HOSPITAL|{now}||{event}|{control_id}"
-    return f"{head}|P|2.5.1||||||UNICODE UTF-8"
-
-
-def _segments(*segments: str) -> str:
-    return "".join(f"{each}\r" for each in segments)
+def first_line(command: list[str], wanted: Callable[[str], bool] = bool) -> str:
+    """The first line that a program says and that is wanted; empty: not installed."""
+    if shutil.which(command[0]) is None:
+        return ""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return next((line for line in done.stdout.splitlines() if wanted(line)), "unknown")

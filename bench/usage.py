@@ -1,25 +1,26 @@
-"""What a server costs: processor time and memory of its whole process tree."""
+"""What a server costs: processor time and memory of its processes and its database's."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
-#: Reading how much memory is shared costs processor time itself: not often.
-EVERY_SECONDS = 1.0
-Tree = Callable[[], list[psutil.Process]]
+from bench.servers import Server
+
+EVERY_SECONDS = 0.25
+#: Looking costs processor time itself, most of all at how much memory is shared.
+SHARED_EVERY = 8
 
 
 def processor_seconds(processes: list[psutil.Process]) -> float:
     """User and system time, of children that have ended too."""
     total = 0.0
     for process in processes:
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):
             total += sum(process.cpu_times()[:4])
-        except psutil.NoSuchProcess:
-            continue
     return total
 
 
@@ -37,26 +38,58 @@ def memory(processes: list[psutil.Process]) -> int:
     return total
 
 
-class Watched:
-    """Watches a tree while the context lasts: its processor time and its peak."""
+def peak_rss(process: psutil.Process) -> int:
+    """Bytes that it ever had in memory (VmHWM of proc(5)); 0: it has ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
+
+class Watched:
+    """Watches a server while the context lasts.
+
+    Attributes:
+        server_seconds, database_seconds: of processor time in that while.
+        peak_bytes: of all processes together, as it was sampled.
+        receiver_bytes: the most that one process that receives ever had.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
-        self.peak_bytes = 0
-        self.processor_seconds = 0.0
+        self.peak_bytes = self.receiver_bytes = 0
+        self.server_seconds = self.database_seconds = 0.0
 
     def __enter__(self) -> Watched:
-        self._before = processor_seconds(self._tree())
+        self._before = self._spent()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.processor_seconds = processor_seconds(self._tree()) - self._before
+        now = self._spent()
+        self.server_seconds, self.database_seconds = (
+            after - before for after, before in zip(now, self._before, strict=True)
+        )
         self._ended.set()
         self._thread.join()
+        self._shared()
+
+    def _spent(self) -> tuple[float, float]:
+        server = self._server
+        return processor_seconds(server.processes()), processor_seconds(server.database())
 
     def _sample(self) -> None:
+        number = 0
         while not self._ended.wait(EVERY_SECONDS):
-            self.peak_bytes = max(self.peak_bytes, memory(self._tree()))
+            number += 1
+            peaks = [peak_rss(each) for each in self._server.receiving()]
+            self.receiver_bytes = max([self.receiver_bytes, *peaks])
+            if number % SHARED_EVERY == 0:
+                self._shared()
+
+    def _shared(self) -> None:
+        now = memory([*self._server.processes(), *self._server.database()])
+        self.peak_bytes = max(self.peak_bytes, now)

@@ -35,12 +35,13 @@ from reconcile.errors import CannotUnderstand, LimitExceeded
 _VALUE = 0x00080100
 _DESIGNATOR = 0x00080102
 _VERSION = 0x00080103
-_SCHEMES = 0x00080110
+SCHEMES = 0x00080110
 _SCHEME_REGISTRY = 0x00080112
 _SCHEME_UID = 0x0008010C
 #: Coding Scheme UID of SCT (PS3.16 Table 8-1).
 SCT_UID = "2.16.840.1.113883.6.96"
-_LOOKED_FOR = re.compile(b"|".join(name.encode() for name in sorted(REPLACED)))
+#: Where none of these stands in a sequence, neither does a code that changes.
+LOOKED_FOR = re.compile(b"|".join(name.encode() for name in sorted(REPLACED)))
 
 # (designator, value) -> SCT value.
 _Pairs = Mapping[tuple[str, str], str]
@@ -79,7 +80,7 @@ def find(received: Received, deep: bool = False) -> Codes:
 
 def _candidates(received: Received, deep: bool) -> Iterator[Raw]:
     for raw in received.raw_elements():
-        if is_closed(raw.tag) or raw.tag == _SCHEMES or not _LOOKED_FOR.search(raw.value):
+        if is_closed(raw.tag) or raw.tag == SCHEMES or not LOOKED_FOR.search(raw.value):
             continue
         if understood(raw, received.encoding)[0] != "SQ":
             continue
@@ -161,7 +162,7 @@ def _element(tag: int, vr: str, value: str, encoding: Encoding) -> Raw:
 
 def with_scheme(received: Received) -> dict[int, Raw]:
     """Coding Scheme Identification Sequence with SCT, if it is there and names it not."""
-    raw = received.raw_element(_SCHEMES)
+    raw = received.raw_element(SCHEMES)
     if raw is None:
         return {}
     try:
@@ -178,4 +179,4 @@ def with_scheme(received: Received) -> dict[int, Raw]:
         _element(_SCHEME_REGISTRY, "LO", "HL7", within),
     )
     item = encode_item(b"".join(each.whole for each in said), within)
-    return {_SCHEMES: rewritten(raw, bytes(raw.value) + item, received.encoding)}
+    return {SCHEMES: rewritten(raw, bytes(raw.value) + item, received.encoding)}

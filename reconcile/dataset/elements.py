@@ -53,6 +53,7 @@ __all__ = [
     "encode_element",
     "encode_item",
     "encoding_of",
+    "end_of_undefined",
     "frame",
     "items",
     "rewritten",
@@ -202,6 +203,23 @@ def tail_elements(header: Header, *, limits: Limits = LIMITS) -> Iterator[Raw]:
         return
 
 
+def end_of_undefined(
+    view: memoryview,
+    start: int,
+    size: int,
+    vr: str,
+    encoding: Encoding,
+    limits: Limits = LIMITS,
+) -> int:
+    """Where an element of undefined length ends whose value begins at `start`.
+
+    Raises:
+        CannotUnderstand: it is no sequence, or a broken one.
+        LimitExceeded: nesting or number of elements.
+    """
+    return _end_of_undefined(view, start, size, inside(vr, view, start, encoding), limits)
+
+
 def _end(
     view: memoryview,
     tag: int,
@@ -213,9 +231,7 @@ def _end(
     limits: Limits,
 ) -> int:
     if length == UNDEFINED:
-        return _end_of_undefined(
-            view, start, size, inside(vr, view, start, encoding), limits
-        )
+        return end_of_undefined(view, start, size, vr, encoding, limits)
     if length > size - start:
         raise CannotUnderstand(
             f"({tag >> 16:04X},{tag & 0xFFFF:04X}) is longer than its data set"

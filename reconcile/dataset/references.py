@@ -29,12 +29,14 @@ _STUDY = 0x0020000D
 _SERIES = 0x0020000E
 _SOP_INSTANCE = 0x00081155
 # Referenced Study Sequence, RT Referenced Study Sequence: (0008,1155) is a Study UID.
-_STUDY_SEQUENCES = frozenset((0x00081110, 0x30060012))
+STUDY_SEQUENCES = frozenset((0x00081110, 0x30060012))
 _UIDREF = 0x0040A124
 # Retrieve URL, URI and their like: UIDs may stand in a WADO path.
 _URLS = frozenset((0x00081190, 0x0040E010, 0x0040E011, 0x00080304, 0x0008119B))
 _ENCAPSULATED_DOCUMENT = 0x00420011
 _ENCRYPTED = 0x04000500
+#: Elements at top level that are told besides references.
+NOT_ORDINARY = frozenset((_ENCAPSULATED_DOCUMENT, _ENCRYPTED)) | _URLS
 # Directory records and inventories tell of others as they were; they are not followed.
 _SNAPSHOTS = frozenset((0x00041220, 0x00080423))
 _UID_CHARACTERS_MAX = 64
@@ -47,8 +49,9 @@ def _pattern(tags: frozenset[int]) -> re.Pattern[bytes]:
     return re.compile(b"|".join(re.escape(tag) for tag in sorted(both)))
 
 
+#: Where none of these tags stands in a sequence, neither does a reference.
 # Not (0008,1155): it stands in every frame of some, and names a study in few sequences.
-_LOOKED_FOR = _pattern(frozenset((_STUDY, _SERIES, _UIDREF)) | _STUDY_SEQUENCES | _URLS)
+LOOKED_FOR = _pattern(frozenset((_STUDY, _SERIES, _UIDREF)) | STUDY_SEQUENCES | _URLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ def _candidates(received: Received) -> Iterator[Raw]:
         if raw.tag in _URLS:
             yield raw
         elif raw.tag not in _SNAPSHOTS and (is_private(raw.tag) or not is_closed(raw.tag)):
-            names = raw.tag in _STUDY_SEQUENCES or _LOOKED_FOR.search(raw.value)
+            names = raw.tag in STUDY_SEQUENCES or LOOKED_FOR.search(raw.value)
             if understood(raw, received.encoding)[0] == "SQ" and names:
                 yield raw
 
@@ -137,7 +140,7 @@ def _is_open(raw: Raw, encoding: Encoding) -> bool:
 def _context(sequence: int, header: Header, outer: str) -> str:
     """The study that series in an item belong to."""
     study = _uid(header, _STUDY)
-    if not study and sequence in _STUDY_SEQUENCES:
+    if not study and sequence in STUDY_SEQUENCES:
         study = _uid(header, _SOP_INSTANCE)
     return study or outer
 
@@ -146,7 +149,7 @@ def _places(sequence: int, header: Header, context: str) -> Iterator[tuple[str, 
     """(context, UID, tag) of what an item names directly."""
     if study := _uid(header, _STUDY):
         yield "", study, _STUDY
-    if sequence in _STUDY_SEQUENCES and (study := _uid(header, _SOP_INSTANCE)):
+    if sequence in STUDY_SEQUENCES and (study := _uid(header, _SOP_INSTANCE)):
         yield "", study, _SOP_INSTANCE
     if series := _uid(header, _SERIES):
         yield context, series, _SERIES

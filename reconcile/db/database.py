@@ -10,17 +10,25 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
-from sqlalchemy import ColumnElement, Connection, Engine, create_engine, func, select
+import psycopg
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    create_engine,
+    text,
+)
 from sqlalchemy import Row as _Row
 from sqlalchemy.dialects.postgresql import Insert
-from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from reconcile.db.ids import lock_key
+from reconcile.db.prepared import Prepared
 from reconcile.errors import DataTypeError, ServiceUnavailable
 
 __all__ = ["Connection", "Database", "Row", "TryAgain", "inserted", "lock"]
@@ -43,6 +51,13 @@ LOCK_TIMEOUT_MS = 15_000
 STATEMENT_TIMEOUT_MS = 60_000
 IDLE_IN_TRANSACTION_MS = 60_000
 
+#: Threads of one process that record groups.
+GROUPS_AT_ONCE = 2
+
+
+class DatabaseFault(Exception):
+    """What the database said that it should never say; without the values it quoted."""
+
 
 class TryAgain(Exception):
     """Raised by a step that met the outcome of another: run it again from the start."""
@@ -54,6 +69,8 @@ class Database:
     def __init__(self, writer_url: str, reader_url: str = "", *, pool_size: int = 10):
         self.writer = _engine(writer_url, pool_size, read_only=False)
         self.reader = _engine(reader_url or writer_url, pool_size, read_only=True)
+        # Whoever uses it has another way where the connection turns out to be gone.
+        self.groups = _engine(writer_url, GROUPS_AT_ONCE, read_only=False, ping=False)
 
     def run(self, step: Step[T]) -> T:
         """Run `step` in one transaction; again where it met another one's.
@@ -68,7 +85,7 @@ class Database:
                     return step(connection)
             except TryAgain:
                 log.debug("step=retry attempt=%d", attempt)
-            except DBAPIError as error:
+            except (DBAPIError, psycopg.Error) as error:
                 _raise_unless_retried(error)
             except PoolTimeout as error:
                 raise ServiceUnavailable("no database connection is free") from error
@@ -88,10 +105,34 @@ class Database:
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             raise ServiceUnavailable("the database cannot be reached") from error
 
+    @contextmanager
+    def group(self) -> Iterator[psycopg.Connection[Any]]:
+        """The driver's own connection, in one transaction: for `groups`.
+
+        Nothing is run again: whoever fails in a group tries each of it by itself.
+
+        Raises:
+            psycopg.Error: whatever happened; nothing was committed, or nobody knows.
+            ServiceUnavailable: no connection is free.
+        """
+        try:
+            pooled = self.groups.raw_connection()
+        except (DBAPIError, PoolTimeout) as error:
+            raise ServiceUnavailable("the database cannot be reached") from error
+        connection = cast("psycopg.Connection[Any]", pooled.driver_connection)
+        try:
+            yield connection
+            connection.commit()
+        except psycopg.OperationalError:
+            pooled.invalidate()
+            raise
+        finally:
+            pooled.close()
+
     def close(self) -> None:
         """Give back all connections."""
-        self.writer.dispose()
-        self.reader.dispose()
+        for engine in (self.writer, self.reader, self.groups):
+            engine.dispose()
 
 
 def inserted(connection: Connection, statement: Insert, key: ColumnElement[Any]) -> bool:
@@ -100,22 +141,50 @@ def inserted(connection: Connection, statement: Insert, key: ColumnElement[Any])
     return connection.execute(made).first() is not None
 
 
-def lock(connection: Connection, keys: Sequence[tuple[str, ...]], *, shared: bool) -> None:
-    """Take advisory locks until the end of the transaction, in sorted order.
+class Lock(NamedTuple):
+    """An advisory lock on a name.
 
-    Whoever decides on a fact holds its lock shared; whoever changes it, exclusively.
+    Whoever decides on what is named holds it shared; whoever changes it, exclusively.
     """
-    take = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
-    for number in sorted({lock_key(*parts) for parts in keys}):
-        connection.execute(select(take(number)))
+
+    name: tuple[str, ...]
+    shared: bool
 
 
-def _engine(url: str, pool_size: int, *, read_only: bool) -> Engine:
+def lock(connection: Connection, names: Sequence[tuple[str, ...]], *, shared: bool) -> None:
+    """Take advisory locks until the end of the transaction, in sorted order."""
+    lock_each(connection, [Lock(name, shared) for name in names])
+
+
+def lock_each(connection: Connection, locks: Iterable[Lock]) -> None:
+    """Take advisory locks until the end of the transaction, in sorted order."""
+    wanted: dict[int, bool] = {}
+    for name, shared in locks:
+        number = lock_key(*name)
+        wanted[number] = shared and wanted.get(number, True)
+    if wanted:
+        numbers = sorted(wanted)
+        _TAKE(connection, numbers=numbers, shared=[wanted[n] for n in numbers])
+
+
+# One after the other, in the order of the arrays.
+_TAKE = Prepared(
+    lambda: text("""
+SELECT CASE WHEN shared THEN pg_advisory_xact_lock_shared(n)
+    ELSE pg_advisory_xact_lock(n) END
+FROM unnest(CAST(:numbers AS bigint[]), CAST(:shared AS boolean[])) AS u (n, shared)
+""")
+)
+
+
+def _engine(url: str, pool_size: int, *, read_only: bool, ping: bool = True) -> Engine:
     options = {
         "lock_timeout": LOCK_TIMEOUT_MS,
         "statement_timeout": STATEMENT_TIMEOUT_MS,
         "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_MS,
         "default_transaction_read_only": "on" if read_only else "off",
+        # Our statements are always the same, and planning one anew costs as much as it.
+        "plan_cache_mode": "force_generic_plan",
         "timezone": "UTC",
     }
     return create_engine(
@@ -123,7 +192,7 @@ def _engine(url: str, pool_size: int, *, read_only: bool) -> Engine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=30,
-        pool_pre_ping=True,
+        pool_pre_ping=ping,
         isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
         hide_parameters=True,
         connect_args={
@@ -134,19 +203,21 @@ def _engine(url: str, pool_size: int, *, read_only: bool) -> Engine:
     )
 
 
-def _raise_unless_retried(error: DBAPIError) -> None:
-    code = getattr(error.orig, "sqlstate", None)
+def _raise_unless_retried(error: DBAPIError | psycopg.Error) -> None:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(cause, "sqlstate", None)
     if code in RETRIED:
         log.debug("sqlstate=%s step=retry", code)
         return
     if code is not None and code.startswith(TOO_LONG):
-        raise DataTypeError("a value is longer than the registry keeps") from _safe(error)
-    ours = isinstance(error, DataError)  # a value that no column can hold
-    if isinstance(error, OperationalError | InterfaceError) or (code is None and not ours):
-        raise ServiceUnavailable("the database cannot be reached") from _safe(error)
-    raise error
+        raise DataTypeError("a value is longer than the registry keeps") from _safe(cause)
+    ours = isinstance(cause, psycopg.DataError)  # a value that no column can hold
+    away = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
+    if away or (code is None and not ours):
+        raise ServiceUnavailable("the database cannot be reached") from _safe(cause)
+    raise _safe(cause) from None
 
 
-def _safe(error: DBAPIError) -> Exception:
-    """The error without its detail, which may quote values."""
-    return RuntimeError(type(error.orig).__name__)
+def _safe(cause: BaseException | None) -> Exception:
+    """An error without its detail, which may quote values."""
+    return DatabaseFault(f"{type(cause).__name__} {getattr(cause, 'sqlstate', '')}")

@@ -15,6 +15,7 @@ from reconcile.core.audit import BODY_VERSION, Values, event_body
 from reconcile.db import history as h
 from reconcile.db import tables as t
 from reconcile.db.ids import uuid7
+from reconcile.db.prepared import Prepared, new_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +55,28 @@ class InstanceEvent:
 def happen(connection: Connection, happening: Happening) -> UUID:
     """Write a happening down; its id is what every row it makes points to."""
     happening_id = uuid7()
-    connection.execute(
-        insert(h.happening).values(
-            id=happening_id,
-            cause=happening.cause,
-            cause_id=happening.cause_id,
-            rule=happening.rule,
-            rung=happening.rung,
-            configuration_digest=happening.configuration_digest,
-            actor=happening.actor,
-            explanation=dict(happening.explanation),
-            recorded_at=happening.recorded_at,
-        )
+    _HAPPEN(
+        connection,
+        id=happening_id,
+        cause=happening.cause,
+        cause_id=happening.cause_id,
+        rule=happening.rule,
+        rung=happening.rung,
+        configuration_digest=happening.configuration_digest,
+        actor=happening.actor,
+        explanation=dict(happening.explanation),
+        recorded_at=happening.recorded_at,
     )
     _depend(connection, happening_id, happening.depends_on)
     return happening_id
+
+
+_HAPPEN = Prepared(
+    lambda: new_row(
+        h.happening,
+        "id cause cause_id rule rung configuration_digest actor explanation recorded_at",
+    )
+)
 
 
 def _depend(connection: Connection, happening_id: UUID, on: Iterable[UUID]) -> None:
@@ -80,7 +88,7 @@ def _depend(connection: Connection, happening_id: UUID, on: Iterable[UUID]) -> N
 def record(connection: Connection, event: InstanceEvent, values: Values) -> UUID:
     """Write the audit row of a coercion, in the transaction of what it tells of."""
     event_id = uuid7()
-    position = connection.execute(h.event_position.next_value().select()).scalar_one()
+    (position,) = _POSITION.first(connection)
     nonce = secrets.token_bytes(16)
     personal = values.body()
     columns: dict[str, Any] = {
@@ -103,15 +111,28 @@ def record(connection: Connection, event: InstanceEvent, values: Values) -> UUID
     body = event_body(
         {"id": str(event_id), "position": position, **fields}, nonce, personal
     )
-    connection.execute(
-        insert(h.coercion_event).values(
-            id=event_id, position=position, body_version=BODY_VERSION, body=body, **columns
-        )
+    _RECORD(
+        connection,
+        id=event_id,
+        position=position,
+        body_version=BODY_VERSION,
+        body=body,
+        **columns,
     )
-    connection.execute(
-        insert(h.coercion_value).values(event_id=event_id, nonce=nonce, body=personal)
-    )
+    _RECORD_VALUES(connection, event_id=event_id, nonce=nonce, body=personal)
     return event_id
+
+
+_POSITION = Prepared(lambda: select(h.event_position.next_value()))
+_RECORD = Prepared(
+    lambda: new_row(
+        h.coercion_event,
+        "id position happening_id level instance_id receipt_id study_id person_id reason"
+        " source sop_instance_uid series_instance_uid study_instance_uid"
+        " received_study_instance_uid attributes body_version body recorded_at",
+    )
+)
+_RECORD_VALUES = Prepared(lambda: new_row(h.coercion_value, "event_id nonce body"))
 
 
 def coerced_attributes(

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from reconcile.db import evidence
 from reconcile.db import tables as t
 from reconcile.db.database import TryAgain
 from reconcile.db.ids import uuid7
@@ -65,12 +66,12 @@ def add_to_open(
     code: str,
     subject: str,
     receipt_id: UUID,
-) -> bool:
-    """Add a receipt to the item that is open already; False: there is none."""
+) -> UUID | None:
+    """Add a receipt to the item that is open already; None: there is none."""
     found = _find(connection, study_id, None, code, subject)
     if found is not None:
         _add(connection, found, receipt_id)
-    return found is not None
+    return found
 
 
 def _find(
@@ -113,11 +114,12 @@ def receipts_of(connection: Connection, hold_id: UUID) -> tuple[UUID, ...]:
 
 
 def close(connection: Connection, hold_id: UUID, closed_by: str, at: datetime) -> None:
-    """Close an item for good; what comes later opens another one."""
+    """Close an item for good; what comes later of its study opens another one."""
     hold = t.hold.c
     closed = update(t.hold).where(hold.id == hold_id)
-    connection.execute(
-        closed.values(
-            state="closed", version=hold.version + 1, closed_by=closed_by, closed_at=at
-        )
+    closed = closed.values(
+        state="closed", version=hold.version + 1, closed_by=closed_by, closed_at=at
     )
+    study_id = connection.execute(closed.returning(hold.study_id)).scalar()
+    if study_id is not None:
+        evidence.raise_study(connection, study_id)

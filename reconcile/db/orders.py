@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,11 +11,14 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Select,
     and_,
+    case,
     func,
     select,
     text,
     tuple_,
+    union,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -24,6 +27,7 @@ from reconcile.core.facts import OrderFacts, ProcedureFacts
 from reconcile.core.order import Code, OrderState, OrderUpdate, RequestedProcedure
 from reconcile.db import tables as t
 from reconcile.db.ids import uuid7
+from reconcile.db.prepared import Prepared, is_in, pairs
 
 CLOSED = (OrderState.CANCELLED.value, OrderState.DISCONTINUED.value)
 
@@ -43,20 +47,44 @@ def find(
     An order that is found in more than one way is told by the strongest. Its person is
     the one who owns, today, the identity under which it was ordered.
     """
-    uids, links = [u for u in study_uids if u], list(linked)
-    issued, bare = [a for a in accessions if a[0]], [a for a in bare_accessions if a]
-    ways: tuple[tuple[str, Collection[Any], ColumnElement[bool]], ...] = (
-        ("study-uid", uids, _has_study_uid(uids)),
-        ("accession", issued, tuple_(_o.accession_number, _o.accession_issuer).in_(issued)),
-        ("study-link", links, _o.id.in_(links)),
-        ("bare-accession", bare, _o.accession_number.in_(bare)),
+    issued = [a for a in accessions if a[0]]
+    rows = _FIND(
+        connection,
+        uids=[u for u in study_uids if u],
+        numbers=[number for number, _ in issued],
+        issuers=[issuer for _, issuer in issued],
+        links=list(linked),
+        bare=[a for a in bare_accessions if a],
+    ).fetchall()
+    rows.sort(key=lambda row: row.way)  # stable: of one way in the order of their ids
+    procedures = _procedures(connection, [row.id for row in rows]) if rows else {}
+    return tuple(_facts(row, procedures.get(row.id, ())) for row in rows)
+
+
+#: How an order was found, the strongest way first.
+WAYS = ("study-uid", "accession", "study-link", "bare-accession")
+
+
+def _find() -> Select[Any]:
+    issued = pairs("numbers", "issuers").c
+    named = select(_p.order_id).where(
+        is_in(_p.study_instance_uid, "uids"), _p.removed.is_(False)
     )
-    found: dict[UUID, OrderFacts] = {}
-    for name, named, condition in ways:
-        for row in connection.execute(_query().where(condition)) if named else ():
-            if row.id not in found:
-                found[row.id] = _facts(connection, row, name)
-    return tuple(found.values())
+    accession = tuple_(_o.accession_number, _o.accession_issuer)
+    ways = (
+        _o.id.in_(named),
+        accession.in_(select(issued.numbers, issued.issuers)),
+        is_in(_o.id, "links"),
+        is_in(_o.accession_number, "bare"),
+    )
+    way = case(*((condition, number) for number, condition in enumerate(ways)))
+    # By key first: a list of alternatives is no search condition for an index.
+    wanted = union(*(select(_o.id).where(condition) for condition in ways))
+    found: Select[Any] = _query().add_columns(way.label("way"))
+    return found.where(_o.id.in_(wanted))
+
+
+_FIND = Prepared(_find)
 
 
 def _query() -> Any:
@@ -76,20 +104,39 @@ def _has_study_uid(uids: list[str]) -> ColumnElement[bool]:
     return _o.id.in_(select(_p.order_id).where(*wanted))
 
 
-def _facts(connection: Connection, row: Row[Any], found_by: str) -> OrderFacts:
+def _facts(row: Any, procedures: tuple[ProcedureFacts, ...]) -> OrderFacts:
     return OrderFacts(
         str(row.id),
         row.accession_number,
         row.accession_issuer,
         str(row.canonical_id),
-        found_by,
+        WAYS[row.way],
         row.referring_physician,
-        _procedures(connection, row.id),
+        procedures,
         row.state in CLOSED,
     )
 
 
-def _procedures(connection: Connection, order_id: UUID) -> tuple[ProcedureFacts, ...]:
+def _procedures(
+    connection: Connection, order_ids: list[UUID]
+) -> dict[UUID, tuple[ProcedureFacts, ...]]:
+    """Of some orders, in the order of their ids in each."""
+    found: dict[UUID, tuple[ProcedureFacts, ...]] = {}
+    for row in _PROCEDURES(connection, orders=order_ids):
+        one = ProcedureFacts(
+            str(row.id),
+            row.rp_id,
+            row.study_instance_uid,
+            row.description,
+            Code(**row.code) if row.code else None,
+            tuple(row.sps_ids or ()),
+            row.bound_to or "",
+        )
+        found[row.order_id] = (*found.get(row.order_id, ()), one)
+    return found
+
+
+def _procedures_of() -> Select[Any]:
     bound = (
         select(func.min(t.uid_map.c.received_uid))
         .where(
@@ -107,19 +154,12 @@ def _procedures(connection: Connection, order_id: UUID) -> tuple[ProcedureFacts,
         .scalar_subquery()
     )
     query = select(t.requested_procedure, bound.label("bound_to"), steps.label("sps_ids"))
-    query = query.where(_p.order_id == order_id, _p.removed.is_(False)).order_by(_p.rp_id)
-    return tuple(
-        ProcedureFacts(
-            str(row.id),
-            row.rp_id,
-            row.study_instance_uid,
-            row.description,
-            Code(**row.code) if row.code else None,
-            tuple(row.sps_ids or ()),
-            row.bound_to or "",
-        )
-        for row in connection.execute(query)
+    return query.where(is_in(_p.order_id, "orders"), _p.removed.is_(False)).order_by(
+        _p.rp_id
     )
+
+
+_PROCEDURES = Prepared(_procedures_of)
 
 
 def current(connection: Connection, number: str, issuer: str) -> Row[Any] | None:

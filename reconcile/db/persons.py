@@ -13,7 +13,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    and_,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from reconcile.core.facts import PersonFacts
@@ -24,9 +33,11 @@ from reconcile.core.identity import (
     PersonName,
     bare,
 )
+from reconcile.db import evidence
 from reconcile.db import tables as t
 from reconcile.db.database import TryAgain, inserted
 from reconcile.db.ids import uuid7
+from reconcile.db.prepared import Prepared, is_in, pairs
 
 #: Authority of what an image said of a person that no feed has spoken of.
 IMAGE_AUTHORITY = 0
@@ -88,7 +99,14 @@ def owners(
     wanted = sorted({(i.domain, i.value) for i in identifiers})
     if not wanted:
         return {}
-    query = (
+    ask = _OWNERS_FOR_CHANGE if for_change else _OWNERS
+    rows = ask(connection, domains=[d for d, _ in wanted], ids=[i for _, i in wanted])
+    return {PatientIdentifier(r.id_norm, r.domain): (r.id, r.canonical_id) for r in rows}
+
+
+def _owners(*, for_change: bool) -> Select[Any]:
+    wanted = pairs("domains", "ids").c
+    return (
         select(
             t.identity.c.domain,
             t.identity.c.id_norm,
@@ -101,13 +119,18 @@ def owners(
         )
         .join(t.person, t.person.c.id == t.identity_link.c.person_id)
         .where(
-            _live_identity, tuple_(t.identity.c.domain, t.identity.c.id_norm).in_(wanted)
+            _live_identity,
+            tuple_(t.identity.c.domain, t.identity.c.id_norm).in_(
+                select(wanted.domains, wanted.ids)
+            ),
         )
         .order_by(t.identity.c.domain, t.identity.c.id_norm)
         .with_for_update(of=t.identity, read=not for_change)
     )
-    rows = connection.execute(query)
-    return {PatientIdentifier(r.id_norm, r.domain): (r.id, r.canonical_id) for r in rows}
+
+
+_OWNERS = Prepared(lambda: _owners(for_change=False))
+_OWNERS_FOR_CHANGE = Prepared(lambda: _owners(for_change=True))
 
 
 def facts(
@@ -119,11 +142,15 @@ def facts(
         return {}
     identifiers = _identifiers(connection, wanted)
     said = _said(connection, wanted)
-    query = select(t.person.c.id, t.person.c.state).where(t.person.c.id.in_(wanted))
     return {
         str(p): _person(p, state, identifiers.get(p, []), said.get(p, []), archive_domain)
-        for p, state in connection.execute(query)
+        for p, state in _STATES(connection, persons=sorted(wanted))
     }
+
+
+_STATES = Prepared(
+    lambda: select(t.person.c.id, t.person.c.state).where(is_in(t.person.c.id, "persons"))
+)
 
 
 def _person(
@@ -175,7 +202,15 @@ def _said_over(current: Demographics, word: Said) -> Demographics:
 def _identifiers(
     connection: Connection, persons: set[UUID]
 ) -> dict[UUID, list[PatientIdentifier]]:
-    query = (
+    found: dict[UUID, list[PatientIdentifier]] = {}
+    for row in _IDENTIFIERS(connection, persons=sorted(persons)):
+        known = found.setdefault(row.canonical_id, [])
+        known.append(PatientIdentifier(row.id_norm, row.domain))
+    return found
+
+
+def _identifiers_of() -> Select[Any]:
+    return (
         select(t.person.c.canonical_id, t.identity.c.domain, t.identity.c.id_norm)
         .join(
             t.identity_link, and_(t.identity_link.c.person_id == t.person.c.id, _live_link)
@@ -184,32 +219,40 @@ def _identifiers(
             t.identity,
             and_(t.identity.c.id == t.identity_link.c.identity_id, _live_identity),
         )
-        .where(t.person.c.canonical_id.in_(persons))
+        .where(is_in(t.person.c.canonical_id, "persons"))
         # The survivor's own identifiers stand before those of persons merged into it.
         .order_by(t.person.c.id != t.person.c.canonical_id, t.identity.c.id)
     )
-    found: dict[UUID, list[PatientIdentifier]] = {}
-    for row in connection.execute(query):
-        known = found.setdefault(row.canonical_id, [])
-        known.append(PatientIdentifier(row.id_norm, row.domain))
-    return found
+
+
+_IDENTIFIERS = Prepared(_identifiers_of)
 
 
 def _said(connection: Connection, persons: set[UUID]) -> dict[UUID, list[Said]]:
-    query = (
-        select(t.person.c.canonical_id, t.demographics)
-        .join(t.demographics, t.demographics.c.person_id == t.person.c.id)
-        .where(
-            t.person.c.canonical_id.in_(persons), func.upper_inf(t.demographics.c.recorded)
-        )
-    )
     found: dict[UUID, list[Said]] = {}
-    for row in connection.execute(query):
+    for row in _SAID_OF(connection, persons=sorted(persons)):
         found.setdefault(row.canonical_id, []).append(_to_said(row))
     return found
 
 
-def _to_said(row: Row[Any]) -> Said:
+_SAID_OF = Prepared(
+    lambda: (
+        select(
+            t.person.c.canonical_id,
+            t.demographics.c.said,
+            t.demographics.c.authority,
+            t.demographics.c.said_at,
+        )
+        .join(t.demographics, t.demographics.c.person_id == t.person.c.id)
+        .where(
+            is_in(t.person.c.canonical_id, "persons"),
+            func.upper_inf(t.demographics.c.recorded),
+        )
+    )
+)
+
+
+def _to_said(row: Any) -> Said:
     said = dict(row.said)
     cleared = frozenset(said.pop("cleared", ()))
     name = PersonName(**said.pop("name", {}))
@@ -297,7 +340,9 @@ def verify(connection: Connection, person_id: UUID) -> None:
     change = update(t.person).where(
         t.person.c.id == person_id, t.person.c.state == "provisional"
     )
-    connection.execute(change.values(state="verified", version=t.person.c.version + 1))
+    change = change.values(state="verified", version=t.person.c.version + 1)
+    if connection.execute(change).rowcount:
+        evidence.raise_persons(connection, [person_id])
 
 
 def own(
@@ -308,6 +353,8 @@ def own(
     happening_id: UUID,
 ) -> UUID:
     """Give a person an identifier that nobody owns; the identity's id.
+
+    Studies that named it when nobody owned it are decided anew.
 
     Raises:
         TryAgain: somebody else has just been given it.
@@ -324,6 +371,7 @@ def own(
         raise TryAgain
     link = {"id": uuid7(), "identity_id": identity_id, "person_id": person_id}
     connection.execute(insert(t.identity_link).values(**link, happening_id=happening_id))
+    evidence.raise_named(connection, [evidence.identifier(identifier)])
     return identity_id
 
 
@@ -362,26 +410,4 @@ def say(
             said_at=said_at,
             happening_id=happening_id,
         )
-    )
-
-
-def raise_revisions(connection: Connection, person_ids: Iterable[UUID]) -> None:
-    """Make every decision stale that was made from what these persons were.
-
-    A decision that belongs to a study may be cached only with the study's revision.
-    """
-    wanted = list(person_ids)
-    studies = (
-        select(t.series.c.study_id)
-        .join(
-            t.identity_link, and_(t.identity_link.c.identity_id == t.series.c.identity_id)
-        )
-        .join(t.person, t.person.c.id == t.identity_link.c.person_id)
-        .where(or_(t.person.c.canonical_id.in_(wanted), t.person.c.id.in_(wanted)))
-        .where(_live_link)
-    )
-    connection.execute(
-        update(t.study)
-        .where(t.study.c.id.in_(studies))
-        .values(revision=t.study.c.revision + 1)
     )

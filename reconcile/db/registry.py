@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from reconcile.core.facts import (
     InstanceFacts,
@@ -28,20 +28,24 @@ from reconcile.core.facts import (
 from reconcile.core.following import Place
 from reconcile.core.identity import Domain, Issuer, PatientIdentifier
 from reconcile.core.issuers import issuer_domain, named_identifiers
-from reconcile.db import orders, persons, stored, unresolved
+from reconcile.db import evidence, orders, persons, stored, unresolved
 from reconcile.db.database import lock
 from reconcile.db.unresolved import Renamed
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Facts, and the rows behind them that recording needs again."""
+    """Facts, and the rows behind them that recording needs again.
+
+    `evidence` is what the header names and its study has not named before.
+    """
 
     facts: RegistryFacts
     uid_domain: str
-    study: Row[Any] | None
+    study: Any | None
     identities: Mapping[PatientIdentifier, UUID]
     renamed: Renamed
+    evidence: frozenset[evidence.Named]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +82,10 @@ def load(
     uid_domain = frame.deidentified_domain if apart and instance.patient_scoped else ""
     current, known = stored.receipts(connection, uid_domain, instance.sop_instance_uid)
     renamed = _renamed(connection, uid_domain, named)
+    identifiers = _named(instance, source, frame, apart=apart)
     assigned = _assigned(connection, instance, uid_domain)
-    owners = persons.owners(connection, _named(instance, source, frame, apart=apart))
+    new = _evidence(connection, instance, uid_domain, assigned, identifiers, apart=apart)
+    owners = persons.owners(connection, identifiers)
     study = stored.study_row(connection, uid_domain, assigned) if assigned else None
     facts = stored.study_facts(connection, study) if study is not None else None
     found = () if apart else _orders(connection, instance, source, frame, facts)
@@ -103,7 +109,7 @@ def load(
         refused_rules=refused,
     )
     identities = {i: row[0] for i, row in owners.items()}
-    return Loaded(registry, uid_domain, study, identities, renamed)
+    return Loaded(registry, uid_domain, study, identities, renamed, new)
 
 
 def _renamed(connection: Connection, uid_domain: str, named: Named) -> Renamed:
@@ -128,6 +134,29 @@ def _assigned(connection: Connection, instance: InstanceFacts, uid_domain: str) 
         lock(connection, _making(instance, uid_domain), shared=False)
         assigned = stored.assigned_study_uid(connection, uid_domain, uid)
     return assigned
+
+
+def _evidence(
+    connection: Connection,
+    instance: InstanceFacts,
+    uid_domain: str,
+    assigned: str,
+    identifiers: tuple[PatientIdentifier, ...],
+    *,
+    apart: bool,
+) -> frozenset[evidence.Named]:
+    """What a study names for the first time; nobody makes or changes it meanwhile."""
+    names = {evidence.identifier(each) for each in identifiers}
+    if not apart:
+        requests = instance.requests
+        numbers = {instance.accession_number, *(r.accession_number for r in requests)}
+        uids = {instance.study_instance_uid, *(r.study_instance_uid for r in requests)}
+        names |= {evidence.accession(number) for number in numbers}
+        names |= {evidence.study_uid(uid) for uid in uids}
+    wanted = evidence.nameable(names) if instance.patient_scoped else frozenset()
+    new = evidence.new_of(connection, uid_domain, assigned, wanted)
+    evidence.hold(connection, new, identifiers[0] if identifiers else None)
+    return new
 
 
 def _making(instance: InstanceFacts, uid_domain: str) -> list[tuple[str, ...]]:

@@ -10,21 +10,33 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, func, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import (
+    Connection,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    func,
+    select,
+    update,
+)
 
 from reconcile.core.attributes import Change, listed
 from reconcile.core.facts import StudyFacts
 from reconcile.db import tables as t
-from reconcile.db.database import TryAgain, inserted, lock
+from reconcile.db.database import TryAgain, lock
 from reconcile.db.ids import uuid7
+from reconcile.db.prepared import Prepared, is_in, new_row, new_unless_there
 
 _map, _study, _series = t.uid_map.c, t.study.c, t.series.c
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """An arrival: what came, how, from whom."""
+    """An arrival: what came, how, from whom, and where its bytes are.
+
+    `segment` is the storage's; empty: a file of its own, named by the digest.
+    """
 
     uid_domain: str
     sop_instance_uid: str
@@ -36,6 +48,8 @@ class Receipt:
     peer_address: str
     association: str
     received_at: datetime
+    segment: str = ""
+    segment_offset: int = 0
     file_meta: bytes = b""
 
 
@@ -47,52 +61,80 @@ def assigned_study_uid(connection: Connection, uid_domain: str, received_uid: st
 
     An assigned UID stands for itself: whoever was told it may send under it.
     """
+    found = _ASSIGNED.first(connection, uid_domain=uid_domain, received_uid=received_uid)
+    return str(found[0] or "")
+
+
+def _assigned() -> Select[Any]:
+    domain = bindparam("uid_domain", type_=Text)
+    uid = bindparam("received_uid", type_=Text)
     mapped = select(_map.assigned_uid).where(
-        _map.uid_domain == uid_domain,
+        _map.uid_domain == domain,
         _map.level == "study",
-        _map.received_uid == received_uid,
+        _map.received_uid == uid,
         func.upper_inf(_map.valid),
     )
-    if found := connection.execute(mapped).scalar():
-        return str(found)
     own = select(_study.study_instance_uid).where(
-        _study.uid_domain == uid_domain, _study.study_instance_uid == received_uid
+        _study.uid_domain == domain, _study.study_instance_uid == uid
     )
-    return str(connection.execute(own).scalar() or "")
+    return select(func.coalesce(mapped.scalar_subquery(), own.scalar_subquery()))
 
 
-def study_row(
-    connection: Connection, uid_domain: str, assigned_uid: str
-) -> Row[Any] | None:
-    """The study that is given out under a UID, locked against change until commit."""
-    query = select(t.study).where(
-        _study.uid_domain == uid_domain, _study.study_instance_uid == assigned_uid
+_ASSIGNED = Prepared(_assigned)
+
+
+def study_row(connection: Connection, uid_domain: str, assigned_uid: str) -> Any:
+    """The study that is given out under a UID, held until commit.
+
+    Nobody changes it meanwhile, and nobody else decides for it: who comes second may
+    have to raise its revision.
+    """
+    return _STUDY.first(connection, uid_domain=uid_domain, assigned_uid=assigned_uid)
+
+
+_STUDY = Prepared(
+    lambda: (
+        select(t.study)
+        .where(
+            _study.uid_domain == bindparam("uid_domain"),
+            _study.study_instance_uid == bindparam("assigned_uid"),
+        )
+        .with_for_update(key_share=True)
     )
-    return connection.execute(query.with_for_update(read=True)).first()
+)
 
 
-def study_facts(connection: Connection, study: Row[Any]) -> StudyFacts:
+def study_facts(connection: Connection, study: Any) -> StudyFacts:
     """What a decision may know of a study."""
+    return StudyFacts(
+        str(study.id),
+        study.study_instance_uid,
+        study.revision,
+        frozenset(str(p) for (p,) in _PERSONS_OF(connection, study_id=study.id)),
+        frozenset(str(o) for (o,) in _ORDERS_OF(connection, study_id=study.id)),
+    )
+
+
+def _persons_of() -> Select[Any]:
     live = func.upper_inf(t.identity_link.c.recorded)
     link = and_(t.identity_link.c.identity_id == _series.identity_id, live)
-    persons = (
+    return (
         select(t.person.c.canonical_id)
         .distinct()
         .select_from(t.series)
         .join(t.identity_link, link)
         .join(t.person, t.person.c.id == t.identity_link.c.person_id)
-        .where(_series.study_id == study.id, _series.held.is_(None))
+        .where(_series.study_id == bindparam("study_id"), _series.held.is_(None))
     )
-    orders = select(t.study_order.c.order_id).where(
-        t.study_order.c.study_id == study.id, func.upper_inf(t.study_order.c.recorded)
+
+
+_PERSONS_OF = Prepared(_persons_of)
+_ORDERS_OF = Prepared(
+    lambda: select(t.study_order.c.order_id).where(
+        t.study_order.c.study_id == bindparam("study_id"),
+        func.upper_inf(t.study_order.c.recorded),
     )
-    return StudyFacts(
-        str(study.id),
-        study.study_instance_uid,
-        study.revision,
-        frozenset(str(p) for p in connection.execute(persons).scalars()),
-        frozenset(str(o) for o in connection.execute(orders).scalars()),
-    )
+)
 
 
 def map_study(
@@ -105,39 +147,58 @@ def map_study(
     happening_id: UUID,
 ) -> None:
     """Map a received Study UID, once; a map that stands is left alone."""
-    row = {
-        "uid_domain": uid_domain,
-        "received_uid": received_uid,
-        "assigned_uid": assigned_uid,
-    }
-    made = upsert(t.uid_map).values(
-        id=uuid7(), level="study", scope="", rule=rule, happening_id=happening_id, **row
+    made = _MAP_STUDY.first(
+        connection,
+        id=uuid7(),
+        uid_domain=uid_domain,
+        received_uid=received_uid,
+        assigned_uid=assigned_uid,
+        rule=rule,
+        happening_id=happening_id,
     )
-    if inserted(connection, made, _map.id):
+    if made:
         return
     if assigned_study_uid(connection, uid_domain, received_uid) != assigned_uid:
         raise TryAgain
 
 
+_MAP_STUDY = Prepared(
+    lambda: new_unless_there(
+        t.uid_map,
+        "id uid_domain received_uid assigned_uid rule happening_id",
+        _map.id,
+        level="study",
+        scope="",
+    )
+)
+
+
 def make_study(
     connection: Connection, *, uid_domain: str, assigned_uid: str, happening_id: UUID
-) -> Row[Any]:
+) -> Any:
     """The study given out under a UID, made if it is new; held against change.
 
     Raises:
         TryAgain: somebody else has just made it, and has not committed.
     """
-    made = upsert(t.study).values(
+    new = _MAKE_STUDY.first(
+        connection,
         id=uuid7(),
         uid_domain=uid_domain,
         study_instance_uid=assigned_uid,
         happening_id=happening_id,
     )
-    connection.execute(made.on_conflict_do_nothing())
-    found = study_row(connection, uid_domain, assigned_uid)
+    found = new or study_row(connection, uid_domain, assigned_uid)
     if found is None:
         raise TryAgain
     return found
+
+
+_MAKE_STUDY = Prepared(
+    lambda: new_unless_there(
+        t.study, "id uid_domain study_instance_uid happening_id", *t.study.c
+    )
+)
 
 
 def link_order(
@@ -148,44 +209,66 @@ def link_order(
     happening_id: UUID,
 ) -> None:
     """Link a study to an order; a link that stands is left alone."""
-    made = upsert(t.study_order).values(
+    _LINK_ORDER(
+        connection,
         id=uuid7(),
         study_id=study_id,
         order_id=order_id,
         procedure_id=procedure_id,
         happening_id=happening_id,
     )
-    connection.execute(made.on_conflict_do_nothing())
+
+
+_LINK_ORDER = Prepared(
+    lambda: new_unless_there(
+        t.study_order,
+        "id study_id order_id procedure_id happening_id",
+        t.study_order.c.id,
+    )
+)
 
 
 def linked_procedure(connection: Connection, study_id: UUID) -> str:
     """The one requested procedure that a study answers; empty if it is not one."""
-    link = t.study_order.c
-    query = select(link.procedure_id).where(
-        link.study_id == study_id,
-        link.procedure_id.is_not(None),
-        func.upper_inf(link.recorded),
+    found = _LINKED_PROCEDURES(connection, study_id=study_id).fetchall()
+    return str(found[0][0]) if len(found) == 1 else ""
+
+
+_LINKED_PROCEDURES = Prepared(
+    lambda: select(t.study_order.c.procedure_id).where(
+        t.study_order.c.study_id == bindparam("study_id"),
+        t.study_order.c.procedure_id.is_not(None),
+        func.upper_inf(t.study_order.c.recorded),
     )
-    found = connection.execute(query).scalars().all()
-    return str(found[0]) if len(found) == 1 else ""
+)
 
 
 def refused_rules(connection: Connection, subject: str) -> frozenset[str]:
     """Rules that were undone for a subject, and may not act on it again."""
-    refusal = t.refusal.c
-    query = select(refusal.rule).where(
-        refusal.subject == subject, func.upper_inf(refusal.valid)
+    return frozenset(rule for (rule,) in _REFUSED(connection, subject=subject))
+
+
+_REFUSED = Prepared(
+    lambda: select(t.refusal.c.rule).where(
+        t.refusal.c.subject == bindparam("subject"), func.upper_inf(t.refusal.c.valid)
     )
-    return frozenset(connection.execute(query).scalars())
+)
 
 
 def held_id(connection: Connection, study_id: UUID) -> str:
     """The Patient ID in domain H of a study's held part, minted once."""
+    found = _HELD_ID.first(connection, study_id=study_id)
+    if found and found[0]:
+        return str(found[0])
     value = f"H{str(study_id).replace('-', '')[-12:].upper()}"
     keep = update(t.study).where(_study.id == study_id, _study.held_id.is_(None))
     connection.execute(keep.values(held_id=value))
-    query = select(_study.held_id).where(_study.id == study_id)
-    return str(connection.execute(query).scalar_one())
+    return value
+
+
+_HELD_ID = Prepared(
+    lambda: select(_study.held_id).where(_study.id == bindparam("study_id"))
+)
 
 
 # -- Series -------------------------------------------------------------------------
@@ -197,23 +280,38 @@ def series_row(
     received_uid: str,
     identity_id: UUID | None,
     held: str | None,
-) -> Row[Any] | None:
+) -> Any:
     """The series of a study that came under this UID and identity."""
-    query = select(t.series).where(
-        _series.study_id == study_id,
-        _series.received_series_instance_uid == received_uid,
-        _series.identity_id.is_not_distinct_from(identity_id),
-        _series.held.is_not_distinct_from(held),
+    return _SERIES.first(
+        connection,
+        study_id=study_id,
+        received_uid=received_uid,
+        identity_id=identity_id,
+        held=held,
     )
-    return connection.execute(query).first()
+
+
+_SERIES = Prepared(
+    lambda: select(t.series).where(
+        _series.study_id == bindparam("study_id"),
+        _series.received_series_instance_uid == bindparam("received_uid"),
+        _series.identity_id.is_not_distinct_from(bindparam("identity_id")),
+        _series.held.is_not_distinct_from(bindparam("held")),
+    )
+)
 
 
 def series_uid_taken(connection: Connection, uid_domain: str, uid: str) -> bool:
     """Whether a Series UID is already given out."""
-    query = select(_series.id).where(
-        _series.uid_domain == uid_domain, _series.series_instance_uid == uid
+    return _SERIES_UID.first(connection, uid_domain=uid_domain, uid=uid) is not None
+
+
+_SERIES_UID = Prepared(
+    lambda: select(_series.id).where(
+        _series.uid_domain == bindparam("uid_domain"),
+        _series.series_instance_uid == bindparam("uid"),
     )
-    return connection.execute(query).first() is not None
+)
 
 
 def make_series(
@@ -226,7 +324,7 @@ def make_series(
     held: str | None,
     new_uid: str,
     happening_id: UUID,
-) -> Row[Any]:
+) -> Any:
     """The series of a study, made if it is new; a taken UID is replaced by `new_uid`.
 
     Raises:
@@ -238,7 +336,8 @@ def make_series(
     taken = series_uid_taken(connection, uid_domain, received_uid)
     if taken:  # whoever names it waits until it has its UID
         lock(connection, [("series", uid_domain, received_uid)], shared=False)
-    made = upsert(t.series).values(
+    new = _MAKE_SERIES.first(
+        connection,
         id=uuid7(),
         study_id=study_id,
         uid_domain=uid_domain,
@@ -248,11 +347,20 @@ def make_series(
         held=held,
         happening_id=happening_id,
     )
-    connection.execute(made.on_conflict_do_nothing())
-    found = series_row(connection, study_id, received_uid, identity_id, held)
+    found = new or series_row(connection, study_id, received_uid, identity_id, held)
     if found is None:
         raise TryAgain
     return found
+
+
+_MAKE_SERIES = Prepared(
+    lambda: new_unless_there(
+        t.series,
+        "id study_id uid_domain received_series_instance_uid series_instance_uid"
+        " identity_id held happening_id",
+        *t.series.c,
+    )
+)
 
 
 # -- Instances ----------------------------------------------------------------------
@@ -262,39 +370,75 @@ def receipts(
     connection: Connection, uid_domain: str, sop_instance_uid: str
 ) -> tuple[str, frozenset[str]]:
     """(digest of what is given out now, digests of all that ever came) of an instance."""
-    r, i = t.receipt.c, t.instance.c
-    query = (
-        select(r.digest, i.id.is_not(None).label("current"))
-        .select_from(t.receipt)
-        .outerjoin(t.instance, i.receipt_id == r.id)
-        .where(r.sop_instance_uid == sop_instance_uid, r.uid_domain == uid_domain)
-    )
-    rows = connection.execute(query).all()
+    rows = _RECEIPTS(connection, uid_domain=uid_domain, uid=sop_instance_uid).fetchall()
     current = next((row.digest.hex() for row in rows if row.current), "")
     return current, frozenset(row.digest.hex() for row in rows)
+
+
+def _receipts() -> Select[Any]:
+    r, i = t.receipt.c, t.instance.c
+    same = (i.sop_instance_uid == r.sop_instance_uid) & (i.uid_domain == r.uid_domain)
+    current = (i.receipt_id == r.id).label("current")
+    return (
+        select(r.digest, current)
+        .select_from(t.receipt)
+        .outerjoin(t.instance, same)
+        .where(
+            r.sop_instance_uid == bindparam("uid"), r.uid_domain == bindparam("uid_domain")
+        )
+    )
+
+
+_RECEIPTS = Prepared(_receipts)
+
+
+def locations(connection: Connection, digests: Iterable[str]) -> list[tuple[str, str, int]]:
+    """(digest, segment, offset in it) of every place that receipts of them tell."""
+    raw = [bytes.fromhex(digest) for digest in digests]
+    return [(d.hex(), s or "", at or 0) for d, s, at in _LOCATIONS(connection, digests=raw)]
+
+
+_LOCATIONS = Prepared(
+    lambda: (
+        select(t.receipt.c.digest, t.receipt.c.segment, t.receipt.c.segment_offset)
+        .distinct()
+        .where(is_in(t.receipt.c.digest, "digests"))
+    )
+)
 
 
 def keep_receipt(connection: Connection, receipt: Receipt, outcome: str) -> UUID:
     """Remember an arrival; none is ever dropped."""
     receipt_id = uuid7()
-    connection.execute(
-        insert(t.receipt).values(
-            id=receipt_id,
-            uid_domain=receipt.uid_domain,
-            sop_instance_uid=receipt.sop_instance_uid,
-            digest=bytes.fromhex(receipt.digest),
-            length=receipt.length,
-            transfer_syntax_uid=receipt.transfer_syntax_uid,
-            text_charset=receipt.text_charset,
-            file_meta=receipt.file_meta,
-            source=receipt.source,
-            peer_address=receipt.peer_address,
-            association=receipt.association,
-            outcome=outcome,
-            received_at=receipt.received_at,
-        )
+    _KEEP_RECEIPT(
+        connection,
+        id=receipt_id,
+        uid_domain=receipt.uid_domain,
+        sop_instance_uid=receipt.sop_instance_uid,
+        digest=bytes.fromhex(receipt.digest),
+        length=receipt.length,
+        transfer_syntax_uid=receipt.transfer_syntax_uid,
+        text_charset=receipt.text_charset,
+        file_meta=receipt.file_meta,
+        source=receipt.source,
+        peer_address=receipt.peer_address,
+        association=receipt.association,
+        outcome=outcome,
+        received_at=receipt.received_at,
+        segment=receipt.segment or None,
+        segment_offset=receipt.segment_offset if receipt.segment else None,
     )
     return receipt_id
+
+
+_KEEP_RECEIPT = Prepared(
+    lambda: new_row(
+        t.receipt,
+        "id uid_domain sop_instance_uid digest length transfer_syntax_uid text_charset"
+        " file_meta source peer_address association outcome received_at segment"
+        " segment_offset",
+    )
+)
 
 
 def keep_instance(
@@ -316,7 +460,8 @@ def keep_instance(
         TryAgain: the same SOP Instance UID has just been stored by somebody else.
     """
     instance_id = uuid7()
-    made = upsert(t.instance).values(
+    new = _KEEP_INSTANCE.first(
+        connection,
         id=instance_id,
         uid_domain=receipt.uid_domain,
         sop_instance_uid=receipt.sop_instance_uid,
@@ -329,9 +474,19 @@ def keep_instance(
         coerced_at=coerced_at,
         happening_id=happening_id,
     )
-    if not inserted(connection, made, t.instance.c.id):
+    if not new:
         raise TryAgain
     return instance_id
+
+
+_KEEP_INSTANCE = Prepared(
+    lambda: new_unless_there(
+        t.instance,
+        "id uid_domain sop_instance_uid sop_class_uid series_id receipt_id stored_revision"
+        " hidden assignment_id coerced_at happening_id",
+        t.instance.c.id,
+    )
+)
 
 
 def assignment(
@@ -351,11 +506,23 @@ def assignment(
     said = {"modifying_system": modifying_system, "source": source, "reason": reason}
     canonical = json.dumps([changes, said], sort_keys=True, ensure_ascii=False).encode()
     digest = hashlib.sha256(canonical).digest()
-    query = select(t.assignment.c.id).where(t.assignment.c.digest == digest)
-    known = connection.execute(query).scalar()
-    if known is not None:
-        return UUID(str(known))
-    made = upsert(t.assignment).values(id=uuid7(), digest=digest, assigns=changes, **said)
-    if not inserted(connection, made, t.assignment.c.id):
+    known = _ASSIGNMENT.first(connection, digest=digest)
+    if known is None:
+        known = _MAKE_ASSIGNMENT.first(
+            connection, id=uuid7(), digest=digest, assigns=changes, **said
+        )
+    if known is None:
         raise TryAgain
-    return UUID(str(connection.execute(query).scalar_one()))
+    return UUID(str(known[0]))
+
+
+_ASSIGNMENT = Prepared(
+    lambda: select(t.assignment.c.id).where(t.assignment.c.digest == bindparam("digest"))
+)
+_MAKE_ASSIGNMENT = Prepared(
+    lambda: new_unless_there(
+        t.assignment,
+        "id digest assigns modifying_system source reason",
+        t.assignment.c.id,
+    )
+)

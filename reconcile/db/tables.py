@@ -345,6 +345,11 @@ receipt = Table(
     key("association"),
     Column("outcome", Text, nullable=False),
     at("received_at"),
+    # The segment of the storage that the file is a member of, and where in it, in bytes;
+    # NULL: a file of its own.
+    key("segment", null=True),
+    Column("segment_offset", BigInteger, nullable=True),
+    CheckConstraint("(segment IS NULL) = (segment_offset IS NULL)", name="location"),
     Index("ix_receipt_instance", "sop_instance_uid", "uid_domain"),
     Index("ix_receipt_digest", "digest"),
 )

@@ -16,12 +16,14 @@ from uuid import UUID
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     ForeignKey,
     Index,
     Row,
     Table,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -29,11 +31,13 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql.dml import ReturningDelete
 
 from reconcile.core.following import OWN, Place
 from reconcile.db import tables as t
 from reconcile.db.database import lock
 from reconcile.db.ids import uuid7
+from reconcile.db.prepared import Prepared
 from reconcile.db.tables import (
     Key,
     at,
@@ -188,17 +192,33 @@ class Met:
 
 def met_study(connection: Connection, uid_domain: str, received_uid: str) -> list[Met]:
     """Who waits for a study that has just been mapped; they wait no longer."""
-    u = unmet_reference.c
-    return _taken(
-        connection, u.uid == received_uid, u.uid_domain == uid_domain, u.context_uid == ""
-    )
+    return _taken(_MET_STUDY(connection, uid_domain=uid_domain, uid=received_uid))
 
 
 def met_series(
     connection: Connection, uid_domain: str, study_id: UUID, received_uid: str
 ) -> list[Met]:
     """Who waits for a series that has just been made; they wait no longer."""
+    found = _MET_SERIES(
+        connection, uid_domain=uid_domain, study_id=study_id, uid=received_uid
+    )
+    return _taken(found)
+
+
+def _taken(rows: Iterable[Any]) -> list[Met]:
+    return sorted((Met(*row) for row in rows), key=lambda m: m.receipt_id)
+
+
+def _take(*where: Any) -> ReturningDelete[Any]:
+    u = unmet_reference.c
+    here = u.uid == bindparam("uid"), u.uid_domain == bindparam("uid_domain")
+    gone = delete(unmet_reference).where(*here, *where)
+    return gone.returning(u.receipt_id, u.context_uid, u.uid)
+
+
+def _of_series() -> ColumnElement[bool]:
     u, m, study = unmet_reference.c, t.uid_map.c, t.study.c
+    study_id = bindparam("study_id", type_=postgresql.UUID(as_uuid=True))
     names = (
         select(m.received_uid)
         .join(
@@ -216,19 +236,11 @@ def met_series(
         .where(t.series.c.study_id == study_id, t.instance.c.receipt_id == u.receipt_id)
         .exists()
     )
-    return _taken(
-        connection,
-        u.uid == received_uid,
-        u.uid_domain == uid_domain,
-        or_(u.context_uid.in_(names), and_(u.context_uid == OWN, beside)),
-    )
+    return or_(u.context_uid.in_(names), and_(u.context_uid == OWN, beside))
 
 
-def _taken(connection: Connection, *where: Any) -> list[Met]:
-    u = unmet_reference.c
-    gone = delete(unmet_reference).where(*where)
-    rows = connection.execute(gone.returning(u.receipt_id, u.context_uid, u.uid)).all()
-    return sorted((Met(*row) for row in rows), key=lambda m: m.receipt_id)
+_MET_STUDY = Prepared(lambda: _take(unmet_reference.c.context_uid == ""))
+_MET_SERIES = Prepared(lambda: _take(_of_series()))
 
 
 def waiting(connection: Connection, receipt_id: UUID) -> Row[Any] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,8 +16,10 @@ from sqlalchemy import (
     Row,
     Select,
     func,
+    literal,
     select,
     text,
+    tuple_,
 )
 
 from reconcile.core.attributes import (
@@ -107,25 +109,31 @@ def estimates(connection: Connection) -> dict[str, int]:
     return {names[table]: int(count) for table, count in rows}
 
 
-def digests(connection: Connection) -> Iterator[str]:
-    """Digests of all receipts in order, each once."""
-    last = b""
+def locations(connection: Connection) -> Iterator[tuple[str, int, str, int]]:
+    """(digest, length, segment, offset in it) where receipts say that bytes are, once."""
+    r = t.receipt.c
+    where = r.digest, func.coalesce(r.segment, ""), func.coalesce(r.segment_offset, 0)
+    last: tuple[Any, ...] = (b"", "", -1)
     while True:
-        digest = t.receipt.c.digest
         query = (
-            select(digest).distinct().where(digest > last).order_by(digest).limit(_BATCH)
+            select(*where, r.length)
+            .distinct()
+            .where(r.digest >= last[0], tuple_(*where) > tuple_(*map(literal, last)))
+            .order_by(*where)
+            .limit(_BATCH)
         )
-        found = connection.execute(query).scalars().all()
-        yield from (each.hex() for each in found)
+        found = connection.execute(query).all()
+        yield from ((digest.hex(), n, s, at) for digest, s, at, n in found)
         if len(found) < _BATCH:
             return
-        last = found[-1]
+        last = tuple(found[-1])[:3]
 
 
-def digest_is_known(connection: Connection, digest: str) -> bool:
-    """Whether a receipt names this digest."""
-    query = select(t.receipt.c.id).where(t.receipt.c.digest == bytes.fromhex(digest))
-    return connection.execute(query.limit(1)).first() is not None
+def unknown_digests(connection: Connection, digests: Collection[str]) -> set[str]:
+    """Those that no receipt names."""
+    wanted = [bytes.fromhex(digest) for digest in digests]
+    query = select(t.receipt.c.digest).where(t.receipt.c.digest.in_(wanted))
+    return set(digests) - {found.hex() for found in connection.execute(query).scalars()}
 
 
 def stale_canonical(connection: Connection) -> tuple[UUID, ...]:

@@ -35,7 +35,9 @@ class Live:
 class Kept:
     """One arrival as it is kept: the name of its file is the digest, in hex.
 
-    `file_meta` is the meta information that an imported file brought, else empty.
+    `segment` is the segment in which that file is a member, at `segment_offset`; empty:
+    it stands for itself. `file_meta` is the meta information that an imported file
+    brought, else empty.
     """
 
     receipt_id: UUID
@@ -51,6 +53,8 @@ class Kept:
     outcome: str
     current: bool
     hidden: bool
+    segment: str
+    segment_offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,8 @@ def _kept(row: Row[Any]) -> Kept:
         row.outcome,
         row.current,
         row.hidden,
+        row.segment or "",
+        row.segment_offset or 0,
     )
 
 

@@ -19,6 +19,7 @@ from reconcile.db.unresolved import Met
 from reconcile.flows.arrival import Arrival
 from reconcile.flows.inside import Inside
 from reconcile.flows.rules import Rules
+from reconcile.storage.content import Location
 
 _IDENTITY_TAGS = (
     at.PATIENT_NAME,
@@ -42,6 +43,7 @@ class Arriving:
     """An instance whose bytes are durable, and which is not recorded yet."""
 
     arrival: Arrival
+    location: Location
     received: Received
     facts: InstanceFacts
     rules: Rules

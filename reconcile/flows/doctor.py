@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from reconcile.db import views_checks
 from reconcile.db.database import Database
+from reconcile.errors import NotFound
+from reconcile.storage.content import Location
+from reconcile.storage.files import SUFFIX
 from reconcile.storage.local import LocalStorage
 
 #: A held study that nobody looked at for longer is a finding.
 HOLD_AGE_MAX = timedelta(days=3)
+#: What is younger may be on its way: its bytes are there, its row is not committed.
+STORING_SECONDS_MAX = 60.0
+SECOND_LOOK_SECONDS = 2.0
+_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +34,18 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Doctor:
-    """Compares files, rows and history; changes nothing."""
+    """Compares bytes, rows and history; changes nothing."""
 
     database: Database
     storage: LocalStorage
     clock: Callable[[], datetime]
+    pause: Callable[[float], None] = time.sleep
 
     def findings(self) -> Iterator[Finding]:
         """Everything that is wrong, as it is found."""
         yield from self._fence()
-        yield from self._files()
+        yield from self._rows_without_bytes()
+        yield from self._bytes_without_rows()
         yield from self._holds()
         yield from self._rows()
 
@@ -43,22 +54,32 @@ class Doctor:
             advice = "check the disk, remove the file FENCED, start the archive again"
             yield Finding("storage-fenced", str(self.storage.root), advice)
 
-    def _files(self) -> Iterator[Finding]:
-        """Bytes without a row, and rows without bytes: both lists are in one order."""
+    def _rows_without_bytes(self) -> Iterator[Finding]:
         with self.database.read_only() as connection:
-            rows = views_checks.digests(connection)
-            for digest, has_file, has_row in _merged(self.storage.digests(), rows):
-                if not has_file:
+            for digest, length, segment, offset in views_checks.locations(connection):
+                try:
+                    self.storage.extent(Location(digest, segment, offset), length)
+                except NotFound:
                     advice = "restore the file from a backup: its bytes are lost here"
                     yield Finding("row-without-bytes", digest, advice)
-                elif not has_row and not self._arrived_since(digest):
-                    advice = "a store was cut off: import the file, or remove it"
-                    yield Finding("bytes-without-row", digest, advice)
 
-    def _arrived_since(self, digest: str) -> bool:
-        """Whether the row came while we were looking: files come before their rows."""
+    def _bytes_without_rows(self) -> Iterator[Finding]:
+        """Bytes come before their rows: what is young is looked at a second time."""
+        young: list[Location] = []
+        for batch in _batches(self.storage.kept()):
+            left = self._unknown(location for location, _ in batch)
+            age = dict(batch)
+            young += [location for location in left if age[location] < STORING_SECONDS_MAX]
+            yield from (_cut_off(p) for p in left if age[p] >= STORING_SECONDS_MAX)
+        if young:
+            self.pause(SECOND_LOOK_SECONDS)
+            yield from map(_cut_off, self._unknown(young))
+
+    def _unknown(self, locations: Iterable[Location]) -> list[Location]:
+        by_digest = {location.digest: location for location in locations}
         with self.database.read_only() as connection:
-            return views_checks.digest_is_known(connection, digest)
+            unknown = views_checks.unknown_digests(connection, by_digest)
+        return [location for digest, location in by_digest.items() if digest in unknown]
 
     def _holds(self) -> Iterator[Finding]:
         with self.database.read_only() as connection:
@@ -80,17 +101,17 @@ class Doctor:
                 yield Finding("state-not-fold", uid, advice)
 
 
-def _merged(files: Iterator[str], rows: Iterator[str]) -> Iterator[tuple[str, bool, bool]]:
-    """(digest, has a file, has a row) of two sorted lists, in constant memory."""
-    file, row = next(files, None), next(rows, None)
-    while file is not None or row is not None:
-        if row is None or (file is not None and file < row):
-            assert file is not None
-            yield file, True, False
-            file = next(files, None)
-        elif file is None or row < file:
-            yield row, False, True
-            row = next(rows, None)
-        else:
-            yield row, True, True
-            file, row = next(files, None), next(rows, None)
+def _batches(
+    kept: Iterator[tuple[Location, float]],
+) -> Iterator[list[tuple[Location, float]]]:
+    while batch := list(islice(kept, _BATCH)):
+        yield batch
+
+
+def _cut_off(location: Location) -> Finding:
+    file = location.digest + SUFFIX
+    ways = "import the file, or remove it"
+    if location.segment:
+        unpack = f"tar -xf {location.segment}.tar {file}"
+        ways = f"unpack it (`{unpack}`) and import it, or leave it"
+    return Finding("bytes-without-row", location.digest, f"a store was cut off: {ways}")

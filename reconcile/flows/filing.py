@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 from reconcile.core.attributes import Assign, Change
@@ -12,8 +13,7 @@ from reconcile.core.identity import HELD_DOMAIN, Domain
 from reconcile.core.study import StudyDecision, StudyRule
 from reconcile.core.targets import targets
 from reconcile.dataset.overlay import Plan, Refusal
-from reconcile.db import orders, persons, stored, unresolved
-from reconcile.db.database import Row
+from reconcile.db import evidence, orders, persons, stored, unresolved
 from reconcile.db.ids import new_uid
 from reconcile.db.registry import Loaded
 from reconcile.db.unresolved import Met
@@ -34,6 +34,10 @@ def file_instance(
     """File an instance that belongs to a study, and plan what it must become there."""
     row = _study(arriving, loaded, study, moment)
     identity_id, person_id = _identity(arriving, loaded, decision, moment)
+    evidence.keep(moment.connection, row.id, loaded.evidence)
+    revision = row.revision
+    if _changes_what_is_known(loaded, decision, study, person_id):
+        revision = evidence.raise_study(moment.connection, row.id)
     series = _series(arriving, loaded, decision, row.id, identity_id, moment)
     held_id = _held_id(arriving, decision, row.id, moment)
     wanted = targets(
@@ -60,7 +64,7 @@ def file_instance(
         row.id,
         series.id,
         person_id,
-        row.revision,
+        revision,
         row.study_instance_uid,
         series.series_instance_uid,
         assigns,
@@ -70,6 +74,18 @@ def file_instance(
         frozenset() if hidden else links.unmet,
         tuple(_met(arriving, loaded, row, series, moment)),
     )
+
+
+def _changes_what_is_known(
+    loaded: Loaded, decision: Decision, study: StudyDecision, person_id: UUID | None
+) -> bool:
+    """Whether others of the study would be decided otherwise from now on."""
+    known = loaded.facts.study
+    if known is None:
+        return False
+    new_person = not decision.outcome.is_hold and person_id is not None
+    new_person = new_person and str(person_id) not in known.person_ids
+    return new_person or not known.order_ids.issuperset(study.order_ids)
 
 
 def _reviews(study: StudyDecision, changes: Plan) -> Iterator[str]:
@@ -86,7 +102,7 @@ def _series(
     study_id: UUID,
     identity_id: UUID | None,
     moment: Moment,
-) -> Row:
+) -> Any:
     return stored.make_series(
         moment.connection,
         study_id=study_id,
@@ -100,7 +116,7 @@ def _series(
 
 
 def _met(
-    arriving: Arriving, loaded: Loaded, study: Row, series: Row, moment: Moment
+    arriving: Arriving, loaded: Loaded, study: Any, series: Any, moment: Moment
 ) -> Iterator[tuple[Met, str]]:
     """Who waited for the study or the series, where this instance brought it."""
     facts, connection = arriving.facts, moment.connection
@@ -132,7 +148,7 @@ def _planned(
     )
 
 
-def _study(arriving: Arriving, loaded: Loaded, study: StudyDecision, moment: Moment) -> Row:
+def _study(arriving: Arriving, loaded: Loaded, study: StudyDecision, moment: Moment) -> Any:
     """The study, made, mapped and linked where it is new."""
     connection, happening_id = moment.connection, moment.happening_id
     row = loaded.study

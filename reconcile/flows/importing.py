@@ -22,7 +22,7 @@ from reconcile.dataset.part10 import Part10, file_meta, split
 from reconcile.db import views_instances
 from reconcile.errors import CannotUnderstand, ReconcileError, StorageFull, TooLarge
 from reconcile.flows.arrival import Arrival
-from reconcile.flows.opened import data_set, readable
+from reconcile.flows.opened import data_set, readable, whole
 from reconcile.flows.store import StoreFlow
 from reconcile.storage.content import InFile
 from reconcile.storage.local import digest_of, storage_error
@@ -93,8 +93,8 @@ class ImportFlow:
     def _take(self, path: Path, number: int) -> Imported:
         if path.stat().st_size == 0:
             raise CannotUnderstand("the file is empty")
-        with data_set(path, 0) as whole:
-            file = split(whole)
+        with data_set(whole(path)) as view:
+            file = split(view)
         length = path.stat().st_size - file.data_set_offset
         if length > DATA_SET_BYTES_MAX:
             raise TooLarge("the data set is longer than this archive takes")
@@ -143,7 +143,7 @@ class ImportFlow:
         """A file announces nothing that could be compared: its data set is believed."""
         syntax, scratch = file.transfer_syntax, self.store.storage.spool_dir
         with (
-            data_set(path, file.data_set_offset) as view,
+            data_set(whole(path, file.data_set_offset)) as view,
             readable(view, syntax, scratch) as buffer,
         ):
             received = read(buffer, syntax, self.source.charset)

@@ -23,7 +23,7 @@ def open_items(
     placed: Placed,
     moment: Moment,
     receipt_id: UUID,
-) -> None:
+) -> tuple[UUID, ...]:
     """Open an item for the hold and for each review; one that is open is added to."""
     subject = str(decision.identity or "")
     wanted = [("review", code) for code in placed.reviews]
@@ -31,19 +31,26 @@ def open_items(
         wanted.append(("hold", decision.outcome.value))
     elif _is_new(decision) and _is_near_miss(arriving, decision, moment):
         wanted.append(("review", "NEAR-MISS"))
+    found: list[UUID] = []
     for kind, code in wanted:
-        if holds.add_to_open(moment.connection, placed.study_id, code, subject, receipt_id):
-            continue
-        item = holds.Item(
-            kind,
-            code,
-            subject,
-            arriving.source.ae_title,
-            placed.study_id,
-            received=arriving.identity(),
-            candidates=_candidates(arriving, loaded, decision, placed, moment),
+        item_id = holds.add_to_open(
+            moment.connection, placed.study_id, code, subject, receipt_id
         )
-        holds.open_item(moment.connection, item, moment.happening_id, receipt_id)
+        if item_id is None:
+            item = holds.Item(
+                kind,
+                code,
+                subject,
+                arriving.source.ae_title,
+                placed.study_id,
+                received=arriving.identity(),
+                candidates=_candidates(arriving, loaded, decision, placed, moment),
+            )
+            item_id = holds.open_item(
+                moment.connection, item, moment.happening_id, receipt_id
+            )
+        found.append(item_id)
+    return tuple(found)
 
 
 def hold_duplicate(

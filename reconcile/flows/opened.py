@@ -13,7 +13,7 @@ from reconcile.dataset.facts import Received, read
 from reconcile.dataset.inflate import inflate
 from reconcile.errors import CannotUnderstand
 from reconcile.flows.arrival import Arrival
-from reconcile.storage.content import Content, InFile
+from reconcile.storage.content import Content, Extent, InFile
 
 _CHUNK_BYTES = 1 << 20
 GIVEN_BACK_BYTES = 32 << 20
@@ -36,7 +36,7 @@ def opened(arrival: Arrival, scratch: Path) -> Iterator[Received]:
 @contextmanager
 def _view(content: Content) -> Iterator[memoryview]:
     if isinstance(content, InFile):
-        with data_set(content.path, content.data_offset) as view:
+        with data_set(whole(content.path, content.data_offset)) as view:
             yield view
     elif content.data:
         yield memoryview(content.data)
@@ -44,18 +44,29 @@ def _view(content: Content) -> Iterator[memoryview]:
         raise CannotUnderstand("the data set is empty")
 
 
+def whole(path: Path, offset: int = 0) -> Extent:
+    """A file from an offset to its end."""
+    return Extent(path, offset, path.stat().st_size - offset)
+
+
 @contextmanager
-def data_set(path: Path, offset: int) -> Iterator[memoryview]:
-    """The data set's bytes of a file, mapped.
+def data_set(extent: Extent) -> Iterator[memoryview]:
+    """The data set's bytes, mapped.
 
     Raises:
-        CannotUnderstand: the file holds no data set.
+        CannotUnderstand: there are none.
     """
-    with path.open("rb") as file:
-        if path.stat().st_size <= offset:
-            raise CannotUnderstand("the data set is empty")
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        view = memoryview(mapped)[offset:]
+    if extent.length <= 0:
+        raise CannotUnderstand("the data set is empty")
+    before = extent.offset % mmap.ALLOCATIONGRANULARITY
+    with extent.path.open("rb") as file:
+        mapped = mmap.mmap(
+            file.fileno(),
+            before + extent.length,
+            access=mmap.ACCESS_READ,
+            offset=extent.offset - before,
+        )
+        view = memoryview(mapped)[before:]
         try:
             yield view
         finally:

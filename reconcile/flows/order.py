@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from reconcile.core.order import OrderControl, OrderState, OrderUpdate, state_after
-from reconcile.db import orders, registry
+from reconcile.db import evidence, orders, registry
 from reconcile.db.database import Connection, Row, lock
 from reconcile.flows.message import Fault, MessageFlow, Outcome, Received
 from reconcile.flows.patient import Patient, PatientFlow
@@ -41,6 +41,7 @@ class OrderFlow:
             patient = self.patients.settle(connection, message, updates[0].patient)
             if isinstance(patient, Outcome):
                 return patient
+            evidence.raise_named(connection, _names(updates))
             return self._orders(connection, message, updates, patient)
 
         return self.messages.act(message, step)
@@ -133,10 +134,15 @@ class OrderFlow:
 def _keys(updates: Sequence[OrderUpdate]) -> list[tuple[str, ...]]:
     """The locks that a store takes as well where it makes a study."""
     accessions = {("accession", u.accession_number) for u in updates if u.accession_number}
-    uids = {
-        ("study", "", procedure.study_instance_uid)
-        for update in updates
-        for procedure in update.procedures
-        if procedure.study_instance_uid
-    }
-    return [*accessions, *uids]
+    return [*accessions, *(("study", "", uid) for uid in _study_uids(updates))]
+
+
+def _names(updates: Sequence[OrderUpdate]) -> set[evidence.Named]:
+    """What headers call these orders: studies that named them are decided anew."""
+    numbers = {evidence.accession(update.accession_number) for update in updates}
+    return numbers | {evidence.study_uid(uid) for uid in _study_uids(updates)}
+
+
+def _study_uids(updates: Sequence[OrderUpdate]) -> set[str]:
+    found = {p.study_instance_uid for update in updates for p in update.procedures}
+    return found - {""}

@@ -14,7 +14,7 @@ from reconcile.core.update import (
     decide_update,
     said_identifiers,
 )
-from reconcile.db import persons
+from reconcile.db import evidence, persons
 from reconcile.db.database import Connection, lock
 from reconcile.flows.message import Fault, MessageFlow, Outcome, Received
 
@@ -135,7 +135,7 @@ class PatientFlow:
         if changed:
             self._say(connection, message, update, person_id, happening_id)
             self._mint(connection, person_id, happening_id)
-            persons.raise_revisions(connection, [person_id])
+            evidence.raise_persons(connection, [person_id])
         identity_id = next(known[i] for i in said.known if i in known)
         effects = (f"{decision.outcome.value}: patient {person_id}",) if changed else ()
         return Patient(person_id, identity_id, happening_id, changed, effects)

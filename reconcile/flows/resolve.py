@@ -24,8 +24,9 @@ from reconcile.errors import NotFound, ReconcileError, WrongUse
 from reconcile.flows.arrival import Arrival
 from reconcile.flows.arriving import Arriving, Moment
 from reconcile.flows.inside import look
-from reconcile.flows.retrieve import RetrieveFlow
-from reconcile.flows.store import Decided, StoreFlow, decide_study_of, explanation
+from reconcile.flows.recording import Decided, decide_study_of, explanation
+from reconcile.flows.retrieve import RetrieveFlow, location_of
+from reconcile.flows.store import StoreFlow
 from reconcile.storage.content import InFile
 
 REPLACE, REJECT = "replace", "reject"
@@ -108,7 +109,7 @@ class ResolveFlow:
         """One transaction, as of an arriving instance; may run more than once."""
         row = _open(connection, wanted)
         receipt_id = held.kept.receipt_id
-        loaded = self.store.load(connection, arriving)
+        loaded = self.store.recording.load(connection, arriving)
         if loaded.uid_domain != held.uid_domain:
             raise WrongUse("its source's `deidentified` was another when it came")
         facts = _as_if_new(loaded.facts)
@@ -121,7 +122,7 @@ class ResolveFlow:
         )
         decided = Decided(loaded, decision, study)
         keep = versions.replace_instance
-        self.store.record(arriving, decided, moment, receipt_id, keep)
+        self.store.recording.record(arriving, decided, moment, receipt_id, keep)
         holds.close(connection, row.id, wanted.actor, moment.now)
         return moment.happening_id
 
@@ -154,6 +155,7 @@ class ResolveFlow:
         with retrieve.state(Holding(kept, ())) as received:
             yield Arriving(
                 _arrival(kept, source, store),
+                location_of(kept),
                 received,
                 received.facts(),
                 store.rules,
@@ -162,9 +164,9 @@ class ResolveFlow:
 
 
 def _arrival(kept: Kept, source: Source, store: StoreFlow) -> Arrival:
-    path = store.storage.path(kept.digest)
+    extent = store.storage.extent(location_of(kept), kept.length)
     return Arrival(
-        InFile(path, path.stat().st_size - kept.length),
+        InFile(extent.path, extent.offset),
         kept.digest,
         kept.length,
         kept.sop_class_uid,

@@ -11,7 +11,6 @@ import mmap
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from reconcile.dataset.elements import encoding_of
 from reconcile.dataset.facts import Received, read
@@ -22,8 +21,9 @@ from reconcile.dataset.part10 import file_meta
 from reconcile.db import views_instances
 from reconcile.db.database import Database
 from reconcile.db.views_instances import Holding, Kept, Live
-from reconcile.errors import ReconcileError
+from reconcile.errors import NotFound, ReconcileError
 from reconcile.flows.opened import data_set, readable
+from reconcile.storage.content import Extent, Location
 from reconcile.storage.local import LocalStorage
 
 Chunks = Generator[bytes, None, None]
@@ -120,7 +120,7 @@ class RetrieveFlow:
         return Outgoing(*uids, meta, _begun(chunks))
 
     def _as_it_came(self, kept: Kept) -> Chunks:
-        with data_set(*self._place(kept)) as view:
+        with data_set(self._extent(kept)) as view:
             yield from _passed_on(view, (view,))
 
     def _given(self, found: Holding) -> Chunks:
@@ -131,7 +131,7 @@ class RetrieveFlow:
         syntax = kept.transfer_syntax_uid
         coercions = [_coercion(live) for live in found.live]
         with (
-            data_set(*self._place(kept)) as view,
+            data_set(self._extent(kept)) as view,
             readable(view, syntax, self.storage.spool_dir) as buffer,
         ):
             received = read(buffer, syntax, kept.text_charset)
@@ -150,7 +150,7 @@ class RetrieveFlow:
         """
         syntax = found.kept.transfer_syntax_uid
         with (
-            data_set(*self._place(found.kept)) as view,
+            data_set(self._extent(found.kept)) as view,
             readable(view, syntax, self.storage.spool_dir) as buffer,
         ):
             received = read(buffer, syntax, found.kept.text_charset)
@@ -159,16 +159,17 @@ class RetrieveFlow:
             finally:
                 received.close()
 
-    def _place(self, kept: Kept) -> tuple[Path, int]:
-        """The file that keeps a data set, and where in it the data set begins."""
-        path = self.storage.path(kept.digest)
+    def _extent(self, kept: Kept) -> Extent:
+        """Where the bytes of a data set are."""
         try:
-            offset = path.stat().st_size - kept.length
-        except OSError as error:
-            raise BytesMissing(f"no file for digest {kept.digest}") from error
-        if offset < 0:
-            raise BytesMissing(f"the file of digest {kept.digest} is cut off")
-        return path, offset
+            return self.storage.extent(location_of(kept), kept.length)
+        except NotFound as error:
+            raise BytesMissing(str(error)) from error
+
+
+def location_of(kept: Kept) -> Location:
+    """Where an arrival is kept."""
+    return Location(kept.digest, kept.segment, kept.segment_offset)
 
 
 def fresh_meta(kept: Kept) -> bytes:

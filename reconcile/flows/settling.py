@@ -8,7 +8,7 @@ protocols or deciding may be put here.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
 
 from reconcile.flows.arrival import Arrival, Stored
@@ -17,7 +17,8 @@ from reconcile.flows.arrival import Arrival, Stored
 Settled = Stored | Exception
 #: Told what became of an arrival, once, in the settling thread; must not wait.
 Answer = Callable[[Settled], None]
-Settle = Callable[[Sequence[Arrival]], Sequence[Settled]]
+#: (index, what became of it) of each of a group, as soon as it is known.
+Settle = Callable[[Sequence[Arrival]], Iterable[tuple[int, Settled]]]
 
 #: A group is bounded, so that the first of it does not wait for ever.
 GROUP_MAX = 64
@@ -65,9 +66,10 @@ class Settler:
         return group
 
     def _answer(self, group: list[tuple[Arrival, Answer]]) -> None:
+        waiting = {index: answer for index, (_, answer) in enumerate(group)}
         try:
-            settled = self._settle([arrival for arrival, _ in group])
+            for index, became in self._settle([arrival for arrival, _ in group]):
+                waiting.pop(index)(became)
         except Exception as error:  # noqa: BLE001 - every arrival is answered
-            settled = [error] * len(group)
-        for (_, answer), became in zip(group, settled, strict=True):
-            answer(became)
+            for answer in waiting.values():
+                answer(error)

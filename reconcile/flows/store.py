@@ -1,66 +1,76 @@
-"""Receive one instance: RAD-8 Modality Images Stored, or a file import.
+"""Receive instances: RAD-8 Modality Images Stored, or a file import.
 
-Bytes durable, then rows committed, then success. A crash between the first two leaves a
-file that no row names, which `reconcile doctor` finds; the other order could leave a row
-that names no file, and an image would be lost.
+Bytes durable, then rows committed, then success. A crash between the first two leaves
+bytes that no row names, which `reconcile doctor` finds; the other order could leave a row
+that names no bytes, and an image would be lost.
+
+A group is settled in two steps: what follows a precedent goes together, in one sync and
+one transaction; whatever else there is, and everything if that fails, is decided and
+recorded one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
-from uuid import UUID
 
-from reconcile.core import attributes as at
-from reconcile.core.audit import Values
-from reconcile.core.coercion import RULE, Decision, Outcome, decide
+import psycopg
+
 from reconcile.core.facts import InstanceFacts
-from reconcile.core.study import StudyDecision, decide_study
-from reconcile.dataset.keywords import keywords, tag_of
-from reconcile.dataset.overlay import Coercion, original_attributes_item
-from reconcile.db import events, registry, stored, unresolved
-from reconcile.db.database import Connection, Database
-from reconcile.db.registry import Frame, Loaded, Named
-from reconcile.errors import SOPClassMismatch, SOPInstanceMismatch
+from reconcile.dataset.deciding import Deciding, deciding
+from reconcile.dataset.facts import Received
+from reconcile.db.database import Database
+from reconcile.errors import ReconcileError, SOPClassMismatch, SOPInstanceMismatch
 from reconcile.flows.arrival import Arrival, Stored
-from reconcile.flows.arriving import Arriving, Moment, Placed
-from reconcile.flows.duplicates import (
-    Compared,
-    Duplicates,
-    Likeness,
-    likeness_of,
-)
-from reconcile.flows.filing import file_instance, file_without_study
-from reconcile.flows.inside import look, others
-from reconcile.flows.items import hold_duplicate, open_items
-from reconcile.flows.late import LateReferences
+from reconcile.flows.arriving import Arriving
+from reconcile.flows.duplicates import Duplicates
+from reconcile.flows.inside import look
+from reconcile.flows.keeping import Keeping
 from reconcile.flows.opened import opened
+from reconcile.flows.precedents import Key, Precedents
+from reconcile.flows.recording import Recorded, Recording
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules
 from reconcile.flows.settling import Settled
+from reconcile.flows.together import Follower, Frame, Group, files, still_like
+from reconcile.storage.content import InMemory, Location
 from reconcile.storage.local import LocalStorage
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
-    """Whose an instance is and in which study, with the facts it was decided from."""
+class Looked:
+    """An arrival that can be read, and is what was announced."""
 
-    loaded: Loaded
-    decision: Decision
-    study: StudyDecision | None
+    arrival: Arrival
+    received: Received
+    facts: InstanceFacts
 
 
 @dataclass(frozen=True, slots=True)
 class StoreFlow:
-    """The steps of receiving an instance, with everything they touch handed in."""
+    """The steps of receiving instances, with everything they touch handed in."""
 
     database: Database
     storage: LocalStorage
     rules: Rules
     clock: Callable[[], datetime]
     cause: str = "c-store"
+    precedents: Precedents = field(default_factory=Precedents)
+
+    @property
+    def keeping(self) -> Keeping:
+        """How bytes are made durable."""
+        return Keeping(self.database, self.storage)
+
+    @property
+    def recording(self) -> Recording:
+        """The steps of one instance by itself."""
+        return Recording(self.database, self.storage, self.rules, self.clock, self.cause)
 
     def receive(self, arrival: Arrival) -> Stored:
         """Keep an instance, and record what it must become.
@@ -70,114 +80,123 @@ class StoreFlow:
             SOPClassMismatch, SOPInstanceMismatch: it is not what was announced.
             ServiceUnavailable, StorageFull: try again later; nothing is recorded.
         """
-        with opened(arrival, self.storage.spool_dir) as received:
-            facts = received.facts()
-            _require_announced(arrival, facts)
-            self.storage.keep(arrival.content, arrival.digest)
-            within = look(received, arrival.source)
-            arriving = Arriving(arrival, received, facts, self.rules, within)
-            duplicates = Duplicates(RetrieveFlow(self.database, self.storage))
-            return duplicates.settle(arriving, self._settle)
+        ((_, settled),) = self.settle([arrival])
+        if isinstance(settled, Exception):
+            raise settled
+        return settled
 
-    def settle(self, arrivals: Sequence[Arrival]) -> list[Settled]:
-        """Keep and record a group; what became of each, or why it was refused."""
-        return [self._settled(arrival) for arrival in arrivals]
+    def settle(self, arrivals: Sequence[Arrival]) -> Iterator[tuple[int, Settled]]:
+        """Keep and record a group; (index, what became of it) of each, once.
 
-    def _settled(self, arrival: Arrival) -> Settled:
+        Each is durable and committed when it is told.
+        """
+        seen = [_deciding(arrival) for arrival in arrivals]
+        followers = [self._follower(*each) for each in zip(arrivals, seen, strict=True)]
+        done = self._together([each for each in followers if each is not None])
+        for index, arrival in enumerate(arrivals):
+            if id(arrival) in done:
+                yield index, done[id(arrival)]
+        left = [index for index, each in enumerate(arrivals) if id(each) not in done]
+        yield from self._one_by_one({index: arrivals[index] for index in left}, seen)
+
+    # -- those that follow a precedent --------------------------------------------------
+
+    def _follower(self, arrival: Arrival, seen: Deciding | None) -> Follower | None:
+        if seen is None or not isinstance(arrival.content, InMemory):
+            return None
+        announced = arrival.sop_class_uid, arrival.sop_instance_uid
+        if (seen.sop_class_uid, seen.sop_instance_uid) != announced:
+            return None
+        precedent = self.precedents.find(_key(arrival, seen))
+        return Follower(arrival, arrival.content, precedent) if precedent else None
+
+    def _together(self, followers: Sequence[Follower]) -> dict[int, Stored]:
+        """What their senders are told, by identity; who is left out is decided alone."""
+        if not followers:
+            return {}
         try:
-            return self.receive(arrival)
+            return self._in_one_transaction(followers)
+        except (psycopg.Error, ReconcileError) as error:
+            log.warning(
+                "group failed size=%d error=%s", len(followers), type(error).__name__
+            )
+            return {}
+
+    def _in_one_transaction(self, followers: Sequence[Follower]) -> dict[int, Stored]:
+        frame = Frame(self.cause, self.rules.digest, self.clock())
+        with self.database.group() as connection:
+            known = Group(frame, followers).ask(connection)
+            alike = still_like(followers, known)
+            group = Group(frame, alike)
+            if alike:
+                appended = self.storage.append(files(alike))
+                group.record(connection, known, appended.locations)
+                appended.sync()
+        group.committed()
+        return {id(each.arrival): each.stored() for each in alike}
+
+    # -- those that are decided by themselves -------------------------------------------
+
+    def _one_by_one(
+        self, arrivals: Mapping[int, Arrival], seen: Sequence[Deciding | None]
+    ) -> Iterator[tuple[int, Settled]]:
+        """Looked at first, then kept in one sync, then recorded each by itself."""
+        with ExitStack() as stack:
+            looked: dict[int, Looked] = {}
+            for index, arrival in arrivals.items():
+                try:
+                    looked[index] = self._look(arrival, stack)
+                except Exception as error:  # noqa: BLE001 - each answers for itself
+                    yield index, error
+            try:
+                kept = self.keeping.keep([arrivals[index] for index in looked])
+            except ReconcileError as error:
+                yield from ((index, error) for index in looked)
+                return
+            for index, each in looked.items():
+                yield index, self._alone(each, kept, seen[index])
+
+    def _look(self, arrival: Arrival, stack: ExitStack) -> Looked:
+        received = stack.enter_context(opened(arrival, self.storage.spool_dir))
+        facts = received.facts()
+        _require_announced(arrival, facts)
+        return Looked(arrival, received, facts)
+
+    def _alone(
+        self, looked: Looked, kept: Mapping[str, Location], seen: Deciding | None
+    ) -> Settled:
+        arrival = looked.arrival
+        try:
+            recorded = self._recorded(looked, kept[arrival.digest])
         except Exception as error:  # noqa: BLE001 - each answers for itself
             return error
+        if seen is not None:
+            self._remember(_key(arrival, seen), recorded)
+        return recorded.stored
 
-    def _settle(
-        self, connection: Connection, arriving: Arriving, compared: Compared
-    ) -> Stored:
-        """One transaction: facts under lock, decision, rows. May run more than once."""
-        facts = arriving.facts
-        loaded = self.load(connection, arriving)
-        decision = decide(facts, loaded.facts, arriving.source, arriving.digest)
-        like = likeness_of(arriving, loaded, compared)
-        if like:
-            decision = Decision(Outcome.ALREADY_STORED)
-        now = self.clock()
-        receipt = _receipt(arriving, loaded, now)
-        receipt_id = stored.keep_receipt(connection, receipt, decision.outcome.value)
-        if like:
-            return _as_before(connection, arriving, loaded, like)
-        study = decide_study_of(arriving, loaded, decision)
-        happening = self._happening(arriving, decision, study, now)
-        moment = Moment(connection, events.happen(connection, happening), now)
-        held = decision.outcome.value if decision.outcome.is_hold else ""
-        if decision.outcome is Outcome.DUPLICATE_DIFFERS:
-            hold_duplicate(arriving, loaded, moment, receipt_id)
-            return Stored((), held)
-        decided = Decided(loaded, decision, study)
-        return self.record(arriving, decided, moment, receipt_id, stored.keep_instance)
+    def _remember(self, key: Key, recorded: Recorded) -> None:
+        if recorded.precedent is None:
+            self.precedents.forget(key)
+        else:
+            self.precedents.set(key, recorded.precedent)
 
-    def load(self, connection: Connection, arriving: Arriving) -> Loaded:
-        """What the registry knows of an instance, locked until the transaction ends."""
-        facts, rules = arriving.facts, self.rules
-        frame = Frame(rules.domains, rules.archive_domain, rules.deidentified_domain)
-        named = Named(arriving.inside.uids, others(arriving.inside, facts))
-        return registry.load(connection, facts, arriving.source, frame, named)
+    def _recorded(self, looked: Looked, location: Location) -> Recorded:
+        arrival, received = looked.arrival, looked.received
+        within = look(received, arrival.source)
+        arriving = Arriving(arrival, location, received, looked.facts, self.rules, within)
+        duplicates = Duplicates(RetrieveFlow(self.database, self.storage))
+        return duplicates.settle(arriving, self.recording.settle)
 
-    def record(
-        self,
-        arriving: Arriving,
-        decided: Decided,
-        moment: Moment,
-        receipt_id: UUID,
-        keep: Callable[..., UUID],
-    ) -> Stored:
-        """File what was decided to be given out from now on, and tell of it.
 
-        `keep` makes the row of the instance, or lets this arrival take its place there.
-        """
-        facts, decision = arriving.facts, decided.decision
-        held = decision.outcome.value if decision.outcome.is_hold else ""
-        loaded, study = decided.loaded, decided.study
-        placed = (
-            file_without_study(arriving)
-            if study is None
-            else file_instance(arriving, loaded, decision, study, moment)
-        )
-        instance_id = keep(
-            moment.connection,
-            receipt=_receipt(arriving, loaded, moment.now),
-            receipt_id=receipt_id,
-            sop_class_uid=facts.sop_class_uid,
-            series_id=placed.series_id,
-            revision=placed.revision,
-            hidden=bool(held) and arriving.hides(decision.outcome),
-            assignment_id=_assignment(arriving, placed, moment),
-            coerced_at=moment.now if placed.changes.changes else None,
-            happening_id=moment.happening_id,
-        )
-        unresolved.keep(moment.connection, receipt_id, loaded.uid_domain, placed.unmet)
-        coerced = _coerce(arriving, placed, instance_id, receipt_id, moment)
-        retrieve = RetrieveFlow(self.database, self.storage)
-        LateReferences(retrieve, self.rules).settle(moment, placed.met)
-        open_items(arriving, loaded, decision, placed, moment, receipt_id)
-        return Stored(coerced, held)
+def _deciding(arrival: Arrival) -> Deciding | None:
+    """What decides of an arrival; None: it has to be looked at for itself."""
+    if not isinstance(arrival.content, InMemory):
+        return None
+    return deciding(arrival.content.data, arrival.transfer_syntax)
 
-    def _happening(
-        self,
-        arriving: Arriving,
-        decision: Decision,
-        study: StudyDecision | None,
-        now: datetime,
-    ) -> events.Happening:
-        came = arriving.arrival
-        return events.Happening(
-            self.cause,
-            f"{arriving.source.ae_title}/{came.association}/{came.message_id}",
-            arriving.source.ae_title,
-            self.rules.digest,
-            now,
-            RULE,
-            decision.rung,
-            explanation(decision, study) | _unmapped(arriving),
-        )
+
+def _key(arrival: Arrival, seen: Deciding) -> Key:
+    return arrival.source.ae_title, arrival.transfer_syntax, seen.key
 
 
 def _require_announced(arrival: Arrival, facts: InstanceFacts) -> None:
@@ -185,109 +204,3 @@ def _require_announced(arrival: Arrival, facts: InstanceFacts) -> None:
         raise SOPClassMismatch("SOP Class UID differs between command and data set")
     if facts.sop_instance_uid != arrival.sop_instance_uid:
         raise SOPInstanceMismatch("SOP Instance UID differs between command and data set")
-
-
-def _receipt(arriving: Arriving, loaded: Loaded, now: datetime) -> stored.Receipt:
-    arrival = arriving.arrival
-    return stored.Receipt(
-        loaded.uid_domain,
-        arriving.facts.sop_instance_uid,
-        arriving.digest,
-        arrival.length,
-        arrival.transfer_syntax,
-        "\\".join(arriving.received.charsets),
-        arriving.source.ae_title,
-        arrival.peer_address,
-        arrival.association,
-        now,
-        arrival.file_meta,
-    )
-
-
-def _as_before(
-    connection: Connection, arriving: Arriving, loaded: Loaded, like: Likeness
-) -> Stored:
-    """The answer that the first arrival of the same content was given."""
-    if like is not Likeness.CURRENT:
-        return Stored(already=True)  # as it is given out, or kept beside the instance
-    uid_domain, uid = loaded.uid_domain, arriving.facts.sop_instance_uid
-    named = events.coerced_attributes(connection, uid_domain, uid)
-    return Stored(tuple(tag for name in named if (tag := tag_of(name))), already=True)
-
-
-def decide_study_of(
-    arriving: Arriving, loaded: Loaded, decision: Decision
-) -> StudyDecision | None:
-    """Which study a decided instance belongs to; None: to none, or it is not filed."""
-    if decision.outcome in (Outcome.NOT_PATIENT, Outcome.DUPLICATE_DIFFERS):
-        return None
-    wanted = () if decision.outcome.is_hold else decision.order_ids
-    named = tuple(o for o in loaded.facts.orders if o.order_id in wanted)
-    return decide_study(arriving.facts, loaded.facts, named)
-
-
-def explanation(decision: Decision, study: StudyDecision | None) -> dict[str, Any]:
-    """What `study explain` tells; persons by id, no patient data."""
-    told: dict[str, Any] = {
-        "outcome": decision.outcome.value,
-        "evidence": [
-            {"rung": e.rung, "found": e.found, "person": e.person_id}
-            for e in decision.evidence
-        ],
-        "reviews": list(decision.reviews),
-    }
-    return told | ({"study_rule": study.rule.value} if study else {})
-
-
-def _unmapped(arriving: Arriving) -> dict[str, int]:
-    """How many codes of replaced schemes have no SCT code, and stay."""
-    count = arriving.inside.codes.unmapped
-    return {"codes_unmapped": count} if count else {}
-
-
-def _assignment(arriving: Arriving, placed: Placed, moment: Moment) -> UUID | None:
-    """The live assignment of an instance in which anything changes."""
-    if not placed.changes.changes:
-        return None
-    return stored.assignment(
-        moment.connection,
-        assigns=placed.assigns,
-        modifying_system=arriving.rules.modifying_system,
-        source=arriving.source.ae_title,
-        reason="COERCE",
-    )
-
-
-def _coerce(
-    arriving: Arriving,
-    placed: Placed,
-    instance_id: UUID,
-    receipt_id: UUID,
-    moment: Moment,
-) -> tuple[str, ...]:
-    """The audit row of an instance in which anything changes; the tags that do."""
-    changes, source = placed.changes, arriving.source.ae_title
-    if not changes.changes:
-        return ()
-    system = arriving.rules.modifying_system
-    coercion = Coercion(placed.assigns, moment.now, system, source, "COERCE")
-    item = original_attributes_item(changes, coercion)
-    tags = tuple(at.tags(changes.changes))
-    event = events.InstanceEvent(
-        moment.happening_id,
-        instance_id,
-        receipt_id,
-        placed.study_id,
-        placed.person_id,
-        "COERCE",
-        source,
-        arriving.facts.sop_instance_uid,
-        placed.series_uid,
-        placed.study_uid,
-        arriving.facts.study_instance_uid,
-        keywords(tags),
-        moment.now,
-    )
-    values = Values(placed.patient, item, changes.new, tuple(changes.absent))
-    events.record(moment.connection, event, values)
-    return tags

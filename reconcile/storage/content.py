@@ -1,4 +1,4 @@
-"""What a storage is given to keep: the file of one instance, wherever its bytes are now."""
+"""What a storage is given to keep, and where it is then: plain values, no I/O."""
 
 from __future__ import annotations
 
@@ -40,3 +40,27 @@ class InFile:
 
 
 Content = InMemory | InFile
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where the file of an instance is kept.
+
+    Attributes:
+        digest: SHA-256 of its data set in lower-case hex, by which it is named.
+        segment: the segment that it is a member of; empty: it is a file of its own.
+        offset: where the member begins in its segment, in bytes.
+    """
+
+    digest: str
+    segment: str = ""
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A stretch of a file: where a data set's bytes are."""
+
+    path: Path
+    offset: int
+    length: int

@@ -16,10 +16,11 @@ import pytest
 from reconcile.db.embedded import Urls
 from reconcile.dicom import spool_file
 from reconcile.flows.doctor import Doctor
-from reconcile.storage import local
+from reconcile.storage import files
 from tests.support.archive import Archive, Sent, archive, sendable
 from tests.support.hospital import JANE, Hospital, clock
 from tests.support.instances import instance
+from tests.support.kept import digests
 
 NO_ROOM = 0xA701
 COERCED = 0xB000
@@ -50,7 +51,7 @@ def in_the_midst(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def at_the_sync(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a file system finds out late: delayed allocation, a quota, NFS."""
-    monkeypatch.setattr(local, "_sync_data", no_room)
+    monkeypatch.setattr(files, "_sync_data", no_room)
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_a_full_disk_is_said_and_survived(hospital: Hospital, full: Full) -> Non
 def nothing_is_kept(doors: Archive) -> None:
     hospital = doors.hospital
     assert not hospital.storage.spooled()
-    assert not list(hospital.storage.digests())
+    assert not digests(hospital.storage)
     assert not list(Doctor(hospital.database, hospital.storage, clock).findings())
 
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from reconcile.cli.main import app
 from tests.support.filled import fill
 from tests.support.instances import data_offset, instance, part10
+from tests.support.kept import locations, lose
 
 CONFIG = """
 [[domain]]
@@ -170,5 +171,5 @@ def test_doctor_and_schema(filled):
     assert "nothing is wrong" in run("doctor").stdout
     assert "current" in run("db", "check").stdout
     storage = filled.hospital.storage
-    storage.path(next(storage.digests())).unlink()
+    lose(storage, locations(storage)[-1])
     assert [row["code"] for row in rows("doctor", code=1)] == ["row-without-bytes"]

@@ -28,6 +28,7 @@ from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.store import StoreFlow
 from tests.support.hospital import CT_A, IMPORT_CD, JANE, MR_B, RICHARD, Hospital, clock
 from tests.support.instances import data_offset, instance, part10, uid, with_meta
+from tests.support.kept import locations, lose
 from tests.support.transcoded import NATIVE, transcoded
 
 ORDERED = "1.2.3.4.5"
@@ -232,8 +233,8 @@ def test_bytes_that_are_lost_make_nothing_alike(hospital):
     """
     image = instance()
     hospital.store(image)
-    [receipt] = receipts(hospital, image)
-    hospital.storage.path(receipt.digest).unlink()
+    [location] = locations(hospital.storage)
+    lose(hospital.storage, location)
 
     assert hospital.store(transcoded(image, NATIVE[0])).held == "DUPLICATE-DIFFERS"
 

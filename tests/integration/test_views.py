@@ -23,6 +23,7 @@ from reconcile.db.views_audit import AuditQuery
 from reconcile.errors import NotFound, WrongUse
 from reconcile.flows.doctor import Doctor
 from tests.support.filled import fill
+from tests.support.kept import locations, lose, put
 
 
 @pytest.fixture(scope="module")
@@ -307,15 +308,14 @@ def test_doctor_finds_files_without_rows_and_rows_without_files(fresh):
     A file that no receipt names and a receipt that names no file are both told.
     """
     storage = fresh.hospital.storage
-    lost = next(storage.digests())
-    storage.path(lost).unlink()
+    *_, lost = locations(storage)  # what stands behind a broken member is not found
+    lose(storage, lost)
     stray = "ab" * 32
-    storage.path(stray).parent.mkdir(parents=True, exist_ok=True)
-    storage.path(stray).write_bytes(b"stray")
+    put(storage, stray, b"stray")
     doctor = Doctor(fresh.hospital.database, storage, lambda: datetime.now(UTC))
 
     assert {(f.code, f.subject) for f in doctor.findings()} == {
-        ("row-without-bytes", lost),
+        ("row-without-bytes", lost.digest),
         ("bytes-without-row", stray),
     }
 

@@ -27,6 +27,7 @@ from reconcile.web.serve import run
 from tests.support.filled import fill
 from tests.support.hospital import CT_A, Hospital
 from tests.support.instances import data_offset, instance, part10, with_meta
+from tests.support.kept import locations, lose
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 
@@ -228,8 +229,8 @@ def test_a_lost_file_is_a_fault_told_without_a_trace(hospital):
     """
     image = instance()
     hospital.store(image, CT_A)
-    for digest in list(hospital.storage.digests()):
-        hospital.storage.path(digest).unlink()
+    for location in locations(hospital.storage):
+        lose(hospital.storage, location)
     with served(hospital) as client:
         answer = client.get(f"/api/v1/instances/{image.SOPInstanceUID}/file")
 

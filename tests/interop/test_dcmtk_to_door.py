@@ -15,6 +15,7 @@ from pydicom.data import get_testdata_file
 from reconcile.errors import SOPInstanceMismatch
 from reconcile.flows.arrival import Arrival, Stored
 from tests.support.door import Doorway, changed, doorway
+from tests.support.kept import file_of
 
 pytestmark = pytest.mark.skipif(
     shutil.which("storescu") is None, reason="DCMTK is not installed"
@@ -52,13 +53,14 @@ def test_echoscu(way: Doorway) -> None:
     assert "exit 0" in run(way, "echoscu", "-ppc", "100", "-pts", "3")
 
 
-def test_storescu_sends_and_is_told_success(way: Doorway) -> None:
+def test_storescu_sends_and_is_told_success(way: Doorway, tmp_path: Path) -> None:
     """The stored file is read by another program, and holds what was sent."""
     said = run(way, "storescu", file("CT_small.dcm"))
     assert "Success" in said
     assert "exit 0" in said
     (arrival,) = way.arrivals
-    stored = way.storage.path(arrival.digest)
+    stored = tmp_path / "stored.dcm"
+    stored.write_bytes(file_of(way.storage, arrival.digest))
     sent, kept = dcmread(file("CT_small.dcm")), dcmread(stored)
     assert (kept.SOPInstanceUID, kept.PixelData) == (sent.SOPInstanceUID, sent.PixelData)
     assert subprocess.run(["dcmdump", stored], capture_output=True).returncode == 0

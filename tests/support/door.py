@@ -29,6 +29,7 @@ from reconcile.flows.arrival import Arrival, Stored
 from reconcile.flows.settling import Answer, Settled
 from reconcile.storage.content import InMemory
 from reconcile.storage.local import LocalStorage
+from tests.support.kept import file_of
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -70,11 +71,10 @@ class Doorway:
 
     def data_sets(self) -> list[bytes]:
         """What was stored, in the order in which it arrived."""
-        found = []
-        for arrival in self.arrivals:
-            with self.storage.open(arrival.digest) as file:
-                found.append(file.read()[-arrival.length :] if arrival.length else b"")
-        return found
+        return [
+            file_of(self.storage, arrival.digest)[-arrival.length :]
+            for arrival in self.arrivals
+        ]
 
     def spool_is_empty(self) -> bool:
         return eventually(lambda: not self.storage.spooled())
@@ -284,9 +284,9 @@ from reconcile.storage.local import LocalStorage
 storage = LocalStorage(Path(sys.argv[2]))
 
 def settle(arrivals):
-    for arrival in arrivals:
+    for number, arrival in enumerate(arrivals):
         storage.keep(arrival.content, arrival.digest)
-    return [Stored() for arrival in arrivals]
+        yield number, Stored()
 
 policy = Policy("RECONCILE", lambda title: None, accept_unknown=True)
 door = DicomDoor(policy, Settler(settle).submit, storage.spool_dir)

@@ -85,8 +85,11 @@ class Hospital:
 
     def store(self, dataset: Dataset, source: Source = CT_A) -> Stored:
         """Receive an instance."""
-        flow = StoreFlow(self.database, self.storage, self.rules, clock)
-        return flow.receive(arrive(self.storage, dataset, source))
+        return self.flow().receive(arrive(dataset, source))
+
+    def flow(self) -> StoreFlow:
+        """What receives instances, and has decided of none yet."""
+        return StoreFlow(self.database, self.storage, self.rules, clock)
 
     def patient(self, said: Demographics, *identifiers: str, feed: Feed = RIS_A) -> Outcome:
         """An ADT^A08 of a patient with identifiers as ID^^^DOMAIN."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hashlib import sha256
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pydicom
@@ -13,8 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from reconcile.core.facts import Source
 from reconcile.flows.arrival import Arrival
-from reconcile.storage.content import InFile
-from reconcile.storage.local import LocalStorage
+from reconcile.storage.content import InMemory
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
@@ -84,14 +82,14 @@ def data_offset(file: bytes) -> int:
     return 132 + 12 + int.from_bytes(file[140:144], "little")
 
 
-def arrive(storage: LocalStorage, dataset: Dataset, source: Source) -> Arrival:
-    """The data set as a door hands it over: spooled, nobody else's."""
+def arrive(
+    dataset: Dataset, source: Source, association: str = "test", number: int = 1
+) -> Arrival:
+    """The data set as a door hands it over."""
     file = part10(dataset)
-    path = Path(storage.spool_dir, f"{uid()}.test")
-    path.write_bytes(file)
     offset = data_offset(file)
     return Arrival(
-        InFile(path, offset),
+        InMemory(file[:offset], file[offset:]),
         sha256(file[offset:]).hexdigest(),
         len(file) - offset,
         str(dataset.SOPClassUID),
@@ -99,6 +97,6 @@ def arrive(storage: LocalStorage, dataset: Dataset, source: Source) -> Arrival:
         str(dataset.file_meta.TransferSyntaxUID),
         source,
         "127.0.0.1",
-        f"{source.ae_title}/test",
-        1,
+        association,
+        number,
     )

@@ -29,7 +29,7 @@ def test_what_queued_while_a_group_was_stored_is_the_next_group():
         begun.set()
         assert go_on.wait(30)
         groups.append([each.message_id for each in group])
-        return [Stored() for _ in group]
+        return [(index, Stored()) for index, _ in enumerate(group)]
 
     settler = Settler(settle)
     settler.submit(arrival(0), answers.append)
@@ -55,7 +55,7 @@ def test_a_group_is_bounded():
         begun.set()
         assert go_on.wait(30)
         groups.append(len(group))
-        return [Stored() for _ in group]
+        return [(index, Stored()) for index, _ in enumerate(group)]
 
     settler = Settler(settle)
     for number in range(2 * GROUP_MAX):

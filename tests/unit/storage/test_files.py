@@ -1,4 +1,4 @@
-"""LocalStorage: what is adopted is whole and stays; what failed is not half there."""
+"""Files of one instance: what is adopted is whole; what failed is not half there."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from reconcile.errors import NotFound, ServiceUnavailable, StorageFull, WrongUse
+from reconcile.storage.content import Location
 from reconcile.storage.local import LocalStorage, digest_of
 
 CONTENT = b"\0" * 128 + b"DICM" + b"the data set" * 1000
@@ -33,20 +34,22 @@ def spool(storage: LocalStorage, content: bytes = CONTENT) -> Path:
 def test_an_adopted_file_is_the_spooled_one(storage: LocalStorage) -> None:
     """What was spooled is found under its digest, byte for byte, and nowhere else."""
     spooled = spool(storage)
-    storage.adopt(spooled, DIGEST)
-    with storage.open(DIGEST) as file:
-        assert file.read() == CONTENT
-    assert storage.path(DIGEST) == storage.root / DIGEST[:2] / DIGEST[2:4] / f"{DIGEST}.dcm"
-    assert storage.exists(DIGEST)
+    storage.files.adopt(spooled, DIGEST)
+    assert storage.files.path(DIGEST).read_bytes() == CONTENT
+    assert (
+        storage.files.path(DIGEST)
+        == storage.root / DIGEST[:2] / DIGEST[2:4] / f"{DIGEST}.dcm"
+    )
+    assert storage.files.path(DIGEST).exists()
     assert storage.spooled() == []
 
 
 def test_adopting_again_keeps_the_first_file(storage: LocalStorage) -> None:
     """A file once adopted is never written again; the second spooled file goes."""
-    storage.adopt(spool(storage), DIGEST)
-    before = storage.path(DIGEST).stat()
-    storage.adopt(spool(storage), DIGEST)
-    after = storage.path(DIGEST).stat()
+    storage.files.adopt(spool(storage), DIGEST)
+    before = storage.files.path(DIGEST).stat()
+    storage.files.adopt(spool(storage), DIGEST)
+    after = storage.files.path(DIGEST).stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
     assert storage.spooled() == []
 
@@ -55,7 +58,7 @@ def test_adopting_again_syncs_the_folder_too(
     storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who finds the file there does not rely on another process having synced it."""
-    storage.adopt(spool(storage), DIGEST)
+    storage.files.adopt(spool(storage), DIGEST)
     synced: list[str] = []
     real = os.fsync
 
@@ -64,8 +67,8 @@ def test_adopting_again_syncs_the_folder_too(
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    LocalStorage(storage.root).adopt(spool(storage), DIGEST)
-    assert str(storage.path(DIGEST).parent) in synced
+    LocalStorage(storage.root).files.adopt(spool(storage), DIGEST)
+    assert str(storage.files.path(DIGEST).parent) in synced
     assert str(storage.root) in synced
 
 
@@ -75,26 +78,26 @@ def test_adopting_again_syncs_the_folder_too(
 def test_only_digests_are_keys(storage: LocalStorage, key: str) -> None:
     """Nothing but 64 lower-case hex digits becomes a part of a path."""
     with pytest.raises(WrongUse):
-        storage.path(key)
+        storage.files.path(key)
     with pytest.raises(WrongUse):
-        storage.adopt(spool(storage), key)
+        storage.files.adopt(spool(storage), key)
 
 
 def test_what_is_not_there_is_not_found(storage: LocalStorage) -> None:
     """A missing file is said to be missing, not unreadable."""
     with pytest.raises(NotFound):
-        storage.open(DIGEST)
-    assert not storage.exists(DIGEST)
+        storage.extent(Location(DIGEST), 1)
+    assert not storage.files.path(DIGEST).exists()
 
 
 def test_all_digests_are_listed_in_order(storage: LocalStorage) -> None:
     """`digests` names every file, and nothing that is not one."""
     digests = sorted(hashlib.sha256(bytes([n])).hexdigest() for n in range(20))
     for digest in digests:
-        storage.adopt(spool(storage), digest)
-    (storage.path(digests[0]).parent / "README.txt").write_text("mine")
+        storage.files.adopt(spool(storage), digest)
+    (storage.files.path(digests[0]).parent / "README.txt").write_text("mine")
     (storage.root / "lost+found").mkdir()
-    assert list(storage.digests()) == digests
+    assert list(storage.files.digests()) == digests
 
 
 def test_leftovers_are_listed_and_removed(storage: LocalStorage) -> None:
@@ -107,8 +110,8 @@ def test_leftovers_are_listed_and_removed(storage: LocalStorage) -> None:
 
 def test_the_storage_is_private(storage: LocalStorage) -> None:
     """What is received and what is kept is readable by nobody else."""
-    storage.adopt(spool(storage), DIGEST)
-    inner = storage.path(DIGEST).parent
+    storage.files.adopt(spool(storage), DIGEST)
+    inner = storage.files.path(DIGEST).parent
     for folder in (storage.root, storage.spool_dir, inner, inner.parent):
         assert folder.stat().st_mode & 0o777 == 0o700
 
@@ -145,8 +148,8 @@ def test_errors_of_the_file_system_have_their_own_answers(
 
     monkeypatch.setattr(os, "fdatasync", fail)
     with pytest.raises(error):
-        storage.adopt(spool(storage), DIGEST)
-    assert not storage.exists(DIGEST)
+        storage.files.adopt(spool(storage), DIGEST)
+    assert not storage.files.path(DIGEST).exists()
 
 
 class FailsOnce:
@@ -184,19 +187,18 @@ def test_wherever_it_fails_the_file_is_whole_or_refused(
     for n in until_nothing_fails():
         storage = LocalStorage(tmp_path / f"{there_before}{n}")
         if there_before:
-            storage.adopt(spool(storage), DIGEST)
+            storage.files.adopt(spool(storage), DIGEST)
         spooled = spool(storage)
         with pytest.MonkeyPatch.context() as patch:
             fault = FailsOnce(patch, n)
             try:
-                storage.adopt(spooled, DIGEST)
+                storage.files.adopt(spooled, DIGEST)
                 adopted = True
             except ServiceUnavailable:
                 adopted = False
         assert not (fault.fired and adopted), "a failed call is never taken for a success"
-        if adopted or storage.exists(DIGEST):
-            with storage.open(DIGEST) as file:
-                assert file.read() == CONTENT
+        if adopted or storage.files.path(DIGEST).exists():
+            assert storage.files.path(DIGEST).read_bytes() == CONTENT
         if not fault.fired:
             break
         fired.add(fault.fired)
@@ -217,11 +219,11 @@ def test_a_failed_sync_is_never_retried_into_a_success(
 
         patch.setattr(os, "fsync", fail)
         with pytest.raises(ServiceUnavailable):
-            storage.adopt(spool(storage), DIGEST)
+            storage.files.adopt(spool(storage), DIGEST)
     assert storage.fenced
     another_process = LocalStorage(storage.root)
     for each in (storage, another_process):
         with pytest.raises(ServiceUnavailable):
-            each.adopt(spool(storage), DIGEST)
+            each.files.adopt(spool(storage), DIGEST)
     (storage.root / "FENCED").unlink()
-    LocalStorage(storage.root).adopt(spool(storage), DIGEST)
+    LocalStorage(storage.root).files.adopt(spool(storage), DIGEST)

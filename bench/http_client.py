@@ -1,0 +1,55 @@
+"""One HTTP connection that is kept open, and JSON over it."""
+
+from __future__ import annotations
+
+import json
+from http.client import HTTPConnection
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlencode
+
+SECONDS = 60
+
+
+class Client:
+    """A client of one peer; of one thread at a time."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._connection = HTTPConnection(host, port, timeout=SECONDS)
+
+    def get(self, path: str, **query: str) -> Any:
+        """What is answered, as JSON."""
+        return json.loads(self.read(path, **query))
+
+    def read(self, path: str, **query: str) -> bytes:
+        """What is answered, as it comes.
+
+        Raises:
+            LookupError: anything but 200.
+        """
+        status, content = self.ask(path, **query)
+        if status != 200:
+            raise LookupError(f"{status} in answer to GET")
+        return content
+
+    def ask(self, path: str, **query: str) -> tuple[int, bytes]:
+        """Status, and what is answered."""
+        where = path + (f"?{urlencode(query)}" if query else "")
+        self._connection.request("GET", where)
+        answer = self._connection.getresponse()
+        return answer.status, answer.read()
+
+    def post(self, path: str, content: bytes) -> Any:
+        self._connection.request("POST", path, content)
+        return json.loads(self._connection.getresponse().read())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._connection.close()

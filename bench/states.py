@@ -1,0 +1,69 @@
+"""What was measured of an archive at rest, asked or killed, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.data import KINDS
+from bench.rows import Idle, Killed, Question
+from bench.tables import Table, figure, median, size, spread
+
+
+def idle(rows: Sequence[Idle]) -> Table:
+    """What associations cost on which nothing happens."""
+    head = ("server", "associations", "receivers %", "all %", "receiver MB", "all MB")
+    table = Table("Idle associations", head)
+    for server, associations in dict.fromkeys((r.server, r.associations) for r in rows):
+        of = [r for r in rows if (r.server, r.associations) == (server, associations)]
+        table.rows.append(
+            (
+                server,
+                str(associations),
+                spread([r.receiving for r in of]),
+                spread([r.all for r in of]),
+                median([r.receiver_mb for r in of]),
+                median([r.all_mb for r in of]),
+            )
+        )
+    table.notes.append("%: of one processor core; all: with the database.")
+    return table
+
+
+def history(rows: Sequence[Question]) -> Table:
+    """What questions take, by the size of the registry."""
+    sizes = sorted({each.instances for each in rows})
+    heads = [f"ms of {size(each)}" for each in sizes]
+    table = Table("Questions to the history", ("question", *heads))
+    for question in dict.fromkeys(each.question for each in rows):
+        of = {each.instances: each for each in rows if each.question == question}
+        found = [of[each] for each in sizes]
+        said = [f"{figure(q.median_ms)} ({figure(q.greatest_ms)})" for q in found]
+        table.rows.append((question, *said))
+    table.notes.append("Milliseconds over HTTP: median (greatest), by instances in it.")
+    return table
+
+
+def durability(rows: Sequence[Killed]) -> Table:
+    """Instances that were acknowledged before a kill -9, and what has become of them."""
+    kept = ("acknowledged", "missing", "altered", "no event", "two events")
+    table = Table(
+        "After kill -9", ("object", "kills", *kept, "only event", "unacknowledged")
+    )
+    for kind in dict.fromkeys(each.kind for each in rows):
+        of = [each for each in rows if each.kind == kind]
+        counts = [
+            sum(each.acknowledged for each in of),
+            sum(each.missing for each in of),
+            sum(each.altered for each in of),
+            sum(each.without_event for each in of),
+            sum(each.with_two_events for each in of),
+            sum(each.events_without_instance for each in of),
+            sum(each.stored_unacknowledged for each in of),
+        ]
+        table.rows.append((KINDS[kind].title, str(len(of)), *map(size, counts)))
+    table.notes.append("Only event: an audit row without its instance.")
+    table.notes.append("Unacknowledged: stored, and the sender had not been told so yet.")
+    found = rows[-1].doctor if rows else {}
+    said = ", ".join(f"{count} {code}" for code, count in sorted(found.items()))
+    table.notes.append(f"`reconcile doctor` in the end: {said or 'nothing is wrong'}.")
+    return table

@@ -1,0 +1,200 @@
+"""Store a group of instances that follow precedents: one sync, one transaction.
+
+Bytes are durable before the commit, and the commit comes before any answer. Whoever is
+not like its precedent any more, or is here already, is left to be decided by itself; so
+is everybody where anything fails.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from reconcile.core.audit import event_body
+from reconcile.db import groups
+from reconcile.db.events import Happening
+from reconcile.db.groups import Common, Known, Member
+from reconcile.db.ids import uuid7
+from reconcile.flows.arrival import Arrival, Stored
+from reconcile.flows.precedents import Precedent, coerced_at
+from reconcile.storage.content import InMemory, Location
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """An arrival in memory that says what its precedent said."""
+
+    arrival: Arrival
+    content: InMemory
+    precedent: Precedent
+
+    @property
+    def named(self) -> tuple[str, str]:
+        """(UID domain, SOP Instance UID), of which there is one instance."""
+        return self.precedent.common.uid_domain, self.arrival.sop_instance_uid
+
+    def stored(self) -> Stored:
+        """What its sender is told."""
+        return Stored(self.precedent.tags, self.precedent.held)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What the happenings of a group say besides their precedents' reasons."""
+
+    cause: str
+    configuration_digest: str
+    now: datetime
+
+
+@dataclass
+class Group:
+    """Followers on their way into the registry."""
+
+    frame: Frame
+    followers: Sequence[Follower]
+    happenings: dict[tuple[int, str], tuple[UUID, Happening]] = field(default_factory=dict)
+
+    def ask(self, connection: groups.Connection) -> Known:
+        """What is known of them; their studies are held until the commit."""
+        arrivals = [each.arrival for each in self.followers]
+        return groups.ask(
+            connection,
+            studies={each.precedent.common.study_id for each in self.followers},
+            sop_instance_uids=[each.sop_instance_uid for each in arrivals],
+            positions=len(arrivals),
+        )
+
+    def record(
+        self, connection: groups.Connection, known: Known, at: Sequence[Location]
+    ) -> None:
+        """Write their rows; each with the location of its bytes."""
+        said = coerced_at(self.frame.now)
+        members = [
+            self._member(follower, location, position, said)
+            for follower, location, position in zip(
+                self.followers, at, known.positions, strict=False
+            )
+        ]
+        groups.record(connection, list(self.happenings.values()), members, self.frame.now)
+
+    def committed(self) -> None:
+        """What they were told by holds for those that come after them."""
+        for follower in self.followers:
+            precedent, association = follower.precedent, follower.arrival.association
+            told = self.happenings.get((id(precedent), association))
+            if told is not None:
+                precedent.happenings.clear()  # one sender at a time is the rule
+                precedent.happenings[association] = told[0]
+
+    def _member(
+        self, follower: Follower, location: Location, position: int, said: str
+    ) -> Member:
+        arrival, common = follower.arrival, follower.precedent.common
+        happening_id = self._happening(follower)
+        receipt_id, instance_id = uuid7(), uuid7()
+        event = None
+        if common.attributes:
+            ids = _Ids(happening_id, receipt_id, instance_id, position)
+            event = self._event(follower, ids, said)
+        return Member(
+            common,
+            happening_id,
+            receipt_id.hex,
+            instance_id.hex,
+            arrival.sop_instance_uid,
+            arrival.digest,
+            arrival.length,
+            location.segment,
+            location.offset,
+            arrival.file_meta,
+            arrival.peer_address,
+            arrival.association,
+            event,
+        )
+
+    def _happening(self, follower: Follower) -> UUID:
+        """That of their association; the first one that is decided so has a new one."""
+        precedent, arrival = follower.precedent, follower.arrival
+        known = precedent.happenings.get(arrival.association)
+        if known is not None:
+            return known
+        key = id(precedent), arrival.association
+        if key not in self.happenings:
+            self.happenings[key] = uuid7(), self._new_happening(precedent, arrival)
+        return self.happenings[key][0]
+
+    def _new_happening(self, precedent: Precedent, arrival: Arrival) -> Happening:
+        source, reasons = arrival.source.ae_title, precedent.reasons
+        return Happening(
+            self.frame.cause,
+            f"{source}/{arrival.association}/{arrival.message_id}",
+            source,
+            self.frame.configuration_digest,
+            self.frame.now,
+            reasons.rule,
+            reasons.rung,
+            reasons.explanation,
+        )
+
+    def _event(self, follower: Follower, ids: _Ids, said: str) -> groups.Event:
+        event_id, nonce = uuid7(), secrets.token_bytes(16)
+        personal = follower.precedent.values_at(said)
+        fields = _fields(follower.precedent.common, follower.arrival, ids, self.frame.now)
+        fields["id"] = str(event_id)
+        body = event_body(fields, nonce, personal.encode())
+        return groups.Event(
+            event_id.hex, ids.position, body.decode(), nonce.hex(), personal
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ids:
+    happening_id: UUID
+    receipt_id: UUID
+    instance_id: UUID
+    position: int
+
+
+def _fields(
+    common: Common, arrival: Arrival, ids: _Ids, now: datetime
+) -> dict[str, object]:
+    """The columns of an event that its canonical bytes hold, as `events.record` does."""
+    return {
+        "position": ids.position,
+        "happening_id": str(ids.happening_id),
+        "level": "instance",
+        "instance_id": str(ids.instance_id),
+        "receipt_id": str(ids.receipt_id),
+        "study_id": str(common.study_id),
+        "person_id": str(common.person_id) if common.person_id else None,
+        "reason": "COERCE",
+        "source": common.source,
+        "sop_instance_uid": arrival.sop_instance_uid,
+        "series_instance_uid": common.series_uid,
+        "study_instance_uid": common.study_uid,
+        "received_study_instance_uid": common.received_study_uid,
+        "attributes": list(common.attributes),
+        "recorded_at": now.isoformat(),
+    }
+
+
+def still_like(followers: Sequence[Follower], known: Known) -> list[Follower]:
+    """Those whose study has not moved on, and who are new here."""
+    taken = set(known.taken)
+    found: list[Follower] = []
+    for follower in followers:
+        common = follower.precedent.common
+        stands = known.revisions.get(common.study_id) == common.revision
+        if stands and follower.named not in taken:
+            taken.add(follower.named)
+            found.append(follower)
+    return found
+
+
+def files(followers: Sequence[Follower]) -> list[tuple[str, InMemory]]:
+    """What is to be kept of them, each under its digest."""
+    return [(each.arrival.digest, each.content) for each in followers]
