@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from reconcile.cli import wiring
-from reconcile.db import migrate, persons, views_checks
+from reconcile.db import domains, migrate, views_checks
 from reconcile.db.database import Database
 from reconcile.db.embedded import EmbeddedPostgres, Urls
 from reconcile.db.views import plain
@@ -127,8 +127,8 @@ def _stop_if_alone(postgres: EmbeddedPostgres, urls: Urls) -> None:
 
 def _prepare(parts: wiring.Parts, urls: Urls) -> None:
     migrate.upgrade(urls.owner)
-    domains = list(parts.rules.domains.values())
-    parts.database.run(lambda connection: persons.keep_domains(connection, domains))
+    configured = list(parts.rules.domains.values())
+    parts.database.run(lambda connection: domains.keep(connection, configured))
 
 
 def say_json(row: Any) -> None:

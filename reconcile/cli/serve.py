@@ -22,7 +22,7 @@ from functools import partial
 from typing import Any
 
 from reconcile.cli import wiring
-from reconcile.db import migrate, persons, views_keys
+from reconcile.db import domains, migrate, views_keys
 from reconcile.db.embedded import EmbeddedPostgres, Urls
 from reconcile.errors import ConfigurationError, ServiceUnavailable
 from reconcile.settings import Settings
@@ -105,8 +105,8 @@ class Supervisor:
         self.settings.data_dir.mkdir(parents=True, exist_ok=True)
         urls = self._database()
         parts = wiring.parts(self.settings, urls.writer, urls.reader, pool_size=2)
-        domains = list(parts.rules.domains.values())
-        parts.database.run(lambda connection: persons.keep_domains(connection, domains))
+        configured = list(parts.rules.domains.values())
+        parts.database.run(lambda connection: domains.keep(connection, configured))
         self.keys_required = self._keys_required(parts)
         parts.database.close()
         parts.storage.clean_spool()

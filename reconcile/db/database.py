@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import psycopg
 from sqlalchemy import (
@@ -59,6 +59,10 @@ class DatabaseFault(Exception):
     """What the database said that it should never say; without the values it quoted."""
 
 
+class GroupFailed(Exception):
+    """A group of instances was not recorded; each of it is to be tried by itself."""
+
+
 class TryAgain(Exception):
     """Raised by a step that met the outcome of another: run it again from the start."""
 
@@ -69,8 +73,7 @@ class Database:
     def __init__(self, writer_url: str, reader_url: str = "", *, pool_size: int = 10):
         self.writer = _engine(writer_url, pool_size, read_only=False)
         self.reader = _engine(reader_url or writer_url, pool_size, read_only=True)
-        # Whoever uses it has another way where the connection turns out to be gone.
-        self.groups = _engine(writer_url, GROUPS_AT_ONCE, read_only=False, ping=False)
+        self.groups = _engine(writer_url, GROUPS_AT_ONCE, read_only=False, alone=True)
 
     def run(self, step: Step[T]) -> T:
         """Run `step` in one transaction; again where it met another one's.
@@ -107,25 +110,24 @@ class Database:
 
     @contextmanager
     def group(self) -> Iterator[psycopg.Connection[Any]]:
-        """The driver's own connection, in one transaction: for `groups`.
+        """The driver's own connection, for `groups`: each statement is a transaction.
 
-        Nothing is run again: whoever fails in a group tries each of it by itself.
+        Nothing is run again: whoever fails in a group tries each of it by itself. It is
+        not asked whether the connection is still there; it is made anew if it is not.
 
         Raises:
-            psycopg.Error: whatever happened; nothing was committed, or nobody knows.
-            ServiceUnavailable: no connection is free.
+            GroupFailed: whatever happened; nothing was committed, or nobody knows.
         """
         try:
             pooled = self.groups.raw_connection()
         except (DBAPIError, PoolTimeout) as error:
-            raise ServiceUnavailable("the database cannot be reached") from error
-        connection = cast("psycopg.Connection[Any]", pooled.driver_connection)
+            raise GroupFailed(type(error).__name__) from None
         try:
-            yield connection
-            connection.commit()
-        except psycopg.OperationalError:
-            pooled.invalidate()
-            raise
+            yield cast("psycopg.Connection[Any]", pooled.driver_connection)
+        except psycopg.Error as error:
+            if isinstance(error, psycopg.OperationalError):
+                pooled.invalidate()
+            raise GroupFailed(type(error).__name__) from None
         finally:
             pooled.close()
 
@@ -177,7 +179,8 @@ FROM unnest(CAST(:numbers AS bigint[]), CAST(:shared AS boolean[])) AS u (n, sha
 )
 
 
-def _engine(url: str, pool_size: int, *, read_only: bool, ping: bool = True) -> Engine:
+def _engine(url: str, pool_size: int, *, read_only: bool, alone: bool = False) -> Engine:
+    """An engine; `alone`: each statement is a transaction, and nobody asks before."""
     options = {
         "lock_timeout": LOCK_TIMEOUT_MS,
         "statement_timeout": STATEMENT_TIMEOUT_MS,
@@ -192,8 +195,8 @@ def _engine(url: str, pool_size: int, *, read_only: bool, ping: bool = True) -> 
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=30,
-        pool_pre_ping=ping,
-        isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
+        pool_pre_ping=not alone,
+        isolation_level=_isolation(read_only=read_only, alone=alone),
         hide_parameters=True,
         connect_args={
             "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
@@ -201,6 +204,14 @@ def _engine(url: str, pool_size: int, *, read_only: bool, ping: bool = True) -> 
             "application_name": "reconcile",
         },
     )
+
+
+def _isolation(
+    *, read_only: bool, alone: bool
+) -> Literal["AUTOCOMMIT", "REPEATABLE READ", "READ COMMITTED"]:
+    if alone:
+        return "AUTOCOMMIT"
+    return "REPEATABLE READ" if read_only else "READ COMMITTED"
 
 
 def _raise_unless_retried(error: DBAPIError | psycopg.Error) -> None:

@@ -1,10 +1,11 @@
-"""Rows of a group of instances that follow precedents: a few statements for all of them.
+"""Rows of a group of instances that follow precedents: one statement for all of them.
 
 What instances that were decided alike have in common was looked up when the first of
 them was stored. It still holds if the revision of their study does: whoever changes a
-person, an order or a domain raises it, under the lock of the study's row. So the studies
-of a group are held FOR SHARE from the question until its commit, and what belongs to a
-study that has moved on is decided again by itself.
+person, an order or a domain raises it, under the lock of the study's row. So one
+statement, which is a transaction of its own, holds the studies of a group FOR SHARE and
+records what still belongs to the revision that was seen, and is not here yet. Nothing
+else is recorded, and is decided by itself.
 
 Statements are SQL as it is: building them by expressions costs more than running them.
 """
@@ -12,7 +13,7 @@ Statements are SQL as it is: building them by expressions costs more than runnin
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,27 +26,39 @@ from reconcile.db.events import Happening
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-_HOLD_STUDIES = "SELECT id, revision FROM study WHERE id = ANY(%s) ORDER BY id FOR SHARE"
-_TAKEN = """
-SELECT uid_domain, sop_instance_uid FROM receipt WHERE sop_instance_uid = ANY(%s)
-"""
-_POSITIONS = """
-SELECT nextval('coercion_event_position') FROM generate_series(1, %s)
-"""
 _RECORD = """
 WITH m AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s) AS m (
-        receipt uuid, instance uuid, event uuid, uid text, digest text, length bigint,
-        segment text, segment_offset bigint, file_meta text, peer text, association text,
-        happening uuid, position bigint, body text, nonce text, personal text, p int)
+        m int, p int, receipt uuid, instance uuid, event uuid, uid text, digest text,
+        length bigint, segment text, segment_offset bigint, file_meta text, peer text,
+        association text, happening uuid, body_before text, body_after text, nonce text,
+        personal text)
 ), p AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s) AS p (
         p int, uid_domain text, sop_class text, syntax text, charset text, source text,
         outcome text, series uuid, assignment uuid, hidden boolean, revision int,
         study uuid, person uuid, series_uid text, study_uid text, received_study text,
-        attributes text[])
-), at AS (
-    SELECT %s::timestamptz AS at
+        attributes text[], items uuid[])
+), held AS MATERIALIZED (
+    SELECT s.id FROM study s WHERE (s.id, s.revision) IN (SELECT study, revision FROM p)
+    ORDER BY s.id FOR SHARE
+), ok AS MATERIALIZED (
+    SELECT m.*, p.*, %s::timestamptz AS at,
+        CASE WHEN event IS NOT NULL THEN nextval('coercion_event_position') END AS position
+    FROM m JOIN p USING (p) JOIN held ON held.id = p.study
+    WHERE NOT EXISTS (
+        SELECT FROM receipt r
+        WHERE r.sop_instance_uid = m.uid AND r.uid_domain = p.uid_domain)
+    ORDER BY m.m
+), h AS (
+    INSERT INTO happening (
+        id, cause, cause_id, rule, rung, configuration_digest, actor, explanation,
+        recorded_at)
+    SELECT id, cause, cause_id, rule, rung, configuration, actor, explanation, at
+    FROM json_to_recordset(%s) AS h (
+        id uuid, cause text, cause_id text, rule text, rung text, configuration text,
+        actor text, explanation jsonb, at timestamptz)
+    WHERE id IN (SELECT happening FROM ok)
 ), r AS (
     INSERT INTO receipt (
         id, uid_domain, sop_instance_uid, digest, length, transfer_syntax_uid,
@@ -54,14 +67,14 @@ WITH m AS MATERIALIZED (
     SELECT receipt, uid_domain, uid, decode(digest, 'hex'), length, syntax,
         charset, decode(file_meta, 'hex'), source, peer, association, outcome, at,
         segment, segment_offset
-    FROM m JOIN p USING (p), at
+    FROM ok
 ), i AS (
     INSERT INTO instance (
         id, uid_domain, sop_instance_uid, sop_class_uid, series_id, receipt_id,
         assignment_id, coerced_at, hidden, stored_revision, happening_id)
     SELECT instance, uid_domain, uid, sop_class, series, receipt,
         assignment, CASE WHEN event IS NOT NULL THEN at END, hidden, revision, happening
-    FROM m JOIN p USING (p), at
+    FROM ok
 ), e AS (
     INSERT INTO coercion_event (
         id, position, happening_id, level, instance_id, receipt_id, study_id, person_id,
@@ -69,42 +82,30 @@ WITH m AS MATERIALIZED (
         received_study_instance_uid, attributes, body_version, body, recorded_at)
     SELECT event, position, happening, 'instance', instance, receipt, study, person,
         'COERCE', source, uid, series_uid, study_uid,
-        received_study, attributes, %s, convert_to(body, 'UTF8'), at
-    FROM m JOIN p USING (p), at WHERE event IS NOT NULL
+        received_study, attributes, %s,
+        convert_to(body_before || position || body_after, 'UTF8'), at
+    FROM ok WHERE event IS NOT NULL
+), v AS (
+    INSERT INTO coercion_value (event_id, nonce, body)
+    SELECT event, decode(nonce, 'hex'), convert_to(personal, 'UTF8')
+    FROM ok WHERE event IS NOT NULL
+), a AS (
+    INSERT INTO hold_instance (hold_id, receipt_id)
+    SELECT item, receipt FROM ok, unnest(ok.items) AS item
 )
-INSERT INTO coercion_value (event_id, nonce, body)
-SELECT event, decode(nonce, 'hex'), convert_to(personal, 'UTF8')
-FROM m WHERE event IS NOT NULL
-"""
-_HAPPEN = """
-INSERT INTO happening (
-    id, cause, cause_id, rule, rung, configuration_digest, actor, explanation, recorded_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-"""
-_ADD_TO_ITEMS = """
-INSERT INTO hold_instance (hold_id, receipt_id)
-SELECT * FROM unnest(%s::uuid[], %s::uuid[])
+SELECT m FROM ok
 """
 
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the registry says before a group is recorded, and holds until its commit.
-
-    Attributes:
-        revisions: of the studies that were asked for.
-        taken: (UID domain, SOP Instance UID) that came before.
-        positions: new ones, ascending.
-    """
-
-    revisions: Mapping[UUID, int]
-    taken: Collection[tuple[str, str]]
-    positions: Sequence[int]
+#: Stands in an event's canonical bytes where its position is to be.
+POSITION = '"position":0,'
 
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What the rows of instances that were decided alike have in common."""
+    """What the rows of instances that were decided alike have in common.
+
+    `item_ids` are the open items that each of them is added to.
+    """
 
     uid_domain: str
     sop_class_uid: str
@@ -127,10 +128,12 @@ class Common:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """The audit row of one of them; ids and the nonce in hex, bodies as stored."""
+    """The audit row of one of them; id and nonce in hex, bodies as text.
+
+    `body` has `POSITION` where the position goes that it is given when it is recorded.
+    """
 
     id: str
-    position: int
     body: str
     nonce: str
     personal: str
@@ -155,64 +158,57 @@ class Member:
     event: Event | None
 
 
-def ask(
-    connection: Connection,
-    *,
-    studies: Collection[UUID],
-    sop_instance_uids: Collection[str],
-    positions: int,
-) -> Known:
-    """What is known of a group; its studies are held until the transaction ends."""
-    with connection.pipeline():
-        held = connection.execute(_HOLD_STUDIES, [sorted(studies)])
-        taken = connection.execute(_TAKEN, [list(sop_instance_uids)])
-        numbers = connection.execute(_POSITIONS, [positions])
-    return Known(
-        dict(held.fetchall()),
-        frozenset(taken.fetchall()),
-        [row[0] for row in numbers],
-    )
-
-
 def record(
     connection: Connection,
-    happenings: Sequence[tuple[UUID, Happening]],
+    happenings: Iterable[tuple[UUID, Happening]],
     members: Sequence[Member],
     now: datetime,
-) -> None:
-    """Write the rows of a group, with the happenings that are new."""
-    commons = {id(member.common): member.common for member in members}
-    numbers = {key: number for number, key in enumerate(commons)}
-    rows = [_row(member, numbers[id(member.common)]) for member in members]
-    shared = [_shared(common, number) for number, common in enumerate(commons.values())]
-    items = list(_items(members))
-    with connection.pipeline():
-        for happening_id, happening in happenings:
-            connection.execute(_HAPPEN, _told(happening_id, happening))
-        connection.execute(
-            _RECORD, [json.dumps(rows), json.dumps(shared), now, BODY_VERSION]
-        )
-        if items:
-            ids, receipts = zip(*items, strict=True)
-            connection.execute(_ADD_TO_ITEMS, [list(ids), list(receipts)])
+) -> list[int]:
+    """Write the rows of a group and commit; the places of those that are recorded.
+
+    What is left out is here already, or its study has moved on.
+
+    Args:
+        connection: in autocommit.
+        happenings: those of the members that are new.
+        members: no two of one SOP Instance UID.
+        now: when all of them are coerced.
+
+    Raises:
+        psycopg.Error: nothing is recorded, or nobody knows.
+    """
+    numbers: dict[int, int] = {}
+    shared: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    for place, member in enumerate(members):
+        number = numbers.setdefault(id(member.common), len(numbers))
+        if number == len(shared):
+            shared.append(_shared(member.common, number))
+        rows.append(_row(member, place, number))
+    told = [_told(*each) for each in happenings]
+    documents = [json.dumps(rows), json.dumps(shared), now, json.dumps(told)]
+    done = connection.execute(_RECORD, [*documents, BODY_VERSION], prepare=True)
+    return [place for (place,) in done.fetchall()]
 
 
-def _told(happening_id: UUID, happening: Happening) -> list[Any]:
-    return [
-        happening_id,
-        happening.cause,
-        happening.cause_id,
-        happening.rule,
-        happening.rung,
-        happening.configuration_digest,
-        happening.actor,
-        json.dumps(dict(happening.explanation)),
-        happening.recorded_at,
-    ]
+def _told(happening_id: UUID, happening: Happening) -> dict[str, Any]:
+    return {
+        "id": happening_id.hex,
+        "cause": happening.cause,
+        "cause_id": happening.cause_id,
+        "rule": happening.rule,
+        "rung": happening.rung,
+        "configuration": happening.configuration_digest,
+        "actor": happening.actor,
+        "explanation": dict(happening.explanation),
+        "at": happening.recorded_at.isoformat(),
+    }
 
 
-def _row(member: Member, number: int) -> dict[str, Any]:
+def _row(member: Member, place: int, number: int) -> dict[str, Any]:
     row = {
+        "m": place,
+        "p": number,
         "receipt": member.receipt_id,
         "instance": member.instance_id,
         "uid": member.sop_instance_uid,
@@ -224,17 +220,14 @@ def _row(member: Member, number: int) -> dict[str, Any]:
         "peer": member.peer_address,
         "association": member.association,
         "happening": member.happening_id.hex,
-        "p": number,
     }
     event = member.event
     if event is not None:
-        row |= {
-            "event": event.id,
-            "position": event.position,
-            "body": event.body,
-            "nonce": event.nonce,
-            "personal": event.personal,
-        }
+        before, after = event.body.split(POSITION)
+        head, tail = POSITION.split("0")
+        row["event"] = event.id
+        row["body_before"], row["body_after"] = before + head, tail + after
+        row["nonce"], row["personal"] = event.nonce, event.personal
     return row
 
 
@@ -257,10 +250,5 @@ def _shared(common: Common, number: int) -> dict[str, Any]:
         "study_uid": common.study_uid,
         "received_study": common.received_study_uid,
         "attributes": common.attributes,
+        "items": [item_id.hex for item_id in common.item_ids],
     }
-
-
-def _items(members: Sequence[Member]) -> Iterator[tuple[UUID, str]]:
-    for member in members:
-        for item_id in member.common.item_ids:
-            yield item_id, member.receipt_id

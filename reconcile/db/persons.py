@@ -28,7 +28,6 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from reconcile.core.facts import PersonFacts
 from reconcile.core.identity import (
     Demographics,
-    Domain,
     PatientIdentifier,
     PersonName,
     bare,
@@ -55,32 +54,6 @@ class Said:
     cleared: frozenset[str]
     authority: int
     said_at: datetime
-
-
-# -- Domains ------------------------------------------------------------------------
-
-
-def keep_domains(connection: Connection, domains: Iterable[Domain]) -> None:
-    """Make the configured domains known to the registry; run at every start."""
-    for domain in domains:
-        row = {
-            "universal_id": domain.universal_id or None,
-            "universal_id_type": domain.universal_id_type or None,
-            "configured": True,
-        }
-        made = upsert(t.domain).values(name=domain.name, **row)
-        connection.execute(made.on_conflict_do_update(index_elements=["name"], set_=row))
-
-
-def meet_domain(connection: Connection, domain: Domain) -> None:
-    """Make a domain known that only a data set or a message named."""
-    made = upsert(t.domain).values(
-        name=domain.name,
-        universal_id=domain.universal_id or None,
-        universal_id_type=domain.universal_id_type or None,
-        configured=False,
-    )
-    connection.execute(made.on_conflict_do_nothing())
 
 
 # -- Reading ------------------------------------------------------------------------

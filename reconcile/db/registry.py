@@ -28,7 +28,7 @@ from reconcile.core.facts import (
 from reconcile.core.following import Place
 from reconcile.core.identity import Domain, Issuer, PatientIdentifier
 from reconcile.core.issuers import issuer_domain, named_identifiers
-from reconcile.db import evidence, orders, persons, stored, unresolved
+from reconcile.db import evidence, orders, persons, stored, studies, unresolved
 from reconcile.db.database import lock
 from reconcile.db.unresolved import Renamed
 
@@ -70,28 +70,57 @@ class Named:
     places: frozenset[Place] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What came before under a SOP Instance UID.
+
+    Attributes:
+        uid_domain: the world that the UID is of.
+        digest: of what is given out of it now; empty: there is none.
+        digests: of all that ever came.
+    """
+
+    uid_domain: str
+    digest: str = ""
+    digests: frozenset[str] = frozenset()
+
+
+def before(
+    connection: Connection, instance: InstanceFacts, source: Source, frame: Frame
+) -> Before:
+    """What came before under an instance's UID."""
+    apart = instance.patient_scoped and is_apart(instance, source)
+    uid_domain = frame.deidentified_domain if apart else ""
+    found = stored.receipts(connection, uid_domain, instance.sop_instance_uid)
+    return Before(uid_domain, *found)
+
+
+def is_apart(instance: InstanceFacts, source: Source) -> bool:
+    """Whether it is kept apart from all patients, in a domain of its own."""
+    return instance.identity_removed and source.deidentified == "separate"
+
+
 def load(
     connection: Connection,
     instance: InstanceFacts,
     source: Source,
     frame: Frame,
     named: Named,
+    came: Before,
 ) -> Loaded:
     """What the registry knows of an instance, locked until the transaction ends."""
-    apart = instance.identity_removed and source.deidentified == "separate"
-    uid_domain = frame.deidentified_domain if apart and instance.patient_scoped else ""
-    current, known = stored.receipts(connection, uid_domain, instance.sop_instance_uid)
+    apart, uid_domain = is_apart(instance, source), came.uid_domain
     renamed = _renamed(connection, uid_domain, named)
     identifiers = _named(instance, source, frame, apart=apart)
     assigned = _assigned(connection, instance, uid_domain)
     new = _evidence(connection, instance, uid_domain, assigned, identifiers, apart=apart)
     owners = persons.owners(connection, identifiers)
-    study = stored.study_row(connection, uid_domain, assigned) if assigned else None
-    facts = stored.study_facts(connection, study) if study is not None else None
+    study = studies.study_row(connection, uid_domain, assigned) if assigned else None
+    facts = studies.study_facts(connection, study) if study is not None else None
     found = () if apart else _orders(connection, instance, source, frame, facts)
     person_ids = _person_ids(owners, found, facts)
     known_persons = persons.facts(connection, person_ids, frame.archive_domain)
-    refused = stored.refused_rules(connection, instance.study_instance_uid)
+    refused = studies.refused_rules(connection, instance.study_instance_uid)
     registry = RegistryFacts(
         frame.domains,
         frame.archive_domain,
@@ -104,8 +133,8 @@ def load(
         },
         known_persons,
         found,
-        current,
-        known,
+        came.digest,
+        came.digests,
         refused_rules=refused,
     )
     identities = {i: row[0] for i, row in owners.items()}
@@ -129,10 +158,10 @@ def _assigned(connection: Connection, instance: InstanceFacts, uid_domain: str) 
     uid = instance.study_instance_uid
     if not uid:
         return ""
-    assigned = stored.assigned_study_uid(connection, uid_domain, uid)
+    assigned = studies.assigned_study_uid(connection, uid_domain, uid)
     if not assigned:
         lock(connection, _making(instance, uid_domain), shared=False)
-        assigned = stored.assigned_study_uid(connection, uid_domain, uid)
+        assigned = studies.assigned_study_uid(connection, uid_domain, uid)
     return assigned
 
 

@@ -55,7 +55,7 @@ class NotCompared(Exception):
 
 
 def likeness_of(arriving: Arriving, loaded: Loaded, compared: Compared) -> Likeness:
-    """What an arrival is like, as far as that is known.
+    """What an arrival is like that is not the current one over again, as far as known.
 
     Raises:
         NotCompared: it has to be compared with what is here.

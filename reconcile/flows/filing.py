@@ -13,7 +13,7 @@ from reconcile.core.identity import HELD_DOMAIN, Domain
 from reconcile.core.study import StudyDecision, StudyRule
 from reconcile.core.targets import targets
 from reconcile.dataset.overlay import Plan, Refusal
-from reconcile.db import evidence, orders, persons, stored, unresolved
+from reconcile.db import domains, evidence, orders, persons, studies, unresolved
 from reconcile.db.ids import new_uid
 from reconcile.db.registry import Loaded
 from reconcile.db.unresolved import Met
@@ -47,7 +47,7 @@ def file_instance(
         study_uid=row.study_instance_uid,
         series_uid=series.series_instance_uid,
         held_id=held_id,
-        procedure_id=stored.linked_procedure(moment.connection, row.id),
+        procedure_id=studies.linked_procedure(moment.connection, row.id),
     )
     own = Own(
         arriving.facts.study_instance_uid,
@@ -103,7 +103,7 @@ def _series(
     identity_id: UUID | None,
     moment: Moment,
 ) -> Any:
-    return stored.make_series(
+    return studies.make_series(
         moment.connection,
         study_id=study_id,
         uid_domain=loaded.uid_domain,
@@ -153,13 +153,13 @@ def _study(arriving: Arriving, loaded: Loaded, study: StudyDecision, moment: Mom
     connection, happening_id = moment.connection, moment.happening_id
     row = loaded.study
     if row is None:
-        row = stored.make_study(
+        row = studies.make_study(
             connection,
             uid_domain=loaded.uid_domain,
             assigned_uid=study.assigned_uid,
             happening_id=happening_id,
         )
-        stored.map_study(
+        studies.map_study(
             connection,
             uid_domain=loaded.uid_domain,
             received_uid=arriving.facts.study_instance_uid,
@@ -179,7 +179,7 @@ def _link_orders(
     known = loaded.facts.study.order_ids if loaded.facts.study else frozenset()
     for order_id in study.order_ids:
         if order_id not in known:
-            stored.link_order(
+            studies.link_order(
                 moment.connection, study_id, UUID(order_id), procedure, moment.happening_id
             )
 
@@ -216,7 +216,7 @@ def _new_person(
     if name not in loaded.facts.domains:
         issuer = facts.issuer
         met = Domain(name, issuer.universal_id, issuer.universal_id_type)
-        persons.meet_domain(connection, met)
+        domains.meet(connection, met)
     state = "test" if decision.outcome is Outcome.TEST else "provisional"
     person_id = persons.create(connection, state, moment.happening_id)
     identity_id = persons.own(
@@ -237,7 +237,7 @@ def _new_person(
 def _held_id(arriving: Arriving, decision: Decision, study_id: UUID, moment: Moment) -> str:
     if not decision.outcome.is_hold or arriving.hides(decision.outcome):
         return ""
-    return stored.held_id(moment.connection, study_id)
+    return studies.held_id(moment.connection, study_id)
 
 
 def _patient(decision: Decision, loaded: Loaded, held_id: str) -> dict[str, str] | None:

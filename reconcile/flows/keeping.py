@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from reconcile.db import stored
 from reconcile.db.database import Database
@@ -15,6 +16,8 @@ from reconcile.errors import NotFound
 from reconcile.flows.arrival import Arrival
 from reconcile.storage.content import InFile, InMemory, Location
 from reconcile.storage.local import LocalStorage
+
+NOTHING: Mapping[str, Location] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +27,20 @@ class Keeping:
     database: Database
     storage: LocalStorage
 
-    def keep(self, arrivals: Sequence[Arrival]) -> Mapping[str, Location]:
+    def keep(
+        self, arrivals: Sequence[Arrival], durable: Mapping[str, Location] = NOTHING
+    ) -> Mapping[str, Location]:
         """By digest, where the bytes are; durable, by one sync of what is small.
+
+        Args:
+            arrivals: that are to be recorded.
+            durable: what nobody has recorded, and is durable already.
 
         Raises:
             StorageFull, ServiceUnavailable: try again later; nothing may be recorded.
         """
         wanted = {each.digest: each for each in arrivals}
-        found = self._here(wanted)
+        found = {**durable, **self._here(wanted)}
         small = [
             (digest, arrival.content)
             for digest, arrival in wanted.items()

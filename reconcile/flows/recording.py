@@ -20,10 +20,10 @@ from reconcile.dataset.overlay import Coercion, original_attributes_item
 from reconcile.db import events, registry, stored, unresolved
 from reconcile.db.database import Connection, Database
 from reconcile.db.groups import Common
-from reconcile.db.registry import Frame, Loaded, Named
+from reconcile.db.registry import Before, Frame, Loaded, Named
 from reconcile.flows.arrival import Stored
 from reconcile.flows.arriving import Arriving, Moment, Placed
-from reconcile.flows.duplicates import Compared, Likeness, likeness_of
+from reconcile.flows.duplicates import Compared, likeness_of
 from reconcile.flows.filing import file_instance, file_without_study
 from reconcile.flows.inside import others
 from reconcile.flows.items import hold_duplicate, open_items
@@ -77,16 +77,19 @@ class Recording:
             NotCompared: the same SOP Instance UID is here with other content.
         """
         facts = arriving.facts
-        loaded = self.load(connection, arriving)
+        came = registry.before(connection, facts, arriving.source, self._frame)
+        if came.digest == arriving.digest:
+            return self._again(connection, arriving, came.uid_domain)
+        loaded = self.load(connection, arriving, came)
         decision = decide(facts, loaded.facts, arriving.source, arriving.digest)
         like = likeness_of(arriving, loaded, compared)
         if like:
             decision = Decision(Outcome.ALREADY_STORED)
         now = self.clock()
-        receipt = _receipt(arriving, loaded, now)
+        receipt = _receipt(arriving, loaded.uid_domain, now)
         receipt_id = stored.keep_receipt(connection, receipt, decision.outcome.value)
-        if like:
-            return Recorded(_as_before(connection, arriving, loaded, like))
+        if like:  # to what was given out of it, or is kept beside it
+            return Recorded(Stored(already=True))
         study = decide_study_of(arriving, loaded, decision)
         happening = self._happening(arriving, decision, study, now)
         moment = Moment(connection, events.happen(connection, happening), now)
@@ -97,12 +100,33 @@ class Recording:
         decided = Decided(loaded, decision, study)
         return self.record(arriving, decided, moment, receipt_id, stored.keep_instance)
 
-    def load(self, connection: Connection, arriving: Arriving) -> Loaded:
-        """What the registry knows of an instance, locked until the transaction ends."""
-        facts, rules = arriving.facts, self.rules
-        frame = Frame(rules.domains, rules.archive_domain, rules.deidentified_domain)
+    def _again(
+        self, connection: Connection, arriving: Arriving, uid_domain: str
+    ) -> Recorded:
+        """The answer that the first arrival of the same content was given."""
+        receipt = _receipt(arriving, uid_domain, self.clock())
+        stored.keep_receipt(connection, receipt, Outcome.ALREADY_STORED.value)
+        uid = arriving.facts.sop_instance_uid
+        named = events.coerced_attributes(connection, uid_domain, uid)
+        tags = tuple(tag for name in named if (tag := tag_of(name)))
+        return Recorded(Stored(tags, already=True))
+
+    @property
+    def _frame(self) -> Frame:
+        rules = self.rules
+        return Frame(rules.domains, rules.archive_domain, rules.deidentified_domain)
+
+    def load(
+        self, connection: Connection, arriving: Arriving, came: Before | None = None
+    ) -> Loaded:
+        """What the registry knows of an instance, locked until the transaction ends.
+
+        `came`: what came before under its UID, if that was asked for already.
+        """
+        facts, source, frame = arriving.facts, arriving.source, self._frame
         named = Named(arriving.inside.uids, others(arriving.inside, facts))
-        return registry.load(connection, facts, arriving.source, frame, named)
+        came = came or registry.before(connection, facts, source, frame)
+        return registry.load(connection, facts, source, frame, named, came)
 
     def record(
         self,
@@ -127,7 +151,7 @@ class Recording:
         assignment_id = _assignment(arriving, placed, moment)
         instance_id = keep(
             moment.connection,
-            receipt=_receipt(arriving, loaded, moment.now),
+            receipt=_receipt(arriving, loaded.uid_domain, moment.now),
             receipt_id=receipt_id,
             sop_class_uid=facts.sop_class_uid,
             series_id=placed.series_id,
@@ -165,10 +189,10 @@ class Recording:
         )
 
 
-def _receipt(arriving: Arriving, loaded: Loaded, now: datetime) -> stored.Receipt:
+def _receipt(arriving: Arriving, uid_domain: str, now: datetime) -> stored.Receipt:
     arrival = arriving.arrival
     return stored.Receipt(
-        loaded.uid_domain,
+        uid_domain,
         arriving.facts.sop_instance_uid,
         arriving.digest,
         arrival.length,
@@ -182,17 +206,6 @@ def _receipt(arriving: Arriving, loaded: Loaded, now: datetime) -> stored.Receip
         arriving.location.offset,
         arrival.file_meta,
     )
-
-
-def _as_before(
-    connection: Connection, arriving: Arriving, loaded: Loaded, like: Likeness
-) -> Stored:
-    """The answer that the first arrival of the same content was given."""
-    if like is not Likeness.CURRENT:
-        return Stored(already=True)  # as it is given out, or kept beside the instance
-    uid_domain, uid = loaded.uid_domain, arriving.facts.sop_instance_uid
-    named = events.coerced_attributes(connection, uid_domain, uid)
-    return Stored(tuple(tag for name in named if (tag := tag_of(name))), already=True)
 
 
 def decide_study_of(

@@ -17,12 +17,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import psycopg
-
 from reconcile.core.facts import InstanceFacts
 from reconcile.dataset.deciding import Deciding, deciding
 from reconcile.dataset.facts import Received
-from reconcile.db.database import Database
+from reconcile.db.database import Database, GroupFailed
 from reconcile.errors import ReconcileError, SOPClassMismatch, SOPInstanceMismatch
 from reconcile.flows.arrival import Arrival, Stored
 from reconcile.flows.arriving import Arriving
@@ -35,7 +33,7 @@ from reconcile.flows.recording import Recorded, Recording
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules
 from reconcile.flows.settling import Settled
-from reconcile.flows.together import Follower, Frame, Group, files, still_like
+from reconcile.flows.together import Follower, Frame, Group, files, one_of_each
 from reconcile.storage.content import InMemory, Location
 from reconcile.storage.local import LocalStorage
 
@@ -92,12 +90,13 @@ class StoreFlow:
         """
         seen = [_deciding(arrival) for arrival in arrivals]
         followers = [self._follower(*each) for each in zip(arrivals, seen, strict=True)]
-        done = self._together([each for each in followers if each is not None])
+        kept: dict[str, Location] = {}
+        done = self._together([each for each in followers if each is not None], kept)
         for index, arrival in enumerate(arrivals):
             if id(arrival) in done:
                 yield index, done[id(arrival)]
-        left = [index for index, each in enumerate(arrivals) if id(each) not in done]
-        yield from self._one_by_one({index: arrivals[index] for index in left}, seen)
+        left = {i: each for i, each in enumerate(arrivals) if id(each) not in done}
+        yield from self._one_by_one(left, seen, kept)
 
     # -- those that follow a precedent --------------------------------------------------
 
@@ -110,35 +109,41 @@ class StoreFlow:
         precedent = self.precedents.find(_key(arrival, seen))
         return Follower(arrival, arrival.content, precedent) if precedent else None
 
-    def _together(self, followers: Sequence[Follower]) -> dict[int, Stored]:
-        """What their senders are told, by identity; who is left out is decided alone."""
+    def _together(
+        self, followers: Sequence[Follower], kept: dict[str, Location]
+    ) -> dict[int, Stored]:
+        """What their senders are told, by identity; who is left out is decided alone.
+
+        `kept` is told where bytes are by then, also of those that are left out.
+        """
         if not followers:
             return {}
         try:
-            return self._in_one_transaction(followers)
-        except (psycopg.Error, ReconcileError) as error:
-            log.warning(
-                "group failed size=%d error=%s", len(followers), type(error).__name__
-            )
+            return self._in_one_transaction(followers, kept)
+        except (GroupFailed, ReconcileError) as error:
+            log.warning("group failed size=%d error=%r", len(followers), error)
             return {}
 
-    def _in_one_transaction(self, followers: Sequence[Follower]) -> dict[int, Stored]:
-        frame = Frame(self.cause, self.rules.digest, self.clock())
+    def _in_one_transaction(
+        self, followers: Sequence[Follower], kept: dict[str, Location]
+    ) -> dict[int, Stored]:
+        group = Group(
+            Frame(self.cause, self.rules.digest, self.clock()), one_of_each(followers)
+        )
+        appended = self.storage.append(files(group.followers))
+        appended.sync()
+        kept |= {each.digest: each for each in appended.locations}
         with self.database.group() as connection:
-            known = Group(frame, followers).ask(connection)
-            alike = still_like(followers, known)
-            group = Group(frame, alike)
-            if alike:
-                appended = self.storage.append(files(alike))
-                group.record(connection, known, appended.locations)
-                appended.sync()
-        group.committed()
-        return {id(each.arrival): each.stored() for each in alike}
+            recorded = group.record(connection, appended.locations)
+        return {id(each.arrival): each.stored() for each in recorded}
 
     # -- those that are decided by themselves -------------------------------------------
 
     def _one_by_one(
-        self, arrivals: Mapping[int, Arrival], seen: Sequence[Deciding | None]
+        self,
+        arrivals: Mapping[int, Arrival],
+        seen: Sequence[Deciding | None],
+        kept: Mapping[str, Location],
     ) -> Iterator[tuple[int, Settled]]:
         """Looked at first, then kept in one sync, then recorded each by itself."""
         with ExitStack() as stack:
@@ -149,7 +154,7 @@ class StoreFlow:
                 except Exception as error:  # noqa: BLE001 - each answers for itself
                     yield index, error
             try:
-                kept = self.keeping.keep([arrivals[index] for index in looked])
+                kept = self.keeping.keep([arrivals[i] for i in looked], kept)
             except ReconcileError as error:
                 yield from ((index, error) for index in looked)
                 return

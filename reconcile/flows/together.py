@@ -3,12 +3,15 @@
 Bytes are durable before the commit, and the commit comes before any answer. Whoever is
 not like its precedent any more, or is here already, is left to be decided by itself; so
 is everybody where anything fails.
+
+An instance that is here already has its bytes in a segment twice then. Senders repeat
+whole studies: so its precedent is forgotten, and the next one is looked up first.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -16,7 +19,7 @@ from uuid import UUID
 from reconcile.core.audit import event_body
 from reconcile.db import groups
 from reconcile.db.events import Happening
-from reconcile.db.groups import Common, Known, Member
+from reconcile.db.groups import Common, Member
 from reconcile.db.ids import uuid7
 from reconcile.flows.arrival import Arrival, Stored
 from reconcile.flows.precedents import Precedent, coerced_at
@@ -52,53 +55,46 @@ class Frame:
 
 @dataclass
 class Group:
-    """Followers on their way into the registry."""
+    """Followers on their way into the registry, no two of one SOP Instance UID."""
 
     frame: Frame
     followers: Sequence[Follower]
     happenings: dict[tuple[int, str], tuple[UUID, Happening]] = field(default_factory=dict)
 
-    def ask(self, connection: groups.Connection) -> Known:
-        """What is known of them; their studies are held until the commit."""
-        arrivals = [each.arrival for each in self.followers]
-        return groups.ask(
-            connection,
-            studies={each.precedent.common.study_id for each in self.followers},
-            sop_instance_uids=[each.sop_instance_uid for each in arrivals],
-            positions=len(arrivals),
-        )
-
     def record(
-        self, connection: groups.Connection, known: Known, at: Sequence[Location]
-    ) -> None:
-        """Write their rows; each with the location of its bytes."""
+        self, connection: groups.Connection, at: Sequence[Location]
+    ) -> list[Follower]:
+        """Write their rows, and commit; those that are recorded.
+
+        `at` tells where the bytes of each are, durably.
+        """
         said = coerced_at(self.frame.now)
         members = [
-            self._member(follower, location, position, said)
-            for follower, location, position in zip(
-                self.followers, at, known.positions, strict=False
-            )
+            self._member(follower, location, said)
+            for follower, location in zip(self.followers, at, strict=True)
         ]
-        groups.record(connection, list(self.happenings.values()), members, self.frame.now)
+        told = self.happenings.values()
+        places = groups.record(connection, told, members, self.frame.now)
+        recorded = [self.followers[place] for place in places]
+        self._remember(recorded)
+        return recorded
 
-    def committed(self) -> None:
-        """What they were told by holds for those that come after them."""
-        for follower in self.followers:
+    def _remember(self, recorded: Sequence[Follower]) -> None:
+        """The happenings of those that are recorded hold for those that come later."""
+        for follower in recorded:
             precedent, association = follower.precedent, follower.arrival.association
             told = self.happenings.get((id(precedent), association))
             if told is not None:
                 precedent.happenings.clear()  # one sender at a time is the rule
                 precedent.happenings[association] = told[0]
 
-    def _member(
-        self, follower: Follower, location: Location, position: int, said: str
-    ) -> Member:
+    def _member(self, follower: Follower, location: Location, said: str) -> Member:
         arrival, common = follower.arrival, follower.precedent.common
         happening_id = self._happening(follower)
         receipt_id, instance_id = uuid7(), uuid7()
         event = None
         if common.attributes:
-            ids = _Ids(happening_id, receipt_id, instance_id, position)
+            ids = _Ids(happening_id, receipt_id, instance_id)
             event = self._event(follower, ids, said)
         return Member(
             common,
@@ -146,9 +142,7 @@ class Group:
         fields = _fields(follower.precedent.common, follower.arrival, ids, self.frame.now)
         fields["id"] = str(event_id)
         body = event_body(fields, nonce, personal.encode())
-        return groups.Event(
-            event_id.hex, ids.position, body.decode(), nonce.hex(), personal
-        )
+        return groups.Event(event_id.hex, body.decode(), nonce.hex(), personal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +150,6 @@ class _Ids:
     happening_id: UUID
     receipt_id: UUID
     instance_id: UUID
-    position: int
 
 
 def _fields(
@@ -164,7 +157,7 @@ def _fields(
 ) -> dict[str, object]:
     """The columns of an event that its canonical bytes hold, as `events.record` does."""
     return {
-        "position": ids.position,
+        "position": 0,  # `groups.POSITION`: it is known when the event is recorded
         "happening_id": str(ids.happening_id),
         "level": "instance",
         "instance_id": str(ids.instance_id),
@@ -182,17 +175,12 @@ def _fields(
     }
 
 
-def still_like(followers: Sequence[Follower], known: Known) -> list[Follower]:
-    """Those whose study has not moved on, and who are new here."""
-    taken = set(known.taken)
-    found: list[Follower] = []
+def one_of_each(followers: Iterable[Follower]) -> list[Follower]:
+    """The first of each SOP Instance UID."""
+    found: dict[tuple[str, str], Follower] = {}
     for follower in followers:
-        common = follower.precedent.common
-        stands = known.revisions.get(common.study_id) == common.revision
-        if stands and follower.named not in taken:
-            taken.add(follower.named)
-            found.append(follower)
-    return found
+        found.setdefault(follower.named, follower)
+    return list(found.values())
 
 
 def files(followers: Sequence[Follower]) -> list[tuple[str, InMemory]]:

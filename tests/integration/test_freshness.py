@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
@@ -22,12 +23,13 @@ from sqlalchemy import select
 from reconcile.core.audit import Values
 from reconcile.core.identity import Demographics, PersonName
 from reconcile.core.order import OrderControl, RequestedProcedure
-from reconcile.db import groups, holds
 from reconcile.db import history as h
+from reconcile.db import holds
 from reconcile.db import tables as t
 from reconcile.db.embedded import Urls
-from reconcile.flows.arrival import Stored
+from reconcile.flows.arrival import Arrival, Stored
 from reconcile.flows.store import StoreFlow, _deciding
+from tests.support.database import Cluster
 from tests.support.hospital import (
     ANNA,
     CT_A,
@@ -266,39 +268,61 @@ def revisions(hospital: Hospital) -> dict[str, int]:
 # -- At the same time -------------------------------------------------------------------
 
 
-def test_a_change_that_commits_while_a_group_waits_is_seen_by_it(
-    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+def test_a_change_waits_for_a_group_that_came_before_it(
+    hospital: Hospital, cluster: Cluster
 ) -> None:
-    """The group holds its study until its commit: a change comes before it or after it."""
+    """The group holds its study until its commit: here somebody who stores the same
+    instance, and then does not, keeps it from committing, and the change from beginning.
+    """
     made = instance()
     flow = settled(hospital, made)
-    order: list[str] = []
-    asked, told = threading.Event(), threading.Event()
-    real = groups.ask
+    arrival = arrive(another(made), CT_A)
+    told: list[Told] = []
 
-    def ask(*args: Any, **kwargs: Any) -> Any:
-        known = real(*args, **kwargs)
-        asked.set()
-        told.wait(1.0)  # the change does not get through: it waits for us
-        order.append("group")
-        return known
+    def grouped() -> None:
+        told.append(store_quietly(hospital, flow, arrival))
 
     def change() -> None:
-        assert asked.wait(30)
         hospital.patient(MARRIED, OF_JANE, "E1^^^E")
-        order.append("change")
-        told.set()
 
-    monkeypatch.setattr(groups, "ask", ask)
-    changing = threading.Thread(target=change)
-    changing.start()
-    before = store(hospital, flow, made)
-    changing.join(30)
-    monkeypatch.setattr(groups, "ask", real)
+    name = str(hospital.database.writer.url.database)
+    with cluster.connect(name) as other, cluster.connect(name) as looking:
+        with other.transaction(force_rollback=True):
+            other.execute(THE_SAME_INSTANCE, [arrival.sop_instance_uid])
+            group = threading.Thread(target=grouped)
+            group.start()
+            assert waiting(looking, 1)
+            changing = threading.Thread(target=change)
+            changing.start()
+            assert waiting(looking, 2), "the change has to wait for the group"
+        for thread in (group, changing):
+            thread.join(60)
 
-    assert order == ["group", "change"]
-    assert (before.followed, name_of(before)) == (True, "")
+    assert [(each.followed, name_of(each)) for each in told] == [(True, "")]
     assert name_of(store(hospital, flow, made)) == "SMITH^JANE"
+
+
+THE_SAME_INSTANCE = """
+insert into instance (
+    id, uid_domain, sop_instance_uid, sop_class_uid, series_id, receipt_id, happening_id)
+select gen_random_uuid(), uid_domain, %s, sop_class_uid, series_id, receipt_id,
+    happening_id
+from instance limit 1
+"""
+
+
+def waiting(looking: Any, wanted: int) -> bool:
+    """Until so many wait for a lock."""
+    query = (
+        "select count(*) from pg_stat_activity"
+        " where datname = current_database() and wait_event_type = 'Lock'"
+    )
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        if looking.execute(query).fetchone() == (wanted,):
+            return True
+        time.sleep(0.01)
+    return False
 
 
 Change = Callable[[Hospital, int], None]
@@ -345,7 +369,7 @@ def test_whoever_stores_after_a_change_was_acknowledged_sees_it(
         flow = hospital.flow()
         while not stop.is_set():
             least = acknowledged[0]
-            told = store_quietly(hospital, flow, made)
+            told = store_quietly(hospital, flow, arrive(another(made), CT_A))
             most = acknowledged[0] + 1
             number = number_of(told, keyword, least)
             followed[0] += told.followed
@@ -365,9 +389,8 @@ def test_whoever_stores_after_a_change_was_acknowledged_sees_it(
     assert len(seen) > 1
 
 
-def store_quietly(hospital: Hospital, flow: StoreFlow, dataset: Dataset) -> Told:
+def store_quietly(hospital: Hospital, flow: StoreFlow, arrival: Arrival) -> Told:
     """As `store`, beside others."""
-    arrival = arrive(another(dataset), CT_A)
     followed = flow._follower(arrival, _deciding(arrival)) is not None
     [(_, said)] = flow.settle([arrival])
     assert isinstance(said, Stored), said

@@ -18,7 +18,7 @@ from reconcile.core.identity import (
     PersonName,
 )
 from reconcile.core.order import OrderControl, OrderUpdate, RequestedProcedure
-from reconcile.db import persons
+from reconcile.db import domains
 from reconcile.db.database import Database
 from reconcile.flows.arrival import Stored
 from reconcile.flows.message import MessageFlow, Outcome, Received
@@ -78,10 +78,10 @@ class Hospital:
     @classmethod
     def at(cls, writer_url: str, folder: Path, reader_url: str = "") -> Hospital:
         """The hospital of the scenarios, over a migrated database."""
-        domains = built_in(DOMAINS, archive="E", deidentified="D")
+        known = built_in(DOMAINS, archive="E", deidentified="D")
         database = Database(writer_url, reader_url, pool_size=40)
-        database.run(lambda connection: persons.keep_domains(connection, domains.values()))
-        return cls(database, LocalStorage(folder), Rules(domains, "E", "test"))
+        database.run(lambda connection: domains.keep(connection, known.values()))
+        return cls(database, LocalStorage(folder), Rules(known, "E", "test"))
 
     def store(self, dataset: Dataset, source: Source = CT_A) -> Stored:
         """Receive an instance."""
