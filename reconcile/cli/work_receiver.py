@@ -11,6 +11,10 @@ from reconcile.dicom.policy import Peer, Policy
 from reconcile.flows.settling import Settler
 from reconcile.settings import Settings
 
+#: The supervisor waits half a minute for its processes: what began must have ended then.
+GRACE_SECONDS = 10.0
+FINISH_SECONDS = 15.0
+
 
 def run(work: Work) -> None:
     """Take associations until the work is to stop."""
@@ -26,7 +30,7 @@ def run(work: Work) -> None:
         door.serve(opened, tls_context(parts.settings, name))
     work.say_ready()
     work.stop.wait()
-    door.stop()
+    door.stop(GRACE_SECONDS, FINISH_SECONDS)
     settler.stop()
 
 

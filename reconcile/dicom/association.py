@@ -95,6 +95,7 @@ class Association:
         self._going_on = False
         self._is_last = False
         self._said = False
+        self._yields = False
 
     @property
     def working(self) -> bool:
@@ -109,7 +110,7 @@ class Association:
     @property
     def full(self) -> bool:
         """Whether so much waits here that nothing more is taken for now."""
-        if len(self._waiting) >= self.limits.pipelined:
+        if self._yields or len(self._waiting) >= self.limits.pipelined:
             return True
         return self._messages is not None and self._messages.full
 
@@ -166,6 +167,7 @@ class Association:
         if self._going_on:
             return  # whoever goes on already sees to it
         self._going_on = True
+        yielded = self._yields
         try:
             self._carry_out()
             self._take()
@@ -178,6 +180,12 @@ class Association:
             self._say_fault()
             self._drop()
         self._wire.settle()
+        if self._yields and not yielded:
+            self.post(self._have_a_turn)
+
+    def _have_a_turn(self) -> None:
+        self._yields = False
+        self.look()
 
     # -- Going on ----------------------------------------------------------------------
 
@@ -190,6 +198,7 @@ class Association:
             self.serving.serve()
 
     def _take(self) -> None:
+        taken = 0
         while not self.full:
             event = self.upper.next_event()
             if event is None:
@@ -200,6 +209,8 @@ class Association:
                 self._negotiate(event)
             elif isinstance(event, Aborted) and not self.upper.fault:
                 LOG.info("association aborted association=%s", self.id)
+            taken += 1
+            self._yields = taken == self.limits.turn
 
     def _take_fragment(self, fragment: Fragment) -> None:
         assert self._messages is not None

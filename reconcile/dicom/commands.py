@@ -74,6 +74,7 @@ class CommandSet:
 
 
 def _values(content: bytes | bytearray | memoryview) -> dict[int, bytes]:
+    content = bytes(content)
     values = {}
     at, size = 0, len(content)
     while at < size:
@@ -83,7 +84,7 @@ def _values(content: bytes | bytearray | memoryview) -> dict[int, bytes]:
         at += _ELEMENT.size
         if group != 0 or length > size - at:
             raise CannotUnderstand("the command set has an element that cannot be")
-        values[number] = bytes(content[at : at + length])
+        values[number] = content[at : at + length]
         at += length
     return values
 

@@ -55,6 +55,8 @@ class Limits:
         unwritten_bytes: of one data set that wait to be written; past that we do not
             read.
         pipelined: requests that wait while one is carried out; past that we do not read.
+        turn: fragments and the like of one association that are looked at before others
+            have their turn: a read can hold thousands.
     """
 
     maximum_pdu: int = 131_072
@@ -78,6 +80,7 @@ class Limits:
     memory_bytes_in_all: int = 128 << 20
     unwritten_bytes: int = 8 << 20
     pipelined: int = 4
+    turn: int = 256
 
     def pdu_bytes(self, kind: int) -> int:
         """The longest PDU of this type that is read.

@@ -26,7 +26,8 @@ WAIT_SECONDS = 0.001
 """For each association that is here, before the next connection is accepted: the loop's
 clock knows nothing shorter."""
 
-WAIT_SECONDS_MAX = 0.010
+WAIT_SECONDS_MAX = 0.020
+"""From then on whoever is quicker is as good: nobody should wait longer for an answer."""
 
 _NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NO_DESCRIPTORS_SECONDS = 0.1

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -137,7 +138,8 @@ class Spool:
         self._data = bytearray()
         content, self.content = self.content, None
         if content is not None:
-            content.discard()
+            with suppress(OSError):
+                content.discard()
         elif self._file is not None:
             self._file.discard()
 

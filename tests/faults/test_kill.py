@@ -184,6 +184,20 @@ def test_killed_receivers_lose_nothing_that_was_acknowledged(
     what_is_left_over_is_named(archive)
 
 
+def test_a_stop_under_load_finishes_what_it_began(
+    archive: Archive, senders: list[Sender]
+) -> None:
+    """SIGTERM while peers send without end: in time, by itself, nothing left behind."""
+    wait_for(senders, 30)
+    assert archive.stop() == 0
+    acknowledged = all_of(senders)
+    assert "did not stop in time" not in (archive.folder / "log").read_text()
+    assert not storage(archive).spooled()
+    archive.start()
+    nothing_is_lost(archive, acknowledged)
+    assert findings(archive)[0] == set()
+
+
 def test_a_machine_that_loses_power_loses_nothing_that_was_acknowledged(
     archive: Archive, senders: list[Sender]
 ) -> None:

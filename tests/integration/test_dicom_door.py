@@ -6,6 +6,7 @@ import logging
 import ssl
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,13 @@ from tests.support.door import (
     Doorway,
     Wire,
     associate_rq,
+    c_store_rq,
     changed,
     connect,
     doorway,
+    eventually,
     instance,
+    p_data,
     scu,
     serving,
 )
@@ -260,19 +264,34 @@ def test_unknown_peers_are_taken_if_the_setting_says_so(tmp_path: Path) -> None:
 
 
 def test_idle_associations_cost_nothing(tmp_path: Path) -> None:
-    """Nothing polls: the processor time of 60 idle associations is printed."""
-    with doorway(tmp_path, changed(associations_per_peer=100)) as way:
-        wires = [Wire(way.port) for _ in range(60)]
+    """No thread each, and nothing polls: the processor time of 100 is printed."""
+    with doorway(tmp_path, changed(associations=100, associations_per_peer=100)) as way:
+        with Wire(way.port) as wire:
+            wire.associate()  # the door's own threads are there now
+            threads = threading.active_count()
+        wires = [Wire(way.port) for _ in range(100)]
         for wire in wires:
             wire.associate()
+        assert threading.active_count() == threads
         process = psutil.Process()
         before = sum(process.cpu_times()[:2])
         time.sleep(2)
         spent = sum(process.cpu_times()[:2]) - before
-        print(f"60 idle associations: {spent / 2:.1%} of a core")
+        print(f"100 idle associations: {spent / 2:.1%} of a core")
+        assert way.door.associations == 100
         for wire in wires:
             wire.socket.close()
         assert way.is_empty()
+
+
+def test_an_answer_comes_in_one_piece(way: Doorway) -> None:
+    """A whole C-STORE-RSP in one segment: no peer waits for the rest of it."""
+    with Wire(way.port) as wire:
+        wire.associate()
+        for number in range(20):
+            wire.send(p_data(3, c_store_rq(number)), p_data(2, b"data set"))
+            answer = wire.socket.recv(65536)
+            assert len(answer) == 6 + int.from_bytes(answer[2:6], "big")
 
 
 def test_many_peers_store_at_once(way: Doorway) -> None:
@@ -303,6 +322,37 @@ def test_two_processes_serve_one_socket(tmp_path: Path) -> None:
         assert association.send_c_store(instance()).Status == 0x0000
         association.release()
         assert process.poll() is None
+
+
+def test_connections_spread_over_processes(tmp_path: Path) -> None:
+    """Of those that come at once no process takes all; how even it is, is printed."""
+    listening = listen("127.0.0.1", 0)
+    port = listening.getsockname()[1]
+    taken = []
+    with (
+        serving(tmp_path / "one", listening) as one,
+        serving(tmp_path / "two", listening) as two,
+    ):
+        for _ in range(5):
+            with ThreadPoolExecutor(8) as threads:
+                wires = list(threads.map(Wire, [port] * 8))
+                list(threads.map(Wire.associate, wires))
+            taken.append([established(process.pid, port) for process in (one, two)])
+            for wire in wires:
+                wire.socket.close()
+            assert eventually(lambda: established(one.pid, port) == 0)
+            assert eventually(lambda: established(two.pid, port) == 0)
+    print(f"of 8 at once: {taken}")
+    assert all(sum(counts) == 8 for counts in taken)
+    assert min(map(sum, zip(*taken, strict=True))) >= 10
+
+
+def established(pid: int, port: int) -> int:
+    """How many associations a process has."""
+    return sum(
+        each.status == psutil.CONN_ESTABLISHED and each.laddr.port == port
+        for each in psutil.Process(pid).net_connections("tcp")
+    )
 
 
 def test_a_port_that_is_taken_is_said_in_one_sentence() -> None:

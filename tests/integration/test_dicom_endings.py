@@ -117,6 +117,26 @@ def test_a_stop_with_an_end_of_patience(tmp_path: Path) -> None:
         assert way.spool_is_empty()
 
 
+def test_a_peer_that_never_rests_is_stopped_too(tmp_path: Path) -> None:
+    """It goes on for the grace time, gets its last answer, and then an A-ABORT."""
+    with doorway(tmp_path) as way, Wire(way.port) as wire:
+        wire.associate()
+        stopping = threading.Thread(target=way.door.stop, args=(0.5,))
+        answers, kind = 0, 4
+        began = time.monotonic()
+        while kind == 4:
+            wire.send(p_data(3, c_store_rq(answers)), p_data(2, b"data set"))
+            kind, _ = wire.receive()
+            answers += kind == 4
+            if answers == 10:
+                stopping.start()
+        assert kind == 7
+        assert 0.5 <= time.monotonic() - began < 5
+        stopping.join(10)
+        assert answers <= len(way.arrivals) <= answers + 1
+        assert way.spool_is_empty()
+
+
 def test_a_store_that_outlasts_the_grace_time_is_answered(tmp_path: Path) -> None:
     """What is being carried out is finished, answered, and only then aborted."""
     going = threading.Event()

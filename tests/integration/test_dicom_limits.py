@@ -32,6 +32,8 @@ from tests.support.door import (
     serving,
 )
 
+NO_DATA = element(0x0800, b"\x01\x01")
+
 
 def test_more_associations_than_the_limit_are_told_so(tmp_path: Path) -> None:
     """2/3/2, local limit exceeded; past the overflow the connection is closed."""
@@ -296,6 +298,39 @@ def test_no_garbage_stops_the_door(way: Doorway) -> None:
     association = connect(way)
     assert association.send_c_echo().Status == 0x0000
     association.release()
+
+
+def test_a_peer_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
+    """Its answers wait only so long; it is not read from meanwhile."""
+    with doorway(tmp_path, changed(pdu_seconds=0.5)) as way, Wire(way.port) as wire:
+        wire.associate()
+        echo = element(0x0100, b"\x30\x00") + element(0x0110, b"\x07\x00")
+        echoes = p_data(3, echo + NO_DATA) * 10_000
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            send_for_ever(wire, echoes)
+        assert way.is_empty()
+
+
+def send_for_ever(wire: Wire, content: bytes) -> None:
+    while True:
+        wire.send(content)
+
+
+def test_requests_without_end_keep_few_bytes_here(way: Doorway) -> None:
+    """Ten thousand at once are answered in order, a few of them read at a time."""
+    with Wire(way.port) as wire:
+        wire.associate()
+        echo = element(0x0002, b"1.2\0") + element(0x0100, b"\x30\x00")
+        echoes = [
+            p_data(3, echo + element(0x0110, number.to_bytes(2, "little")) + NO_DATA)
+            for number in range(10_000)
+        ]
+        sending = threading.Thread(target=wire.send, args=echoes)
+        sending.start()
+        for number in range(10_000):
+            _, body = wire.receive()
+            assert element(0x0120, number.to_bytes(2, "little")) in body
+        sending.join()
 
 
 def test_a_large_instance_takes_constant_memory(tmp_path: Path) -> None:

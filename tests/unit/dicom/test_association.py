@@ -69,6 +69,32 @@ def test_so_much_waits_and_the_rest_is_not_taken(tmp_path: Path) -> None:
     assert line.kinds() == [4] * 10
 
 
+def test_who_asks_for_thousands_of_little_things_lets_others_have_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read may hold so many that others would wait for a noticeable time."""
+    line = established(tmp_path, changed(turn=10))
+    later: list[Callable[[], None]] = []
+
+    def post(call: Callable[[], None]) -> bool:
+        later.append(call)
+        return True
+
+    monkeypatch.setattr(line.association, "post", post)
+    echo = element(0x0100, b"\x30\0") + element(0x0110, b"\1\0")
+    line.comes(p_data(3, echo + element(0x0800, b"\x01\x01")) * 35)
+    answered = []
+    while later:
+        assert line.association.full
+        line.association.look()
+        assert len(later) == 1
+        answered.append(len(line.sent))
+        later.pop()()
+    assert answered == [1, 2, 3]
+    assert sum(output.count(b"\x04\0\0\0\0") for output in line.sent) == 35
+    assert not line.association.full
+
+
 def test_a_release_waits_for_the_answers(tmp_path: Path) -> None:
     """What was asked before it is answered before it (AR-7, PS3.8 Table 9-8)."""
     line = established(tmp_path)
