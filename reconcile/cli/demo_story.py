@@ -140,7 +140,7 @@ class Story:
         happenings = {event["happening"] for event in history}
         decisions: list[dict[str, Any]] = explained["decisions"]
         for decision in decisions:
-            if decision["happening"] in happenings:
+            if happenings.intersection(decision["happenings"]):
                 return decision
         raise NotTaken(f"no coercion is recorded for instance {uid}")
 

@@ -120,7 +120,7 @@ class Database:
         """
         try:
             pooled = self.groups.raw_connection()
-        except (DBAPIError, PoolTimeout) as error:
+        except (psycopg.Error, PoolTimeout) as error:
             raise GroupFailed(type(error).__name__) from None
         try:
             yield cast("psycopg.Connection[Any]", pooled.driver_connection)

@@ -100,12 +100,13 @@ class Decided:
     """Instances of a study that were decided alike, and how.
 
     Attributes:
+        happenings: in which they were, the first one first.
         evidence: each {"rung", "found", "person"}, those of the rungs that decided.
         lost: evidence that named somebody, and did not decide.
         sentences: the same for people.
     """
 
-    happening: UUID
+    happenings: tuple[UUID, ...]
     first_at: datetime
     last_at: datetime
     instances: int
@@ -187,8 +188,7 @@ def _decisions(connection: Connection, study_id: UUID) -> tuple[Decided, ...]:
     query = (
         select(
             *alike,
-            # The least UUIDv7 is the first; uuid has no min() before PostgreSQL 18.
-            func.array_agg(g.id).label("happenings"),
+            func.array_agg(g.id.distinct()).label("happenings"),
             func.min(g.recorded_at).label("first_at"),
             func.max(g.recorded_at).label("last_at"),
             func.count(i.id).label("instances"),
@@ -215,7 +215,7 @@ def _decided(row: Row[Any]) -> Decided:
     person = str(row.canonical_id) if row.canonical_id else ""
     told = explain(row.rung, person, row.explanation)
     return Decided(
-        min(row.happenings),
+        tuple(sorted(row.happenings)),  # UUIDv7
         row.first_at,
         row.last_at,
         row.instances,

@@ -127,7 +127,7 @@ def test_row_64_a_decision_is_told_with_its_rule_and_its_evidence(archive: Archi
     assert (event["actor"], event["source"]) == ("CT_A", "CT_A")
     assert event["cause_id"].startswith("CT_A/")
     [decision] = seen.explained["decisions"]
-    assert decision["happening"] == event["happening"]
+    assert decision["happenings"] == [event["happening"]]
     assert {"I", "G"} <= {each["rung"] for each in decision["evidence"]}
     again = archive.get(f"/api/v1/studies/{seen.sent.StudyInstanceUID}/explain")
     assert again == seen.explained
