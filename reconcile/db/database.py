@@ -191,6 +191,10 @@ def _engine(url: str, pool_size: int, *, read_only: bool, alone: bool = False) -
         "plan_cache_mode": "force_generic_plan",
         "timezone": "UTC",
     }
+    if not read_only:
+        # What decides and records asks by key. A plan that was made while a table was
+        # small would read all of it for ever.
+        options |= dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off")
     return create_engine(
         url,
         pool_size=pool_size,
