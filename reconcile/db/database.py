@@ -129,6 +129,9 @@ class Database:
                 pooled.invalidate()
                 self.groups.dispose()  # what took this connection took its siblings
             raise GroupFailed(type(error).__name__) from None
+        except BaseException:
+            pooled.invalidate()  # what was sent must not be committed
+            raise
         finally:
             pooled.close()
 
@@ -194,13 +197,16 @@ def _engine(url: str, pool_size: int, *, read_only: bool, alone: bool = False) -
     if not read_only:
         # What decides and records asks by key. A plan that was made while a table was
         # small would read all of it for ever.
-        options |= dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off")
+        options |= dict.fromkeys(
+            ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off"
+        )
     return create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=30,
         pool_pre_ping=not alone,
+        pool_reset_on_return=None if alone else "rollback",
         isolation_level=_isolation(read_only=read_only, alone=alone),
         hide_parameters=True,
         connect_args={

@@ -13,7 +13,7 @@ Statements are SQL as it is: building them by expressions costs more than runnin
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -170,19 +170,28 @@ def record(
     happenings: Iterable[tuple[UUID, Happening]],
     members: Sequence[Member],
     now: datetime,
+    durable: Callable[[], None],
 ) -> list[int]:
     """Write the rows of a group and commit; the places of those that are recorded.
 
     What is left out is here already, or its study has moved on.
 
+    The server works while the bytes become durable: the statement is sent without the
+    Sync message that would commit it, which follows when they are.
+
     Args:
-        connection: in autocommit.
+        connection: in autocommit; closed if `durable` raises.
         happenings: those of the members that are new.
         members: no two of one SOP Instance UID.
         now: when all of them are coerced.
+        durable: returns once the bytes of the members are, or raises: then nothing is
+            recorded.
 
     Raises:
         psycopg.Error: nothing is recorded, or nobody knows.
+
+    Source:
+        PostgreSQL documentation, "Extended Query" (implicit transaction until Sync).
     """
     numbers: dict[int, int] = {}
     shared: list[dict[str, Any]] = []
@@ -194,7 +203,13 @@ def record(
         rows.append(_row(member, place, number))
     told = [_told(*each) for each in happenings]
     documents = [json.dumps(rows), json.dumps(shared), now, json.dumps(told)]
-    done = connection.execute(_RECORD, [*documents, BODY_VERSION], prepare=True)
+    with connection.pipeline():
+        done = connection.execute(_RECORD, [*documents, BODY_VERSION], prepare=True)
+        try:
+            durable()
+        except BaseException:
+            connection.close()  # leaving the pipeline would commit
+            raise
     return [place for (place,) in done.fetchall()]
 
 

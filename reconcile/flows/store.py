@@ -130,11 +130,14 @@ class StoreFlow:
         group = Group(
             Frame(self.cause, self.rules.digest, self.clock()), one_of_each(followers)
         )
-        appended = self.storage.append(files(group.followers))
-        appended.sync()
-        kept |= {each.digest: each for each in appended.locations}
         with self.database.group() as connection:
-            recorded = group.record(connection, appended.locations)
+            appended = self.storage.append(files(group.followers))
+
+            def durable() -> None:
+                appended.sync()
+                kept.update({each.digest: each for each in appended.locations})
+
+            recorded = group.record(connection, appended.locations, durable)
         return {id(each.arrival): each.stored() for each in recorded}
 
     # -- those that are decided by themselves -------------------------------------------

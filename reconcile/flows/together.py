@@ -11,7 +11,7 @@ whole studies: so its precedent is forgotten, and the next one is looked up firs
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -62,11 +62,14 @@ class Group:
     happenings: dict[tuple[int, str], tuple[UUID, Happening]] = field(default_factory=dict)
 
     def record(
-        self, connection: groups.Connection, at: Sequence[Location]
+        self,
+        connection: groups.Connection,
+        at: Sequence[Location],
+        durable: Callable[[], None],
     ) -> list[Follower]:
-        """Write their rows, and commit; those that are recorded.
+        """Write their rows, and commit once the bytes are durable; those recorded.
 
-        `at` tells where the bytes of each are, durably.
+        `at` tells where the bytes of each are; `durable` makes them so.
         """
         said = coerced_at(self.frame.now)
         members = [
@@ -74,7 +77,7 @@ class Group:
             for follower, location in zip(self.followers, at, strict=True)
         ]
         told = self.happenings.values()
-        places = groups.record(connection, told, members, self.frame.now)
+        places = groups.record(connection, told, members, self.frame.now, durable)
         recorded = [self.followers[place] for place in places]
         self._remember(recorded)
         return recorded

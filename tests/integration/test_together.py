@@ -386,6 +386,28 @@ def test_where_a_group_fails_each_runs_alone(
 
 
 @pytest.mark.fails
+def test_what_is_not_durable_is_not_recorded(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows are on their way while the bytes are synced: they are not committed."""
+    flow = hospital.flow()
+    made = series(hospital, flow, AccessionNumber="ACC1")
+    before = count(hospital, t.receipt), count(hospital, t.instance)
+
+    def broken(_: int) -> None:
+        raise OSError(5, "injected")
+
+    images = [arrive(another(made), CT_A) for _ in range(3)]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", broken)
+        told = settle(flow, images)
+    assert all(isinstance(each, ServiceUnavailable) for each in told)
+    assert (count(hospital, t.receipt), count(hospital, t.instance)) == before
+    again = settle(flow, images)
+    assert all(isinstance(each, Stored) and not each.already for each in again)
+
+
+@pytest.mark.fails
 def test_bytes_of_a_group_that_failed_are_found_by_doctor(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch
 ) -> None:
