@@ -175,7 +175,7 @@ WITH n AS ({_NAMES}), found AS (
     UNION
     SELECT l.study_id FROM study_order l JOIN imaging_order o ON o.id = l.order_id
     JOIN n ON n.kind = 'accession' AND n.value = o.accession_number
-    WHERE upper_inf(l.recorded)
+    WHERE upper_inf(l.recorded) AND o.accession_number <> ''
     UNION
     SELECT l.study_id FROM study_order l
     JOIN requested_procedure p ON p.order_id = l.order_id

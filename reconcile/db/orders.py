@@ -73,9 +73,9 @@ def _find() -> Select[Any]:
     accession = tuple_(_o.accession_number, _o.accession_issuer)
     ways = (
         _o.id.in_(named),
-        accession.in_(select(issued.numbers, issued.issuers)),
+        and_(t.HAS_ACCESSION, accession.in_(select(issued.numbers, issued.issuers))),
         is_in(_o.id, "links"),
-        is_in(_o.accession_number, "bare"),
+        and_(t.HAS_ACCESSION, is_in(_o.accession_number, "bare")),
     )
     way = case(*((condition, number) for number, condition in enumerate(ways)))
     # By key first: a list of alternatives is no search condition for an index.
@@ -165,7 +165,8 @@ _PROCEDURES = Prepared(_procedures_of)
 def current(connection: Connection, number: str, issuer: str) -> Row[Any] | None:
     """The order of an accession, locked for change, with its person."""
     query = _query().with_for_update(of=t.imaging_order)
-    query = query.where(_o.accession_number == number, _o.accession_issuer == issuer)
+    query = query.where(t.HAS_ACCESSION, _o.accession_number == number)
+    query = query.where(_o.accession_issuer == issuer)
     row: Row[Any] | None = connection.execute(query).first() if number else None
     return row
 

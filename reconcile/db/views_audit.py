@@ -175,6 +175,7 @@ def _of_whom(connection: Connection, query: AuditQuery) -> Iterator[ColumnElemen
             select(link.study_id)
             .join(t.imaging_order, t.imaging_order.c.id == link.order_id)
             .where(
+                t.HAS_ACCESSION,
                 t.imaging_order.c.accession_number == query.accession,
                 func.upper_inf(link.recorded),
             )

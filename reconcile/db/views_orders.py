@@ -65,7 +65,7 @@ def orders(connection: Connection, accession: str, where: Where) -> Page[Order]:
     """A page of orders, the oldest first; of one accession number if it is given."""
     query = select(_order.id)
     if accession:
-        query = query.where(_order.accession_number == accession)
+        query = query.where(t.HAS_ACCESSION, _order.accession_number == accession)
     if where.cursor:
         query = query.where(_order.id > decode_cursor(where.cursor, UUID))
     query = query.order_by(_order.id).limit(where.limit + 1)
