@@ -212,6 +212,9 @@ def _engine(url: str, pool_size: int, *, read_only: bool, alone: bool = False) -
         connect_args={
             "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
             "connect_timeout": 10,
+            # `Prepared` tells the server of statements itself: the driver forgets all that
+            # are told when a transaction is rolled back.
+            "prepare_threshold": 0 if alone else None,
             "application_name": "reconcile",
         },
     )

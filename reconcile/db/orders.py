@@ -15,6 +15,7 @@ from sqlalchemy import (
     and_,
     case,
     func,
+    literal_column,
     select,
     text,
     tuple_,
@@ -32,6 +33,10 @@ from reconcile.db.prepared import Prepared, is_in, pairs
 CLOSED = (OrderState.CANCELLED.value, OrderState.DISCONTINUED.value)
 
 _o, _p, _s = t.imaging_order.c, t.requested_procedure.c, t.scheduled_procedure_step.c
+
+#: To be said wherever orders are looked for by accession number: the index leaves out
+#: those that have none, so only who says it is served by it.
+HAS_ACCESSION = _o.accession_number != literal_column("''")
 
 
 def find(
@@ -55,7 +60,7 @@ def find(
         issuers=[issuer for _, issuer in issued],
         links=list(linked),
         bare=[a for a in bare_accessions if a],
-    ).fetchall()
+    )
     rows.sort(key=lambda row: row.way)  # stable: of one way in the order of their ids
     procedures = _procedures(connection, [row.id for row in rows]) if rows else {}
     return tuple(_facts(row, procedures.get(row.id, ())) for row in rows)
@@ -73,9 +78,9 @@ def _find() -> Select[Any]:
     accession = tuple_(_o.accession_number, _o.accession_issuer)
     ways = (
         _o.id.in_(named),
-        and_(t.HAS_ACCESSION, accession.in_(select(issued.numbers, issued.issuers))),
+        and_(HAS_ACCESSION, accession.in_(select(issued.numbers, issued.issuers))),
         is_in(_o.id, "links"),
-        and_(t.HAS_ACCESSION, is_in(_o.accession_number, "bare")),
+        and_(HAS_ACCESSION, is_in(_o.accession_number, "bare")),
     )
     way = case(*((condition, number) for number, condition in enumerate(ways)))
     # By key first: a list of alternatives is no search condition for an index.
@@ -165,7 +170,7 @@ _PROCEDURES = Prepared(_procedures_of)
 def current(connection: Connection, number: str, issuer: str) -> Row[Any] | None:
     """The order of an accession, locked for change, with its person."""
     query = _query().with_for_update(of=t.imaging_order)
-    query = query.where(t.HAS_ACCESSION, _o.accession_number == number)
+    query = query.where(HAS_ACCESSION, _o.accession_number == number)
     query = query.where(_o.accession_issuer == issuer)
     row: Row[Any] | None = connection.execute(query).first() if number else None
     return row

@@ -54,7 +54,7 @@ def receipts(
     connection: Connection, uid_domain: str, sop_instance_uid: str
 ) -> tuple[str, frozenset[str]]:
     """(digest of what is given out now, digests of all that ever came) of an instance."""
-    rows = _RECEIPTS(connection, uid_domain=uid_domain, uid=sop_instance_uid).fetchall()
+    rows = _RECEIPTS(connection, uid_domain=uid_domain, uid=sop_instance_uid)
     current = next((row.digest.hex() for row in rows if row.current), "")
     return current, frozenset(row.digest.hex() for row in rows)
 

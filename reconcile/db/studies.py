@@ -192,7 +192,7 @@ _LINK_ORDER = Prepared(
 
 def linked_procedure(connection: Connection, study_id: UUID) -> str:
     """The one requested procedure that a study answers; empty if it is not one."""
-    found = _LINKED_PROCEDURES(connection, study_id=study_id).fetchall()
+    found = _LINKED_PROCEDURES(connection, study_id=study_id)
     return str(found[0][0]) if len(found) == 1 else ""
 
 

@@ -25,7 +25,6 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     func,
-    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import (
@@ -224,10 +223,6 @@ imaging_order = Table(
         name="state",
     ),
 )
-
-#: To be said wherever orders are looked for by accession number: the index leaves out
-#: those that have none, so only who says it is served by it.
-HAS_ACCESSION = imaging_order.c.accession_number != literal_column("''")
 
 requested_procedure = Table(
     "requested_procedure",

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from reconcile.core.identity import PatientIdentifier
 from reconcile.db import history as h
 from reconcile.db import tables as t
+from reconcile.db.orders import HAS_ACCESSION
 from reconcile.db.views import (
     Page,
     Where,
@@ -175,7 +176,7 @@ def _of_whom(connection: Connection, query: AuditQuery) -> Iterator[ColumnElemen
             select(link.study_id)
             .join(t.imaging_order, t.imaging_order.c.id == link.order_id)
             .where(
-                t.HAS_ACCESSION,
+                HAS_ACCESSION,
                 t.imaging_order.c.accession_number == query.accession,
                 func.upper_inf(link.recorded),
             )

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, and_, func, select
 
 from reconcile.db import tables as t
+from reconcile.db.orders import HAS_ACCESSION
 from reconcile.db.views import Page, Where, decode_cursor, page
 from reconcile.db.views_patients import identifiers_of
 
@@ -65,7 +66,7 @@ def orders(connection: Connection, accession: str, where: Where) -> Page[Order]:
     """A page of orders, the oldest first; of one accession number if it is given."""
     query = select(_order.id)
     if accession:
-        query = query.where(t.HAS_ACCESSION, _order.accession_number == accession)
+        query = query.where(HAS_ACCESSION, _order.accession_number == accession)
     if where.cursor:
         query = query.where(_order.id > decode_cursor(where.cursor, UUID))
     query = query.order_by(_order.id).limit(where.limit + 1)

@@ -7,7 +7,6 @@ read from end to end, be it in the order of an index.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from importlib import import_module
 from pkgutil import iter_modules
@@ -29,17 +28,11 @@ def statements() -> Iterator[tuple[str, str, int]]:
         loaded = import_module(f"reconcile.db.{module.name}")
         for name, value in vars(loaded).items():
             if isinstance(value, Prepared) and name.startswith("_"):
-                yield f"{module.name}.{name}", *numbered(value._compiled.text)
+                yield f"{module.name}.{name}", value.text, value.parameters
     for name in ("_RECORD", "_LOCATIONS"):
         pieces = getattr(groups, name).split("%s")
         marked = (f"{piece}${n}" for n, piece in enumerate(pieces[:-1], 1))
         yield f"groups.{name}", "".join(marked) + pieces[-1], len(pieces) - 1
-
-
-def numbered(text: str) -> tuple[str, int]:
-    """A statement with parameters by name as the server is given it."""
-    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))
-    return re.sub(r"%\((\w+)\)s", lambda m: f"${names.index(m[1]) + 1}", text), len(names)
 
 
 def plan(connection: Connection, text: str, count: int) -> dict[str, Any]:
