@@ -19,7 +19,7 @@ FINISH_SECONDS = 15.0
 def run(work: Work) -> None:
     """Take associations until the work is to stop."""
     parts = work.parts
-    settler = Settler(parts.store().settle)
+    settler = Settler(parts.store().begin)
     door = DicomDoor(
         policy(parts.settings),
         settler.submit,
@@ -32,6 +32,7 @@ def run(work: Work) -> None:
     work.stop.wait()
     door.stop(GRACE_SECONDS, FINISH_SECONDS)
     settler.stop()
+    parts.storage.close()
 
 
 def policy(settings: Settings) -> Policy:

@@ -1,4 +1,4 @@
-"""Make the bytes of arrivals durable, each content once.
+"""Make the bytes of an arrival durable, each content once.
 
 What is here already, under its digest, is not written again: a study that is sent a
 second time costs rows and no room. Where its bytes were lost, they are kept anew.
@@ -6,18 +6,15 @@ second time costs rows and no room. Where its bytes were lost, they are kept ane
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from reconcile.db import groups
 from reconcile.db.database import Database, GroupFailed
 from reconcile.errors import NotFound, ServiceUnavailable
 from reconcile.flows.arrival import Arrival
-from reconcile.storage.content import InFile, InMemory, Location
+from reconcile.storage.content import InFile, Location
 from reconcile.storage.local import LocalStorage
-
-NOTHING: Mapping[str, Location] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,47 +24,31 @@ class Keeping:
     database: Database
     storage: LocalStorage
 
-    def keep(
-        self, arrivals: Sequence[Arrival], durable: Mapping[str, Location] = NOTHING
-    ) -> Mapping[str, Location]:
-        """By digest, where the bytes are; durable, by one sync of what is small.
-
-        Args:
-            arrivals: that are to be recorded.
-            durable: what nobody has recorded, and is durable already.
+    def keep(self, arrival: Arrival) -> Location:
+        """Where the bytes are; durable.
 
         Raises:
             StorageFull, ServiceUnavailable: try again later; nothing may be recorded.
         """
-        wanted = {each.digest: each for each in arrivals}
-        found = {**durable, **self._here(wanted)}
-        small = [
-            (digest, arrival.content)
-            for digest, arrival in wanted.items()
-            if digest not in found and isinstance(arrival.content, InMemory)
-        ]
-        if small:
-            appended = self.storage.append(small)
-            appended.sync()
-            found |= {each.digest: each for each in appended.locations}
-        for digest, arrival in wanted.items():
-            if digest not in found and isinstance(arrival.content, InFile):
-                found[digest] = self.storage.keep(arrival.content, digest)
-        return found
+        here = self._here(arrival)
+        if here is not None:
+            return here
+        if isinstance(arrival.content, InFile):
+            return self.storage.keep(arrival.content, arrival.digest)
+        appended = self.storage.append([(arrival.digest, arrival.content)])
+        appended.sync()
+        return appended.locations[0]
 
-    def _here(self, wanted: Mapping[str, Arrival]) -> dict[str, Location]:
-        """Where bytes are that a receipt tells of; those that are lost are told no more."""
-        if not wanted:
-            return {}
-        told = self._told(list(wanted))
-        found: dict[str, Location] = {}
-        for digest, segment, offset in told:
+    def _here(self, arrival: Arrival) -> Location | None:
+        """Where bytes are that a receipt tells of; None: nowhere, or they are lost."""
+        found = None
+        for digest, segment, offset in self._told([arrival.digest]):
             location = Location(digest, segment, offset)
             try:
-                self.storage.extent(location, wanted[digest].length)
+                self.storage.extent(location, arrival.length)
             except NotFound:
                 continue
-            found[digest] = location
+            found = location
         return found
 
     def _told(self, digests: Sequence[str]) -> Sequence[tuple[str, str, int]]:

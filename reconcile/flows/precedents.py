@@ -16,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -74,29 +75,33 @@ class Precedent:
 
 
 class Precedents:
-    """Those that were last followed, by what decides. For one thread."""
+    """Those that were last followed, by what decides. From any thread."""
 
     def __init__(self, limit: int = PRECEDENTS_MAX) -> None:
         self._limit = limit
+        self._lock = Lock()
         self._known: OrderedDict[Key, Precedent] = OrderedDict()
 
     def find(self, key: Key) -> Precedent | None:
         """The precedent of what says the same, if there is one."""
-        found = self._known.get(key)
-        if found is not None:
-            self._known.move_to_end(key)
-        return found
+        with self._lock:
+            found = self._known.get(key)
+            if found is not None:
+                self._known.move_to_end(key)
+            return found
 
     def set(self, key: Key, precedent: Precedent) -> None:
         """Let what says the same follow this one from now on."""
-        self._known[key] = precedent
-        self._known.move_to_end(key)
-        if len(self._known) > self._limit:
-            self._known.popitem(last=False)
+        with self._lock:
+            self._known[key] = precedent
+            self._known.move_to_end(key)
+            if len(self._known) > self._limit:
+                self._known.popitem(last=False)
 
     def forget(self, key: Key) -> None:
         """It holds no longer."""
-        self._known.pop(key, None)
+        with self._lock:
+            self._known.pop(key, None)
 
 
 def coerced_at(time: datetime) -> str:

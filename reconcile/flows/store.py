@@ -6,16 +6,16 @@ that names no bytes, and an image would be lost.
 
 A group is settled in two steps: what follows a precedent goes together, in one sync and
 one transaction; whatever else there is, and everything if that fails, is decided and
-recorded one by one.
+recorded by itself, which takes longer and keeps no others waiting.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from reconcile.core.facts import InstanceFacts
 from reconcile.dataset.deciding import Deciding, deciding
@@ -32,7 +32,7 @@ from reconcile.flows.precedents import Key, Precedents
 from reconcile.flows.recording import Recorded, Recording
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules
-from reconcile.flows.settling import Settled
+from reconcile.flows.settling import Alone, Settled
 from reconcile.flows.together import Follower, Frame, Group, files, one_of_each
 from reconcile.storage.content import InMemory, Location
 from reconcile.storage.local import LocalStorage
@@ -88,6 +88,11 @@ class StoreFlow:
 
         Each is durable and committed when it is told.
         """
+        for index, became in self.begin(arrivals):
+            yield index, became() if callable(became) else became
+
+    def begin(self, arrivals: Sequence[Arrival]) -> Iterator[tuple[int, Settled | Alone]]:
+        """As `settle`; of those that are decided by themselves, what does it."""
         seen = [_deciding(arrival) for arrival in arrivals]
         followers = [self._follower(*each) for each in zip(arrivals, seen, strict=True)]
         kept: dict[str, Location] = {}
@@ -95,8 +100,9 @@ class StoreFlow:
         for index, arrival in enumerate(arrivals):
             if id(arrival) in done:
                 yield index, done[id(arrival)]
-        left = {i: each for i, each in enumerate(arrivals) if id(each) not in done}
-        yield from self._one_by_one(left, seen, kept)
+            else:
+                durable = kept.get(arrival.digest)
+                yield index, partial(self._alone, arrival, seen[index], durable)
 
     # -- those that follow a precedent --------------------------------------------------
 
@@ -142,40 +148,16 @@ class StoreFlow:
 
     # -- those that are decided by themselves -------------------------------------------
 
-    def _one_by_one(
-        self,
-        arrivals: Mapping[int, Arrival],
-        seen: Sequence[Deciding | None],
-        kept: Mapping[str, Location],
-    ) -> Iterator[tuple[int, Settled]]:
-        """Looked at first, then kept in one sync, then recorded each by itself."""
-        with ExitStack() as stack:
-            looked: dict[int, Looked] = {}
-            for index, arrival in arrivals.items():
-                try:
-                    looked[index] = self._look(arrival, stack)
-                except Exception as error:  # noqa: BLE001 - each answers for itself
-                    yield index, error
-            try:
-                kept = self.keeping.keep([arrivals[i] for i in looked], kept)
-            except ReconcileError as error:
-                yield from ((index, error) for index in looked)
-                return
-            for index, each in looked.items():
-                yield index, self._alone(each, kept, seen[index])
-
-    def _look(self, arrival: Arrival, stack: ExitStack) -> Looked:
-        received = stack.enter_context(opened(arrival, self.storage.spool_dir))
-        facts = received.facts()
-        _require_announced(arrival, facts)
-        return Looked(arrival, received, facts)
-
     def _alone(
-        self, looked: Looked, kept: Mapping[str, Location], seen: Deciding | None
+        self, arrival: Arrival, seen: Deciding | None, durable: Location | None
     ) -> Settled:
-        arrival = looked.arrival
+        """Look at it, keep it unless it is `durable` already, and record it."""
         try:
-            recorded = self._recorded(looked, kept[arrival.digest])
+            with opened(arrival, self.storage.spool_dir) as received:
+                facts = received.facts()
+                _require_announced(arrival, facts)
+                location = durable or self.keeping.keep(arrival)
+                recorded = self._recorded(Looked(arrival, received, facts), location)
         except Exception as error:  # noqa: BLE001 - each answers for itself
             return error
         if seen is not None:

@@ -106,7 +106,7 @@ def archive(hospital: Hospital, *sources: Source) -> Iterator[Archive]:
     peers = {each.ae_title: Peer(each) for each in sources or (CT_A, MR_B, IMPORT_CD)}
     flow = StoreFlow(hospital.database, hospital.storage, hospital.rules, clock)
     policy = Policy("RECONCILE", peers.get)
-    settler = Settler(flow.settle)
+    settler = Settler(flow.begin)
     door = DicomDoor(policy, settler.submit, hospital.storage.spool_dir)
     listening = listen("127.0.0.1", 0)
     port = listening.getsockname()[1]

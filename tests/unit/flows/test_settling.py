@@ -83,3 +83,50 @@ def test_a_group_that_fails_as_a_whole_answers_each_with_the_error(error):
     settler.stop()
 
     assert [error] == answers
+
+
+def test_who_is_decided_by_himself_keeps_no_others_waiting():
+    """
+    The next group is stored while it goes on; stopping waits for it.
+    """
+    answers: list[Settled] = []
+    go_on, answered = threading.Event(), threading.Event()
+
+    def long() -> Settled:
+        assert go_on.wait(30)
+        return Stored(held="LATE")
+
+    def settle(group):
+        return [(i, Stored() if each.message_id else long) for i, each in enumerate(group)]
+
+    def answer(settled: Settled) -> None:
+        answers.append(settled)
+        answered.set()
+
+    settler = Settler(settle)
+    settler.submit(arrival(0), answer)
+    settler.submit(arrival(1), answer)
+    assert answered.wait(30)
+    assert [Stored()] == answers
+    go_on.set()
+    settler.stop()
+
+    assert [Stored(), Stored(held="LATE")] == answers
+
+
+def test_who_is_decided_by_himself_and_fails_is_answered():
+    """
+    And the next one is decided.
+    """
+    answers: list[Settled] = []
+    error = ValueError("unexpected")
+
+    def fail() -> Settled:
+        raise error
+
+    settler = Settler(lambda group: [(i, fail) for i, _ in enumerate(group)])
+    settler.submit(arrival(0), answers.append)
+    settler.submit(arrival(1), answers.append)
+    settler.stop()
+
+    assert [error, error] == answers
