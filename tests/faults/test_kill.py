@@ -192,6 +192,10 @@ def test_a_stop_under_load_finishes_what_it_began(
     assert archive.stop() == 0
     acknowledged = all_of(senders)
     assert "did not stop in time" not in (archive.folder / "log").read_text()
+    segments = storage(archive).segments
+    ends = [segments.path(name).read_bytes()[-1024:] for name in segments.names()]
+    assert ends
+    assert set(ends) == {bytes(1024)}, "an archive of tar ends with two blocks of zeros"
     assert not storage(archive).spooled()
     archive.start()
     nothing_is_lost(archive, acknowledged)
