@@ -7,13 +7,14 @@ second time costs rows and no room. Where its bytes were lost, they are kept ane
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from reconcile.db import groups
 from reconcile.db.database import Database, GroupFailed
 from reconcile.errors import NotFound, ServiceUnavailable
 from reconcile.flows.arrival import Arrival
-from reconcile.storage.content import InFile, Location
+from reconcile.storage.content import Location
 from reconcile.storage.local import LocalStorage
 
 
@@ -31,32 +32,23 @@ class Keeping:
             StorageFull, ServiceUnavailable: try again later; nothing may be recorded.
         """
         here = self._here(arrival)
-        if here is not None:
-            return here
-        if isinstance(arrival.content, InFile):
-            return self.storage.keep(arrival.content, arrival.digest)
-        appended = self.storage.append([(arrival.digest, arrival.content)])
-        appended.sync()
-        return appended.locations[0]
+        return here or self.storage.keep(arrival.content, arrival.digest)
 
     def _here(self, arrival: Arrival) -> Location | None:
         """Where bytes are that a receipt tells of; None: nowhere, or they are lost."""
-        found = None
-        for digest, segment, offset in self._told([arrival.digest]):
-            location = Location(digest, segment, offset)
-            try:
+        for told in self._told(arrival.digest):
+            location = Location(*told)
+            with suppress(NotFound):
                 self.storage.extent(location, arrival.length)
-            except NotFound:
-                continue
-            found = location
-        return found
+                return location
+        return None
 
-    def _told(self, digests: Sequence[str]) -> Sequence[tuple[str, str, int]]:
+    def _told(self, digest: str) -> Sequence[tuple[str, str, int]]:
         """Asked twice: the first connection may be of before the database was restarted."""
         for _ in range(2):
             try:
                 with self.database.group() as connection:
-                    return groups.locations(connection, digests)
+                    return groups.locations(connection, [digest])
             except GroupFailed:
                 continue
         # What cannot be recorded is not written either.
