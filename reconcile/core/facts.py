@@ -188,6 +188,13 @@ class Feed:
     `authority` names the domains that it may assign in; the first is the issuer of an
     identifier that comes without one. `held_answer` acknowledges a message that is kept
     and waits for a person.
+
+    Attributes:
+        a47_as_merge: A47 onto an identifier that exists merges; else it is held.
+        risky_merge: what the gate calls a conflict is done and flagged ("execute"), or
+            waits for a second person ("hold").
+        a24_same_person: A24 means one person; else it is recorded and moves nothing.
+        a37_unmerges: A37 takes back a merge too.
     """
 
     application: str
@@ -197,3 +204,7 @@ class Feed:
     profile: str = "lenient"
     held_answer: str = "AA"
     charset: str = ""
+    a47_as_merge: bool = False
+    risky_merge: str = "execute"
+    a24_same_person: bool = False
+    a37_unmerges: bool = False

@@ -194,7 +194,7 @@ WITH i AS (
 ), o AS (
     SELECT o.id, o.accession_number FROM imaging_order o JOIN i ON i.id = o.identity_id
 ), found AS (
-    SELECT s.study_id FROM series s JOIN i ON i.id = s.identity_id
+    SELECT s.study_id FROM series s JOIN i ON i.id = s.filed_identity_id
     UNION
     SELECT e.study_id FROM study_evidence e
     JOIN i ON e.kind = 'identifier' AND e.value = i.id_norm AND e.issuer = i.domain

@@ -39,7 +39,8 @@ WITH m AS MATERIALIZED (
 ), p AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s) AS p (
         p int, uid_domain text, sop_class text, syntax text, charset text, source text,
-        outcome text, series uuid, assignment uuid, hidden boolean, revision int,
+        outcome text, series uuid, assignment uuid, hidden boolean, untouched boolean,
+        revision int,
         study uuid, person uuid, series_uid text, study_uid text, received_study text,
         attributes text[], items uuid[])
 ), held AS MATERIALIZED (
@@ -74,9 +75,10 @@ WITH m AS MATERIALIZED (
 ), i AS (
     INSERT INTO instance (
         id, uid_domain, sop_instance_uid, sop_class_uid, series_id, receipt_id,
-        assignment_id, coerced_at, hidden, stored_revision, happening_id)
+        assignment_id, coerced_at, hidden, as_received, stored_revision, happening_id)
     SELECT instance, uid_domain, uid, sop_class, series, receipt,
-        assignment, CASE WHEN event IS NOT NULL THEN at END, hidden, revision, happening
+        assignment, CASE WHEN event IS NOT NULL THEN at END, hidden, untouched, revision,
+        happening
     FROM ok
 ), e AS (
     INSERT INTO coercion_event (
@@ -119,6 +121,7 @@ class Common:
     person_id: UUID | None
     assignment_id: UUID | None
     hidden: bool
+    as_received: bool
     study_uid: str
     series_uid: str
     received_study_uid: str
@@ -263,6 +266,7 @@ def _shared(common: Common, number: int) -> dict[str, Any]:
         "series": common.series_id.hex,
         "assignment": common.assignment_id.hex if common.assignment_id else None,
         "hidden": common.hidden,
+        "untouched": common.as_received,
         "revision": common.revision,
         "study": common.study_id.hex,
         "person": common.person_id.hex if common.person_id else None,

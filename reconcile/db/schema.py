@@ -1,6 +1,29 @@
 """The whole schema: every table, wherever it is described."""
 
-from reconcile.db import access, evidence, history, unresolved
+from reconcile.db import (
+    access,
+    evidence,
+    filed,
+    history,
+    links,
+    outbox,
+    remembered,
+    suggestions,
+    unresolved,
+    waiting,
+)
 from reconcile.db.tables import metadata
 
-__all__ = ["access", "evidence", "history", "metadata", "unresolved"]
+__all__ = [
+    "access",
+    "evidence",
+    "filed",
+    "history",
+    "links",
+    "metadata",
+    "outbox",
+    "remembered",
+    "suggestions",
+    "unresolved",
+    "waiting",
+]

@@ -122,8 +122,11 @@ def keep_instance(
     assignment_id: UUID | None,
     coerced_at: datetime | None,
     happening_id: UUID,
+    as_received: bool = False,
 ) -> UUID:
     """Remember an instance that is new; `hidden`: not given out until a person decides.
+
+    `as_received`: whatever happens later, it is given out as it came.
 
     Raises:
         TryAgain: the same SOP Instance UID has just been stored by somebody else.
@@ -142,6 +145,7 @@ def keep_instance(
         assignment_id=assignment_id,
         coerced_at=coerced_at,
         happening_id=happening_id,
+        as_received=as_received,
     )
     if not new:
         raise TryAgain
@@ -152,7 +156,7 @@ _KEEP_INSTANCE = Prepared(
     lambda: new_unless_there(
         t.instance,
         "id uid_domain sop_instance_uid sop_class_uid series_id receipt_id stored_revision"
-        " hidden assignment_id coerced_at happening_id",
+        " hidden assignment_id coerced_at happening_id as_received",
         t.instance.c.id,
     )
 )
@@ -165,8 +169,12 @@ def assignment(
     modifying_system: str,
     source: str,
     reason: str,
+    series_id: UUID | None = None,
+    revision: int = 0,
 ) -> UUID:
     """What instances are given out with; those that are decided alike share it.
+
+    `series_id`: instances of it are stored as this, at this revision of their study.
 
     Raises:
         TryAgain: somebody else has just made it, and has not committed.
@@ -176,7 +184,13 @@ def assignment(
     canonical = json.dumps([changes, said], sort_keys=True, ensure_ascii=False).encode()
     digest = hashlib.sha256(canonical).digest()
     known = _ASSIGNMENT.first(
-        connection, id=uuid7(), digest=digest, assigns=json.dumps(changes), **said
+        connection,
+        id=uuid7(),
+        digest=digest,
+        assigns=json.dumps(changes),
+        series_id=series_id,
+        revision=revision,
+        **said,
     )
     if known is None:
         raise TryAgain
@@ -192,7 +206,14 @@ WITH known AS (
     SELECT :id, :digest, CAST(:assigns AS jsonb), :modifying_system, :source, :reason
     WHERE NOT EXISTS (SELECT FROM known)
     ON CONFLICT DO NOTHING RETURNING id
+), found AS MATERIALIZED (
+    SELECT id FROM known UNION ALL SELECT id FROM made
+), form AS (
+    INSERT INTO series_form (series_id, assignment_id, stored_revision)
+    SELECT CAST(:series_id AS uuid), id, CAST(:revision AS integer) FROM found
+    WHERE CAST(:series_id AS uuid) IS NOT NULL
+    ON CONFLICT DO NOTHING
 )
-SELECT id FROM known UNION ALL SELECT id FROM made
+SELECT id FROM found
 """)
 )

@@ -79,7 +79,7 @@ def study_facts(connection: Connection, study: Any) -> StudyFacts:
 
 def _persons_of() -> Select[Any]:
     live = func.upper_inf(t.identity_link.c.recorded)
-    link = and_(t.identity_link.c.identity_id == _series.identity_id, live)
+    link = and_(t.identity_link.c.identity_id == _series.filed_identity_id, live)
     return (
         select(t.person.c.canonical_id)
         .distinct()
@@ -254,10 +254,12 @@ def make_series(
     held: str | None,
     new_uid: str,
     happening_id: UUID,
+    filed_identity_id: UUID | None = None,
 ) -> Found:
     """The series of a study, made if it is new; a taken UID is replaced by `new_uid`.
 
-    `study_uid` is as received, like `received_uid`.
+    `study_uid` is as received, like `received_uid`. It is filed under the identity that
+    it was received under, or under `filed_identity_id`.
 
     Raises:
         TryAgain: somebody else has just made it, and has not committed.
@@ -281,6 +283,7 @@ def make_series(
         received_series_instance_uid=received_uid,
         series_instance_uid=new_uid if known.taken else received_uid,
         identity_id=identity_id,
+        filed_identity_id=filed_identity_id or identity_id,
         held=held,
         happening_id=happening_id,
     )
@@ -307,13 +310,14 @@ FROM (SELECT) AS asked LEFT JOIN series s ON s.study_id = :study_id
     AND s.received_series_instance_uid = :received_uid
     AND s.identity_id IS NOT DISTINCT FROM CAST(:identity_id AS uuid)
     AND s.held IS NOT DISTINCT FROM CAST(:held AS text)
+ORDER BY s.filed_by NULLS FIRST, s.id LIMIT 1
 """)
 )
 _MAKE_SERIES = Prepared(
     lambda: new_unless_there(
         t.series,
         "id study_id uid_domain received_series_instance_uid series_instance_uid"
-        " identity_id held happening_id",
+        " identity_id filed_identity_id held happening_id",
         _series.id,
         _series.series_instance_uid,
         _series.happening_id,

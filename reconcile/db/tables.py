@@ -79,6 +79,11 @@ def happened() -> Column[Any]:
     return refers("happening_id", "happening")
 
 
+def ended() -> Column[Any]:
+    """The happening that closed the row; NULL: it is live, or an undo struck it out."""
+    return refers("ended_by", "happening", null=True)
+
+
 def version() -> Column[Any]:
     """Raised by every change that a person makes: a stale one is refused."""
     return Column("version", Integer, nullable=False, server_default="1")
@@ -129,7 +134,11 @@ identity = Table(
     # As it was first received, before the domain's rules were applied.
     key("id_raw"),
     recorded("valid"),
+    # Of a temporary domain: the merge that said whose it was. What still comes under it
+    # follows; a message that registers it once more begins another one.
+    refers("closed_by", "happening", null=True),
     happened(),
+    ended(),
     # One owner per (domain, ID) at any time. Reuse is a second row of a later time.
     ExcludeConstraint(
         ("domain", "="),
@@ -151,6 +160,7 @@ identity_link = Table(
     refers("person_id", "person", index=True),
     recorded(),
     happened(),
+    ended(),
     # An identity belongs to one person at a time; a move closes one row, opens another.
     ExcludeConstraint(
         ("identity_id", "="),
@@ -166,8 +176,14 @@ merge_edge = Table(
     identifier(),
     refers("subsumed_id", "person"),
     refers("survivor_id", "person", index=True),
+    # The identities that were named; who says the same again is known by them.
+    refers("prior_identity_id", "identity", null=True, index=True),
+    refers("surviving_identity_id", "identity", null=True),
+    key("source", null=True),
+    at("said_at", null=True),
     recorded(),
     happened(),
+    ended(),
     CheckConstraint("subsumed_id <> survivor_id", name="no_self_merge"),
     # One live parent: merges form a forest.
     ExcludeConstraint(
@@ -180,6 +196,8 @@ demographics = Table(
     metadata,
     identifier(),
     refers("person_id", "person", index=True),
+    # The identity that was named; NULL: of an image's header.
+    refers("identity_id", "identity", null=True, index=True),
     # Feed ("RIS_A") or, with authority 0, the source of the image that made the person.
     key("source"),
     # Greater wins, then the later said_at: survivorship is a view, nothing is overwritten.
@@ -189,6 +207,7 @@ demographics = Table(
     at("said_at"),
     recorded(),
     happened(),
+    ended(),
     # Suggestions for a held study: who was born on that day.
     Index("ix_demographics_birth_date", text("(said ->> 'birth_date')")),
 )
@@ -204,6 +223,9 @@ imaging_order = Table(
     key("accession_issuer"),
     key("placer_order_number", null=True),
     key("filler_order_number", null=True),
+    # PV1-19 and PID-18: by which a visit or an account is moved to another patient.
+    key("visit_number", null=True, index=True),
+    key("account_number", null=True, index=True),
     refers("identity_id", "identity", index=True),
     Column("state", Text, nullable=False),
     Column("referring_physician", Text, nullable=False, server_default=""),
@@ -273,6 +295,8 @@ study = Table(
     refers("assigned_identity_id", "identity", null=True),
     at("retain_until", null=True),
     Column("legal_hold", Boolean, nullable=False, server_default="false"),
+    # When somebody was first given of it: from then on it keeps its UID.
+    at("used_at", null=True),
     happened(),
     version(),
     at("created_at"),
@@ -290,6 +314,7 @@ study_order = Table(
     refers("procedure_id", "requested_procedure", null=True, index=True),
     recorded(),
     happened(),
+    ended(),
     ExcludeConstraint(
         ("study_id", "="),
         ("order_id", "="),
@@ -309,8 +334,12 @@ series = Table(
     key("uid_domain"),
     # Under which the series was received; never changed. NULL: under none.
     refers("identity_id", "identity", null=True, index=True),
+    # Under which it is filed: as received, or as somebody decided since (series_filing).
+    refers("filed_identity_id", "identity", null=True, index=True),
     # The outcome that holds it; NULL: it is not held.
     key("held", null=True),
+    # The happening that last filed it otherwise than it was received.
+    refers("filed_by", "happening", null=True),
     happened(),
     # One Series UID is never given out in two studies.
     UniqueConstraint("series_instance_uid", "uid_domain"),
@@ -320,6 +349,7 @@ series = Table(
         "received_series_instance_uid",
         "identity_id",
         "held",
+        "filed_by",
         unique=True,
         postgresql_nulls_not_distinct=True,
     ),
@@ -368,6 +398,8 @@ instance = Table(
     refers("assignment_id", "assignment", null=True),
     at("coerced_at", null=True),
     Column("hidden", Boolean, nullable=False, server_default="false"),
+    # Given out as it came, whatever happens: its source wants it so.
+    Column("as_received", Boolean, nullable=False, server_default="false"),
     Column("stored_revision", Integer, nullable=False, server_default="0"),
     happened(),
     at("stored_at"),
@@ -403,6 +435,7 @@ uid_map = Table(
     key("rule"),
     recorded("valid"),
     happened(),
+    ended(),
     CheckConstraint("level IN ('study', 'series')", name="level"),
     # An alias finds a study at every door; what arrives under it follows it too.
     CheckConstraint("kind IN ('map', 'alias')", name="kind"),
@@ -453,6 +486,11 @@ hold = Table(
     at("opened_at"),
     at("closed_at", null=True),
     key("closed_by", null=True),
+    # What was decided of it: {"action", "reason", ...}; without patient data.
+    Column("resolution", JSONB, nullable=True),
+    # When people were told of it, and how often.
+    at("told_at", null=True),
+    Column("told", Integer, nullable=False, server_default="0"),
     CheckConstraint("kind IN ('hold', 'review', 'message')", name="kind"),
     CheckConstraint("state IN ('open', 'closed')", name="state"),
     CheckConstraint("(state = 'closed') = (closed_at IS NOT NULL)", name="closed"),
@@ -493,6 +531,10 @@ message = Table(
     Column("error", JSONB, nullable=True),
     Column("effects", JSONB, nullable=False, server_default="[]"),
     refers("happening_id", "happening", null=True),
+    # The held message that has to be settled before this one is acted on.
+    refers("waits_for", "message", null=True, index=True),
+    # EVN-6, else EVN-2, else MSH-7: when what it tells happened.
+    at("said_at", null=True),
     at("received_at"),
     at("settled_at", null=True),
     # The same message again does nothing: replay is a look-up.

@@ -259,7 +259,7 @@ def waiting(connection: Connection, receipt_id: UUID) -> Row[Any] | None:
         .join(t.study, t.study.c.id == s.study_id)
         .outerjoin(
             t.identity_link,
-            and_(link.identity_id == s.identity_id, func.upper_inf(link.recorded)),
+            and_(link.identity_id == s.filed_identity_id, func.upper_inf(link.recorded)),
         )
         .outerjoin(t.person, t.person.c.id == link.person_id)
         .where(i.receipt_id == receipt_id)

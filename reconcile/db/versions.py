@@ -122,6 +122,7 @@ def replace_instance(
     assignment_id: UUID | None,
     coerced_at: datetime | None,
     happening_id: UUID,
+    as_received: bool = False,
 ) -> UUID:
     """Let an instance be given out from another of its arrivals.
 
@@ -145,6 +146,7 @@ def replace_instance(
             assignment_id=assignment_id,
             coerced_at=coerced_at,
             happening_id=happening_id,
+            as_received=as_received,
         )
     )
     return UUID(str(row.id))

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, func, null, select
 
 from reconcile.core.attributes import Change, from_listed
+from reconcile.db import filed as f
 from reconcile.db import history as h
 from reconcile.db import tables as t
 from reconcile.db import unresolved as u
@@ -22,13 +23,17 @@ _i, _r = t.instance.c, t.receipt.c
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Assignments that an instance is given out with, and what its item tells of them."""
+    """Assignments that an instance is given out with, and what its item tells of them.
+
+    `event_id`: of an event that is about more than this instance.
+    """
 
     assigns: tuple[Change, ...]
     coerced_at: datetime
     modifying_system: str
     source: str
     reason: str
+    event_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +174,9 @@ def _arrivals() -> Select[Any]:
         _i.hidden,
         _i.assignment_id,
         _i.coerced_at,
+        _i.series_id,
+        _i.stored_revision,
+        _i.as_received,
         (_i.receipt_id == _r.id).label("current"),
     )
     return select(*columns).select_from(t.receipt).join(t.instance, same)
@@ -213,14 +221,16 @@ def _live(connection: Connection, row: Row[Any]) -> tuple[Live, ...]:
     if row.assignment_id is not None:
         query = select(t.assignment).where(t.assignment.c.id == row.assignment_id)
         found.append(_told(connection.execute(query).one(), row.coerced_at))
-    found.extend(_told(late, late.coerced_at) for late in _later(connection, row.id))
+    later = [*_later(connection, row.id), *_of_its_series(connection, row)]
+    later.sort(key=lambda each: each.position)
+    found.extend(_told(late, late.coerced_at, late.event_id) for late in later)
     return tuple(found)
 
 
 def _later(connection: Connection, receipt_id: UUID) -> Sequence[Row[Any]]:
     late, e = u.later_assignment.c, h.coercion_event.c
     query = (
-        select(t.assignment, late.coerced_at)
+        select(t.assignment, late.coerced_at, e.position, null().label("event_id"))
         .join(u.later_assignment, late.assignment_id == t.assignment.c.id)
         .join(h.coercion_event, e.id == late.event_id)
         .where(late.receipt_id == receipt_id, func.upper_inf(late.recorded))
@@ -229,6 +239,25 @@ def _later(connection: Connection, receipt_id: UUID) -> Sequence[Row[Any]]:
     return connection.execute(query).all()
 
 
-def _told(row: Row[Any], coerced_at: datetime) -> Live:
+def _of_its_series(connection: Connection, row: Row[Any]) -> Sequence[Row[Any]]:
+    """What was decided of its series since it was stored."""
+    if row.series_id is None or row.as_received:
+        return ()
+    scope, e = f.series_assignment.c, h.coercion_event.c
+    query = (
+        select(t.assignment, scope.coerced_at, e.position, scope.event_id)
+        .join(f.series_assignment, scope.assignment_id == t.assignment.c.id)
+        .join(h.coercion_event, e.id == scope.event_id)
+        .where(
+            scope.series_id == row.series_id,
+            scope.revision > row.stored_revision,
+            func.upper_inf(scope.recorded),
+        )
+    )
+    return connection.execute(query).all()
+
+
+def _told(row: Row[Any], coerced_at: datetime, event_id: UUID | None = None) -> Live:
     assigns = tuple(from_listed(said) for said in row.assigns)
-    return Live(assigns, coerced_at, row.modifying_system, row.source, row.reason)
+    told = (row.modifying_system, row.source, row.reason)
+    return Live(assigns, coerced_at, *told, event_id)

@@ -269,7 +269,7 @@ def _studies(
     query = (
         select(t.study.c.study_instance_uid, func.count(t.series.c.id).label("series"))
         .join(t.series, t.series.c.study_id == t.study.c.id)
-        .join(t.identity_link, _link.identity_id == t.series.c.identity_id)
+        .join(t.identity_link, _link.identity_id == t.series.c.filed_identity_id)
         .where(
             _link.person_id.in_(members),
             _holds(_link.recorded, as_of),

@@ -207,7 +207,7 @@ def _decisions(connection: Connection, study_id: UUID) -> tuple[Decided, ...]:
 
 def _live_link() -> Any:
     link = t.identity_link.c
-    of_series = link.identity_id == t.series.c.identity_id
+    of_series = link.identity_id == t.series.c.filed_identity_id
     return and_(of_series, t.series.c.held.is_(None), func.upper_inf(link.recorded))
 
 

@@ -25,7 +25,7 @@ from reconcile.flows.arrival import Stored
 from reconcile.flows.arriving import Arriving, Moment, Placed
 from reconcile.flows.duplicates import Compared, Likeness, likeness_of
 from reconcile.flows.filing import file_instance, file_without_study
-from reconcile.flows.inside import others
+from reconcile.flows.inside import is_kept_original, others
 from reconcile.flows.items import hold_duplicate, open_items
 from reconcile.flows.late import LateReferences
 from reconcile.flows.precedents import (
@@ -147,7 +147,9 @@ class Recording:
             if study is None
             else file_instance(arriving, loaded, decision, study, moment)
         )
-        assignment_id = _assignment(arriving, placed, moment)
+        untouched = _is_untouched(arriving)
+        assigned = None if untouched else _assignment(arriving, placed, moment)
+        assignment_id = assigned if placed.changes.changes else None
         instance_id = keep(
             moment.connection,
             receipt=_receipt(arriving, loaded.uid_domain, moment.now),
@@ -159,6 +161,7 @@ class Recording:
             assignment_id=assignment_id,
             coerced_at=moment.now if placed.changes.changes else None,
             happening_id=moment.happening_id,
+            as_received=untouched,
         )
         unresolved.keep(moment.connection, receipt_id, loaded.uid_domain, placed.unmet)
         coerced = _coerce(arriving, placed, instance_id, receipt_id, moment)
@@ -244,9 +247,14 @@ def _unmapped(arriving: Arriving) -> dict[str, int]:
     return {"codes_unmapped": count} if count else {}
 
 
+def _is_untouched(arriving: Arriving) -> bool:
+    """Whether it is given out as it came, whatever is decided later."""
+    return not arriving.source.coerce or is_kept_original(arriving.facts, arriving.source)
+
+
 def _assignment(arriving: Arriving, placed: Placed, moment: Moment) -> UUID | None:
-    """The live assignment of an instance in which anything changes."""
-    if not placed.changes.changes:
+    """What was to be assigned, whether or not that changes anything in this instance."""
+    if not placed.changes.changes and placed.series_id is None:
         return None
     return stored.assignment(
         moment.connection,
@@ -254,6 +262,8 @@ def _assignment(arriving: Arriving, placed: Placed, moment: Moment) -> UUID | No
         modifying_system=arriving.rules.modifying_system,
         source=arriving.source.ae_title,
         reason="COERCE",
+        series_id=placed.series_id,
+        revision=placed.revision,
     )
 
 
@@ -323,6 +333,7 @@ def _precedent(
         placed.person_id,
         assignment_id,
         hold and arriving.hides(decision.outcome),
+        _is_untouched(arriving),
         placed.study_uid,
         placed.series_uid,
         arriving.facts.study_instance_uid,

@@ -15,7 +15,7 @@ SCRIPTS = Path(sys.executable).parent
 
 LINES_OF_A_MODULE_MAX = 400
 # A module of nothing but tables is read as a table, not as a text.
-LINES_OF_TABLES_MAX = 510
+LINES_OF_TABLES_MAX = 560
 LINES_OF_A_FUNCTION_MAX = 50
 
 MODULES = sorted((ROOT / "reconcile").rglob("*.py"))
