@@ -20,8 +20,9 @@ from reconcile.cli.context import (
     say_json,
 )
 from reconcile.core.naming import identifier_of
-from reconcile.db import views_audit, views_patients, views_studies
+from reconcile.db import views_patients, views_studies
 from reconcile.db.views_patients import Person
+from reconcile.flows.history import HistoryFlow
 from reconcile.flows.questions import time_of
 from reconcile.flows.retrieve import RetrieveFlow
 
@@ -93,8 +94,9 @@ def instance_history(
     uid: Uid, config: Config = None, data: Data = None, as_json: AsJson = False
 ) -> None:
     """List all coercion events that apply to an instance, oldest first."""
-    with opened(config, data) as archive, archive.database.read_only() as connection:
-        found = views_audit.history(connection, uid)
+    with opened(config, data) as archive:
+        retrieve = RetrieveFlow(archive.database, archive.parts.storage)
+        found = HistoryFlow(retrieve).instance(uid)
     for event in found:
         say_json(event) if as_json else typer.echo(line(event))
     if not found:

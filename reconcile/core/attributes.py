@@ -6,9 +6,10 @@ change does is told by top-level attributes: a change anywhere inside a sequence
 change of the whole top-level sequence, since that is what an Original Attributes item
 must hold (PS3.3 C.12.1.1.9).
 
-Three kinds of change exist. `Assign` names a top-level attribute and its element.
-`Follow` and `Recode` name values and what these become, wherever they stand: they are
-the same for all instances of a study, and leave every other byte of a sequence alone.
+`Assign` names a top-level attribute and its element. The other kinds say one thing for
+all instances of a study, whatever each of them holds: `Follow` and `Recode` name values
+and what these become, wherever they stand, and leave every other byte of a sequence
+alone; `Restore` and `Include` speak of what an instance was received with.
 """
 
 from __future__ import annotations
@@ -55,7 +56,27 @@ class Recode:
     deep: bool = False
 
 
-Change = Assign | Follow | Recode
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Let the top-level attribute `tag` be what it was received as."""
+
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """Let the sequence `tag` be as received, and name one more identifier of the patient.
+
+    Attributes:
+        tag: (0010,1002).
+        item: left out where an item names the same ID of the same issuer.
+    """
+
+    tag: Tag
+    item: Item
+
+
+Change = Assign | Follow | Recode | Restore | Include
 
 
 def listed(change: Change) -> list[Any]:
@@ -64,6 +85,10 @@ def listed(change: Change) -> list[Any]:
         return ["follow", [list(uid) for uid in change.uids]]
     if isinstance(change, Recode):
         return ["recode", [list(code) for code in change.codes], change.deep]
+    if isinstance(change, Restore):
+        return ["restore", change.tag]
+    if isinstance(change, Include):
+        return ["include", change.tag, dict(change.item)]
     return [change.tag, change.element]
 
 
@@ -74,7 +99,28 @@ def from_listed(said: Sequence[Any]) -> Change:
         return Follow(tuple((study, was, now) for study, was, now in what))
     if kind == "recode":
         return Recode(tuple((scheme, was, now) for scheme, was, now in what), said[2])
+    if kind == "restore":
+        return Restore(what)
+    if kind == "include":
+        return Include(what, said[2])
     return Assign(kind, what)
+
+
+def as_assigned(change: Change, received: Element | None) -> Assign:
+    """What `Restore` and `Include` assign in an instance that was received with this."""
+    if isinstance(change, Restore):
+        return Assign(change.tag, received)
+    assert isinstance(change, Include)
+    present = values(received)
+    if any(names_same_id(change.item, other) for other in present):
+        return Assign(change.tag, element("SQ", *present))
+    return Assign(change.tag, element("SQ", *present, change.item))
+
+
+def names_same_id(one: Item, other: Item) -> bool:
+    """Whether two items of (0010,1002) name one ID of one issuer."""
+    named = (PATIENT_ID, ISSUER_OF_PATIENT_ID)
+    return all(text(one.get(tag)) == text(other.get(tag)) for tag in named)
 
 
 # PS3.6: the attributes that this archive reads or assigns.

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from reconcile.core import attributes as at
-from reconcile.core.attributes import Assign, Element
+from reconcile.core.attributes import Assign, Element, Include, as_assigned
 from reconcile.core.coercion import Decision, Outcome
 from reconcile.core.facts import (
     InstanceFacts,
@@ -67,8 +67,11 @@ def targets(
     person = registry.persons[decision.person_id]
     orders = [o for o in registry.orders if o.order_id in decision.order_ids]
     order = orders[0] if len(orders) == 1 and not is_group_case(instance) else None
-    ordered = _order(order, procedure_id, instance, registry) if order else Targets()
-    patient = (*_patient_id(decision, person, instance, registry), *_demographics(person))
+    ordered = Targets()
+    if order:
+        ordered = order_part(order, procedure_id, registry.domains)
+        ordered = _with_request(ordered, order, procedure_id, instance)
+    patient = (*_patient_id(decision, person, instance, registry), *demographics_of(person))
     return Targets((*patient, *uids, *ordered.assigns), ordered.reviews)
 
 
@@ -83,7 +86,7 @@ def _held(held_id: str) -> tuple[Assign, ...]:
     """Under no real patient's identity: no ID of any patient is left."""
     return (
         Assign(at.PATIENT_ID, at.element("LO", held_id)),
-        *_issuer(HELD_DOMAIN),
+        *issuer_of(HELD_DOMAIN),
         Assign(at.OTHER_PATIENT_IDS, None),
         Assign(at.OTHER_PATIENT_IDS_SEQUENCE, None),
     )
@@ -98,9 +101,9 @@ def _issuer_filled_in(
     domain = domain_of(decision.identity.domain, registry.domains)
     raw = at.text(instance.present.get(at.PATIENT_ID))
     if "^" not in raw or domain.normalise(raw) == decision.identity.value:
-        return _issuer(domain)
+        return issuer_of(domain)
     value = at.element("LO", decision.identity.value)
-    return (Assign(at.PATIENT_ID, value), *_issuer(domain))
+    return (Assign(at.PATIENT_ID, value), *issuer_of(domain))
 
 
 def domain_of(name: str, domains: Mapping[str, Domain]) -> Domain:
@@ -108,7 +111,7 @@ def domain_of(name: str, domains: Mapping[str, Domain]) -> Domain:
     return domains.get(name) or Domain(name)
 
 
-def _issuer(domain: Domain) -> tuple[Assign, ...]:
+def issuer_of(domain: Domain) -> tuple[Assign, ...]:
     """Issuer of Patient ID with its qualifiers (PS3.3 Table 10-18)."""
     qualifiers = None
     if domain.universal_id and domain.universal_id != domain.name:
@@ -137,7 +140,7 @@ def _patient_id(
     if assigned is None:
         return
     yield Assign(at.PATIENT_ID, at.element("LO", assigned.value))
-    yield from _issuer(domain_of(assigned.domain, registry.domains))
+    yield from issuer_of(domain_of(assigned.domain, registry.domains))
     if decision.identity and decision.identity != assigned:
         yield _other_ids(decision.identity, instance, registry)
 
@@ -145,35 +148,27 @@ def _patient_id(
 def _other_ids(
     received: PatientIdentifier, instance: InstanceFacts, registry: RegistryFacts
 ) -> Assign:
-    present = at.values(instance.present.get(at.OTHER_PATIENT_IDS_SEQUENCE))
     domain = domain_of(received.domain, registry.domains)
     raw = at.text(instance.present.get(at.PATIENT_ID))
     spelled = raw if domain.normalise(raw) == received.value else received.value
-    item = _other_id_item(spelled, domain)
-    if any(_names_same_id(item, other) for other in present):
-        return Assign(at.OTHER_PATIENT_IDS_SEQUENCE, at.element("SQ", *present))
-    return Assign(at.OTHER_PATIENT_IDS_SEQUENCE, at.element("SQ", *present, item))
+    other = Include(at.OTHER_PATIENT_IDS_SEQUENCE, other_id_item(spelled, domain))
+    return as_assigned(other, instance.present.get(at.OTHER_PATIENT_IDS_SEQUENCE))
 
 
-def _other_id_item(value: str, domain: Domain) -> dict[str, Element]:
+def other_id_item(value: str, domain: Domain) -> dict[str, Element]:
     """An item of Other Patient IDs Sequence; Type of Patient ID is Type 1 there."""
     item = {
         at.PATIENT_ID: at.element("LO", value),
         at.ISSUER_OF_PATIENT_ID: at.element("LO", domain.name),
         at.TYPE_OF_PATIENT_ID: at.element("CS", "TEXT"),
     }
-    for assign in _issuer(domain)[1:]:
+    for assign in issuer_of(domain)[1:]:
         if assign.element:
             item[assign.tag] = assign.element
     return item
 
 
-def _names_same_id(one: Mapping[str, Element], other: Mapping[str, Element]) -> bool:
-    named = (at.PATIENT_ID, at.ISSUER_OF_PATIENT_ID)
-    return all(at.text(one.get(tag)) == at.text(other.get(tag)) for tag in named)
-
-
-def _demographics(person: PersonFacts) -> Iterable[Assign]:
+def demographics_of(person: PersonFacts) -> Iterable[Assign]:
     """What the master patient index says; where it says nothing, nothing changes."""
     said = person.current
     if said is None:
@@ -191,11 +186,8 @@ def name_element(name: PersonName) -> Element:
     return at.person_name(name.alphabetic, name.ideographic, name.phonetic)
 
 
-def _order(
-    order: OrderFacts,
-    procedure_id: str,
-    instance: InstanceFacts,
-    registry: RegistryFacts,
+def order_part(
+    order: OrderFacts, procedure_id: str, domains: Mapping[str, Domain]
 ) -> Targets:
     """Accession with its issuer, referring physician, requested procedure."""
     found: list[Assign] = []
@@ -203,28 +195,42 @@ def _order(
     if len(order.accession_number) > SH_CHARACTERS_MAX:
         reviews = ("TOO-LONG",)
     elif order.accession_number:
-        found.extend(_accession(order, registry))
+        found.extend(_accession(order, domains))
     if order.referring_physician:
         physician = at.person_name(order.referring_physician)
         found.append(Assign(at.REFERRING_PHYSICIAN_NAME, physician))
     for procedure in order.procedures:
         if procedure.procedure_id == procedure_id:
-            found.extend(_procedure(procedure, instance))
+            found.extend(_procedure(procedure))
     return Targets(tuple(found), reviews)
 
 
-def _accession(order: OrderFacts, registry: RegistryFacts) -> Iterable[Assign]:
+def _with_request(
+    ordered: Targets, order: OrderFacts, procedure_id: str, instance: InstanceFacts
+) -> Targets:
+    """With the Requested Procedure ID, where the header says nothing of requests."""
+    named = [p.rp_id for p in order.procedures if p.procedure_id == procedure_id]
+    if at.REQUEST_ATTRIBUTES_SEQUENCE in instance.present:
+        return ordered
+    if not named or not 0 < len(named[0]) <= SH_CHARACTERS_MAX:
+        return ordered
+    item = {at.REQUESTED_PROCEDURE_ID: at.element("SH", named[0])}
+    request = Assign(at.REQUEST_ATTRIBUTES_SEQUENCE, at.element("SQ", item))
+    return Targets((*ordered.assigns, request), ordered.reviews)
+
+
+def _accession(order: OrderFacts, domains: Mapping[str, Domain]) -> Iterable[Assign]:
     yield Assign(at.ACCESSION_NUMBER, at.element("SH", order.accession_number))
     if not order.accession_issuer:
         return
-    domain = domain_of(order.accession_issuer, registry.domains)
+    domain = domain_of(order.accession_issuer, domains)
     item = {at.LOCAL_NAMESPACE_ENTITY_ID: at.element("UT", domain.name)}
     if domain.universal_id:
         item |= _universal(domain)
     yield Assign(at.ISSUER_OF_ACCESSION_NUMBER_SEQUENCE, at.element("SQ", item))
 
 
-def _procedure(procedure: ProcedureFacts, instance: InstanceFacts) -> Iterable[Assign]:
+def _procedure(procedure: ProcedureFacts) -> Iterable[Assign]:
     described = procedure.description  # too long for LO: the plan refuses it, and says so
     if described:
         yield Assign(at.STUDY_DESCRIPTION, at.element("LO", described))
@@ -232,10 +238,6 @@ def _procedure(procedure: ProcedureFacts, instance: InstanceFacts) -> Iterable[A
     if procedure.code and _fits(procedure.code):
         coded = at.element("SQ", code_item(procedure.code))
         yield Assign(at.REQUESTED_PROCEDURE_CODE_SEQUENCE, coded)
-    unsaid = at.REQUEST_ATTRIBUTES_SEQUENCE not in instance.present
-    if unsaid and 0 < len(procedure.rp_id) <= SH_CHARACTERS_MAX:
-        item = {at.REQUESTED_PROCEDURE_ID: at.element("SH", procedure.rp_id)}
-        yield Assign(at.REQUEST_ATTRIBUTES_SEQUENCE, at.element("SQ", item))
 
 
 def _fits(code: Code) -> bool:

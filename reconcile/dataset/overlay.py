@@ -15,16 +15,24 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import reduce
 
-from reconcile.core.attributes import Element, Tag
+from reconcile.core import attributes as at
+from reconcile.core.attributes import (
+    Assign,
+    Change,
+    Element,
+    Include,
+    Restore,
+    Tag,
+    as_assigned,
+)
 from reconcile.dataset import originals
 from reconcile.dataset.charset import Terms, is_default
 from reconcile.dataset.dicom_json import terms_of
 from reconcile.dataset.elements import Buffer, Raw, encode_element
 from reconcile.dataset.facts import Received, read
 from reconcile.dataset.originals import Coercion
-from reconcile.dataset.planning import Plan, Refusal, plan, planned
+from reconcile.dataset.planning import Plan, Planned, Refusal, plan, planned
 from reconcile.dataset.splice import Edits
 from reconcile.dataset.widen import CHARSET, StandsInTheWay, narrow
 from reconcile.errors import CannotUnderstand
@@ -38,11 +46,15 @@ __all__ = [
     "given_header",
     "original_attributes_item",
     "plan",
+    "steps",
     "take_back",
 ]
 
 _CHUNK_BYTES = 1024 * 1024
 _COERCED_AT = 0x00080015
+
+# PS3.3 C.12.1.1.3: what is changed is no longer the authorised original.
+STATUS_OF_A_COPY = {"AO": "AC", "OR": "NS"}
 
 
 def given(received: Received, coercions: Iterable[Coercion]) -> Received:
@@ -51,11 +63,49 @@ def given(received: Received, coercions: Iterable[Coercion]) -> Received:
     Raises:
         CannotUnderstand, LimitExceeded: as `plan`.
     """
-    return reduce(_applied, coercions, received)
+    state = received
+    for step in steps(received, coercions):
+        state = step[2]
+    return state
 
 
-def _applied(state: Received, coercion: Coercion) -> Received:
-    work = planned(state, coercion.assigns)
+def steps(
+    received: Received, coercions: Iterable[Coercion]
+) -> Iterator[tuple[Coercion, Plan, Received]]:
+    """Each coercion with what it changes here, and the instance as it stands after it.
+
+    Raises:
+        CannotUnderstand, LimitExceeded: as `plan`.
+    """
+    state = received
+    for coercion in coercions:
+        work = planned_here(received, state, coercion.assigns)
+        state = _applied(state, coercion, work)
+        yield coercion, work.plan, state
+
+
+def planned_here(received: Received, state: Received, assigns: Iterable[Change]) -> Planned:
+    """What `assigns` change in an instance that stands as `state`.
+
+    What is changed is no longer the authorised original (PS3.3 C.12.1.1.3).
+    """
+    meant = tuple(_meant(change, received) for change in assigns)
+    work = planned(state, meant)
+    status = at.text(state.element(at.SOP_INSTANCE_STATUS)) if work.plan.changes else ""
+    if status not in STATUS_OF_A_COPY:
+        return work
+    copy = at.element("CS", STATUS_OF_A_COPY[status])
+    return planned(state, (Assign(at.SOP_INSTANCE_STATUS, copy), *meant))
+
+
+def _meant(change: Change, received: Received) -> Change:
+    """A change as it is meant for this instance."""
+    if isinstance(change, Restore | Include):
+        return as_assigned(change, received.element(change.tag))
+    return change
+
+
+def _applied(state: Received, coercion: Coercion, work: Planned) -> Received:
     if not work.plan.changes:
         return state
     encoding = state.encoding

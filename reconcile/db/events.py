@@ -87,9 +87,6 @@ def _depend(connection: Connection, happening_id: UUID, on: Iterable[UUID]) -> N
 
 def record(connection: Connection, event: InstanceEvent, values: Values) -> UUID:
     """Write the audit row of a coercion, in the transaction of what it tells of."""
-    event_id = uuid7()
-    nonce = secrets.token_bytes(16)
-    personal = values.body()
     columns: dict[str, Any] = {
         "happening_id": event.happening_id,
         "level": "instance",
@@ -106,10 +103,17 @@ def record(connection: Connection, event: InstanceEvent, values: Values) -> UUID
         "attributes": list(event.attributes),
         "recorded_at": event.recorded_at,
     }
+    return _write(connection, _RECORD, columns, values)
+
+
+def _write(
+    connection: Connection, statement: Prepared, columns: dict[str, Any], values: Values
+) -> UUID:
+    event_id, nonce, personal = uuid7(), secrets.token_bytes(16), values.body()
     fields = {name: _plain(value) for name, value in columns.items()}
     body = event_body({"id": str(event_id), "position": 0, **fields}, nonce, personal)
     before, after = around_position(body.decode())
-    _RECORD(
+    statement(
         connection,
         id=event_id,
         body_version=BODY_VERSION,
@@ -122,6 +126,42 @@ def record(connection: Connection, event: InstanceEvent, values: Values) -> UUID
     return event_id
 
 
+@dataclass(frozen=True, slots=True)
+class StudyEvent:
+    """A coercion of what is stored of a study; `revision`: of the study, as it made it."""
+
+    happening_id: UUID
+    study_id: UUID
+    person_id: UUID | None
+    revision: int
+    reason: str
+    study_instance_uid: str
+    received_study_instance_uid: str
+    attributes: tuple[str, ...]
+    recorded_at: datetime
+
+
+def record_study(connection: Connection, event: StudyEvent, values: Values) -> UUID:
+    """Write the audit row of a coercion of a study, under the lock of the study.
+
+    Of whom the previous values are differs from instance to instance, and is not said.
+    """
+    columns: dict[str, Any] = {
+        "happening_id": event.happening_id,
+        "level": "study",
+        "study_id": event.study_id,
+        "person_id": event.person_id,
+        "revision": event.revision,
+        "reason": event.reason,
+        "source": "",
+        "study_instance_uid": event.study_instance_uid,
+        "received_study_instance_uid": event.received_study_instance_uid,
+        "attributes": list(event.attributes),
+        "recorded_at": event.recorded_at,
+    }
+    return _write(connection, _RECORD_STUDY, columns, values)
+
+
 def around_position(body: str) -> tuple[str, str]:
     """The canonical bytes of an event before and after its position, said there as 0.
 
@@ -131,23 +171,38 @@ def around_position(body: str) -> tuple[str, str]:
     return f'{before}"position":', f",{after}"
 
 
-_RECORD = Prepared(
-    lambda: text("""
+def _record(*columns: str) -> Prepared:
+    """What writes an event with these columns, beside those that each has."""
+    names, given = ", ".join(columns), ", ".join(f":{name}" for name in columns)
+    return Prepared(
+        lambda: text(f"""
 WITH e AS (
     INSERT INTO coercion_event (
-        id, position, happening_id, level, instance_id, receipt_id, study_id, person_id,
-        reason, source, sop_instance_uid, series_instance_uid, study_instance_uid,
-        received_study_instance_uid, attributes, body_version, body, recorded_at)
-    SELECT :id, n, :happening_id, :level, :instance_id, :receipt_id, :study_id, :person_id,
-        :reason, :source, :sop_instance_uid, :series_instance_uid, :study_instance_uid,
-        :received_study_instance_uid, CAST(:attributes AS text[]), :body_version,
+        id, position, {names}, attributes, body_version, body, recorded_at)
+    SELECT :id, n, {given}, CAST(:attributes AS text[]), :body_version,
         convert_to(concat(CAST(:before AS text), n, CAST(:after AS text)), 'UTF8'),
         :recorded_at
     FROM nextval('coercion_event_position') AS n
 )
 INSERT INTO coercion_value (event_id, nonce, body) VALUES (:id, :nonce, :personal)
-""")
+""")  # noqa: S608 - columns of this module
+    )
+
+
+_OF_ALL = (
+    "happening_id",
+    "level",
+    "study_id",
+    "person_id",
+    "reason",
+    "source",
+    "study_instance_uid",
+    "received_study_instance_uid",
 )
+_RECORD = _record(
+    *_OF_ALL, "instance_id", "receipt_id", "sop_instance_uid", "series_instance_uid"
+)
+_RECORD_STUDY = _record(*_OF_ALL, "revision")
 
 
 def coerced_attributes(

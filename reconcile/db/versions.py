@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, text, update
 
 from reconcile.core.attributes import from_listed
 from reconcile.db import history as h
@@ -158,6 +158,7 @@ def _retire(connection: Connection, row: Row[Any]) -> None:
     live = (_late.receipt_id == row.receipt_id) & func.upper_inf(_late.recorded)
     until = func.tstzrange(func.lower(_late.recorded), now)
     connection.execute(update(u.later_assignment).where(live).values(recorded=until))
+    connection.execute(_AS_ITS_SERIES, {"receipt": row.receipt_id})
     told = _of_its_storing(connection, row)
     if row.assignment_id is not None and told:
         connection.execute(
@@ -171,6 +172,18 @@ def _retire(connection: Connection, row: Row[Any]) -> None:
                 happening_id=row.happening_id,
             )
         )
+
+
+# What its series was given since it was stored, as of this arrival and ended.
+_AS_ITS_SERIES = text("""
+INSERT INTO later_assignment (
+    id, receipt_id, event_id, assignment_id, coerced_at, recorded, happening_id)
+SELECT gen_random_uuid(), i.receipt_id, s.event_id, s.assignment_id, s.coerced_at,
+    tstzrange(lower(s.recorded), clock_timestamp()), s.happening_id
+FROM instance i JOIN series_assignment s ON s.series_id = i.series_id
+WHERE i.receipt_id = :receipt AND NOT i.as_received
+AND s.revision > i.stored_revision AND upper_inf(s.recorded)
+""")
 
 
 def _of_its_storing(connection: Connection, row: Row[Any]) -> Sequence[UUID]:

@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 
 from reconcile.core.identity import PatientIdentifier
+from reconcile.db import filed as f
 from reconcile.db import history as h
 from reconcile.db import tables as t
 from reconcile.db.orders import HAS_ACCESSION
@@ -223,22 +224,20 @@ def _ids(connection: Connection, query: Select[Any] | CompoundSelect[Any]) -> li
 
 
 def _applies_to(connection: Connection, sop_instance_uid: str) -> ColumnElement[bool]:
-    """Its own events, and those of its study that were recorded after it was stored."""
-    i, s = t.instance.c, t.series.c
-    query = (
-        select(i.id, s.study_id, i.stored_revision)
-        .outerjoin(t.series, s.id == i.series_id)
-        .where(i.id.in_(instances_named(sop_instance_uid)))
-    )
-    rows = connection.execute(query).all()
-    later = (
+    """Its own events, and those that its series was given after it was stored."""
+    i, scope = t.instance.c, f.series_assignment.c
+    query = select(i.id).where(i.id.in_(instances_named(sop_instance_uid)))
+    own = _ids(connection, query)
+    since = select(scope.event_id).join(
+        t.instance,
         and_(
-            _e.level == "study", _e.study_id == r.study_id, _e.revision > r.stored_revision
-        )
-        for r in rows
-        if r.study_id is not None
+            i.series_id == scope.series_id,
+            i.stored_revision < scope.revision,
+            i.as_received.is_(False),
+        ),
     )
-    return or_(_e.instance_id.in_([r.id for r in rows]), *later)
+    later = _ids(connection, since.where(i.id.in_(own)).distinct())
+    return or_(_e.instance_id.in_(own), _e.id.in_(later))
 
 
 # -- Rows ---------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from reconcile.core.attributes import (
     same,
 )
 from reconcile.dataset.keywords import tag_of
+from reconcile.db import filed as f
 from reconcile.db import history as h
 from reconcile.db import tables as t
 from reconcile.db import unresolved as u
@@ -153,11 +154,14 @@ def stale_canonical(connection: Connection) -> tuple[UUID, ...]:
 
 
 def state_not_fold(connection: Connection) -> Iterator[tuple[str, str]]:
-    """(SOP Instance UID, what) where live assignments and history differ."""
+    """(SOP or Series Instance UID, what) where live assignments and history differ."""
     for rows in (_stored(connection), _later(connection)):
         for row in rows:
             for what in _contradictions(row):
                 yield row.sop_instance_uid, what
+    for row in _of_series(connection):
+        for what in _contradictions(row):
+            yield row.series_instance_uid, what
 
 
 def _stored(connection: Connection) -> Iterator[Row[Any]]:
@@ -213,6 +217,30 @@ def _later(connection: Connection) -> Iterator[Row[Any]]:
         .where(func.upper_inf(late.recorded))
     )
     return _in_batches(connection, query, late.id)
+
+
+def _of_series(connection: Connection) -> Iterator[Row[Any]]:
+    """What series are given out with since their storing, each with its event."""
+    scope, e, s = f.series_assignment.c, h.coercion_event.c, t.series.c
+    undoing = h.happening.alias("undoing")
+    standing = (
+        select(h.coercion_event, h.coercion_value.c.body.label("personal"))
+        .outerjoin(h.coercion_value, h.coercion_value.c.event_id == e.id)
+        .outerjoin(undoing, undoing.c.undoes == e.happening_id)
+        .where(undoing.c.id.is_(None))
+        .subquery("standing")
+    )
+    of_it = (standing.c.id == scope.event_id) & (standing.c.revision == scope.revision)
+    query = (
+        select(scope.id, s.series_instance_uid, scope.coerced_at, t.assignment.c.assigns)
+        .add_columns(*_told(standing, "personal"))
+        .select_from(f.series_assignment)
+        .join(t.series, s.id == scope.series_id)
+        .join(t.assignment, t.assignment.c.id == scope.assignment_id)
+        .outerjoin(standing, of_it)
+        .where(func.upper_inf(scope.recorded))
+    )
+    return _in_batches(connection, query, scope.id)
 
 
 def _told(event: FromClause, body: str = "body") -> tuple[ColumnElement[Any], ...]:

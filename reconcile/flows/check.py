@@ -19,6 +19,7 @@ from reconcile.db.views import plain
 from reconcile.db.views_checked import Checked
 from reconcile.db.views_instances import Holding
 from reconcile.errors import NotFound
+from reconcile.flows.history import HistoryFlow
 from reconcile.flows.retrieve import BytesMissing, Outgoing, RetrieveFlow
 from reconcile.storage.local import LocalStorage
 
@@ -79,8 +80,9 @@ class CheckFlow:
         holding = views_instances.holding_of(connection, checked.receipt_id)
         if holding is None:
             return Report()
-        events = [plain(each) for each in views_checked.events(connection, checked)]
         flow = RetrieveFlow(self.database, self.storage)
+        about = views_checked.events(connection, checked)
+        events = [plain(e) for e in HistoryFlow(flow).filled_in(about, holding)]
         kept = holding.kept
         with (
             _spooled(flow.as_received(holding), self.storage) as received,

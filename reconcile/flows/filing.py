@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from reconcile.core.attributes import Assign, Change
@@ -33,12 +33,13 @@ def file_instance(
 ) -> Placed:
     """File an instance that belongs to a study, and plan what it must become there."""
     row = _study(arriving, loaded, study, moment)
-    identity_id, person_id = _identity(arriving, loaded, decision, moment)
+    whose = _whose(arriving, loaded, decision, moment)
+    person_id = whose.person_id
     evidence.keep(moment.connection, row.id, loaded.evidence)
     revision = row.revision
     if _changes_what_is_known(loaded, decision, study, person_id):
         revision = evidence.raise_study(moment.connection, row.id)
-    found = _series(arriving, loaded, decision, row.id, identity_id, moment)
+    found = _series(arriving, loaded, decision, row.id, whose, moment)
     series = found.row
     held_id = _held_id(arriving, decision, row.id, moment)
     wanted = targets(
@@ -101,7 +102,7 @@ def _series(
     loaded: Loaded,
     decision: Decision,
     study_id: UUID,
-    identity_id: UUID | None,
+    whose: Whose,
     moment: Moment,
 ) -> studies.Found:
     return studies.make_series(
@@ -110,7 +111,8 @@ def _series(
         uid_domain=loaded.uid_domain,
         study_uid=arriving.facts.study_instance_uid,
         received_uid=arriving.facts.series_instance_uid,
-        identity_id=identity_id,
+        identity_id=whose.received_id,
+        filed_identity_id=whose.filed_id,
         held=decision.outcome.value if decision.outcome.is_hold else None,
         new_uid=new_uid(arriving.rules.uid_root),
         happening_id=moment.happening_id,
@@ -197,20 +199,28 @@ def _link_orders(
             )
 
 
-def _identity(
-    arriving: Arriving, loaded: Loaded, decision: Decision, moment: Moment
-) -> tuple[UUID | None, UUID | None]:
-    """(identity that the series hangs on, person); made where both are new."""
+class Whose(NamedTuple):
+    """The identity that a series came under, the one that it hangs on, and its person."""
+
+    received_id: UUID | None = None
+    filed_id: UUID | None = None
+    person_id: UUID | None = None
+
+
+def _whose(arriving: Arriving, loaded: Loaded, decision: Decision, moment: Moment) -> Whose:
+    """Whose an instance is; the person and the identity are made where both are new."""
     person_id = UUID(decision.person_id) if decision.person_id else None
     if decision.identity and decision.identity in loaded.identities:
-        return loaded.identities[decision.identity], person_id
+        own = loaded.identities[decision.identity]
+        return Whose(own, own, person_id)
     if decision.outcome.is_hold:
-        return None, None
+        return Whose()
     if person_id is not None:
-        return _identity_by_evidence(decision, moment), person_id
+        return Whose(None, _identity_by_evidence(decision, moment), person_id)
     if decision.identity is None:
-        return None, None
-    return _new_person(arriving, loaded, decision, moment)
+        return Whose()
+    own, person_id = _new_person(arriving, loaded, decision, moment)
+    return Whose(own, own, person_id)
 
 
 def _identity_by_evidence(decision: Decision, moment: Moment) -> UUID | None:

@@ -16,16 +16,13 @@ from reconcile.core.following import Followed, Own, Place, follow
 from reconcile.dataset import coding, references
 from reconcile.dataset.coding import Codes
 from reconcile.dataset.facts import Received
-from reconcile.dataset.overlay import Plan, plan
+from reconcile.dataset.overlay import STATUS_OF_A_COPY, Plan, plan
 from reconcile.dataset.references import References
 from reconcile.db.unresolved import Renamed
 
 NOTHING_NAMED = References()
 NO_CODES = Codes()
 NOTHING_KNOWN = Renamed({}, {}, frozenset())
-
-# PS3.3 C.12.1.1.3: what is changed is no longer the authorised original.
-_STATUS_OF_A_COPY = {"AO": "AC", "OR": "NS"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +75,13 @@ def planned(
 ) -> tuple[tuple[Change, ...], Plan]:
     """The changes and their plan; with the status of a copy where there are any."""
     status = at.text(facts.present.get(at.SOP_INSTANCE_STATUS))
-    protected = status in _STATUS_OF_A_COPY
+    protected = status in STATUS_OF_A_COPY
     if is_kept_original(facts, source):
         return (), Plan()
     made = plan(received, assigns)
     if not (protected and made.changes):
         return assigns, made
-    copy = at.element("CS", _STATUS_OF_A_COPY[status])
+    copy = at.element("CS", STATUS_OF_A_COPY[status])
     assigns = (*assigns, Assign(at.SOP_INSTANCE_STATUS, copy))
     return assigns, plan(received, assigns)
 
@@ -110,4 +107,4 @@ def flags(
 def is_kept_original(facts: InstanceFacts, source: Source) -> bool:
     """Whether it is an authorised original that its source wants left alone."""
     status = at.text(facts.present.get(at.SOP_INSTANCE_STATUS))
-    return source.authorised == "as-received" and status in _STATUS_OF_A_COPY
+    return source.authorised == "as-received" and status in STATUS_OF_A_COPY

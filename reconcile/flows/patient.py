@@ -16,7 +16,9 @@ from reconcile.core.update import (
 )
 from reconcile.db import evidence, persons
 from reconcile.db.database import Connection, lock
+from reconcile.flows.arriving import Moment
 from reconcile.flows.message import Fault, MessageFlow, Outcome, Received
+from reconcile.flows.restate import Restate
 
 # What is answered where a message is not acted on (HL7 table 0357).
 FAULTS: dict[UpdateOutcome, Fault] = {
@@ -136,6 +138,8 @@ class PatientFlow:
             self._say(connection, message, update, person_id, happening_id)
             self._mint(connection, person_id, happening_id)
             evidence.raise_persons(connection, [person_id])
+            moment = Moment(connection, happening_id, self.messages.clock())
+            Restate(self.messages.rules).persons(moment, [person_id])
         identity_id = next(known[i] for i in said.known if i in known)
         effects = (f"{decision.outcome.value}: patient {person_id}",) if changed else ()
         return Patient(person_id, identity_id, happening_id, changed, effects)

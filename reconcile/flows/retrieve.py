@@ -16,7 +16,7 @@ from reconcile.dataset.elements import encoding_of
 from reconcile.dataset.facts import Received, read
 from reconcile.dataset.inflate import deflate
 from reconcile.dataset.originals import Coercion, Reason
-from reconcile.dataset.overlay import give_out, given
+from reconcile.dataset.overlay import Plan, give_out, given, steps
 from reconcile.dataset.part10 import file_meta
 from reconcile.db import views_instances
 from reconcile.db.database import Database
@@ -158,6 +158,16 @@ class RetrieveFlow:
                 yield given(received, [_coercion(live) for live in found.live])
             finally:
                 received.close()
+
+    @contextmanager
+    def steps(self, found: Holding) -> Iterator[Iterator[tuple[Coercion, Plan, Received]]]:
+        """What each assignment of an instance changes in it, in their order.
+
+        Raises:
+            BytesMissing: there is a row and no file.
+        """
+        with self.state(Holding(found.kept, ())) as received:
+            yield steps(received, [_coercion(live) for live in found.live])
 
     def _extent(self, kept: Kept) -> Extent:
         """Where the bytes of a data set are."""

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query
 
 from reconcile.db import views_audit
 from reconcile.db.views_audit import AuditQuery, Event
+from reconcile.flows.history import HistoryFlow
 from reconcile.flows.questions import audit_query
 from reconcile.web.paging import Asked, Json, ListedEvents, Text, listed
 from reconcile.web.parts import PartsOf, Uid
@@ -73,6 +74,5 @@ def show_coercion(parts: PartsOf, event_id: str) -> Json:
 @router.get("/instances/{sop_instance_uid}/history", response_model=ListedEvents[Event])
 def instance_history(parts: PartsOf, sop_instance_uid: Uid) -> Json:
     """All events that apply to one instance, oldest first."""
-    with parts.database.read_only() as connection:
-        found = views_audit.history(connection, sop_instance_uid)
+    found = HistoryFlow(parts.retrieve).instance(sop_instance_uid)
     return Json({"items": found, "next": None, "sealed_through": None})

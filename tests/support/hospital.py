@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -91,12 +91,17 @@ class Hospital:
         """What receives instances, and has decided of none yet."""
         return StoreFlow(self.database, self.storage, self.rules, clock)
 
-    def patient(self, said: Demographics, *identifiers: str, feed: Feed = RIS_A) -> Outcome:
+    def patient(
+        self,
+        said: Demographics,
+        *identifiers: str,
+        feed: Feed = RIS_A,
+        cleared: tuple[str, ...] = (),
+    ) -> Outcome:
         """An ADT^A08 of a patient with identifiers as ID^^^DOMAIN."""
         flow = MessageFlow(self.database, self.rules, clock)
-        return PatientFlow(flow).apply(
-            self._keep(flow, "ADT^A08", feed), _said(said, identifiers)
-        )
+        update = replace(_said(said, identifiers), cleared=frozenset(cleared))
+        return PatientFlow(flow).apply(self._keep(flow, "ADT^A08", feed), update)
 
     def order(
         self,
