@@ -7,9 +7,10 @@ import secrets
 from zoneinfo import ZoneInfo
 
 from reconcile.cli.tls import tls_context
-from reconcile.cli.wiring import Parts, now
+from reconcile.cli.wiring import Parts, now, sources
 from reconcile.cli.work import Work
 from reconcile.core.facts import Feed
+from reconcile.flows.kept import KeptArrivals
 from reconcile.flows.message import MessageFlow
 from reconcile.flows.order import OrderFlow
 from reconcile.flows.patient import PatientFlow
@@ -46,7 +47,8 @@ async def _serve(work: Work) -> None:
 
 def hl7_door(parts: Parts) -> Door:
     """What answers a message."""
-    flow = MessageFlow(parts.database, parts.rules, now)
+    kept = KeptArrivals(parts.store().recording, sources(parts.settings))
+    flow = MessageFlow(parts.database, parts.rules, now, kept)
     patients = PatientFlow(flow)
     return Door(
         [feed(each) for each in parts.settings.feed],

@@ -150,6 +150,9 @@ class _Ladder:
         self.evidence: list[Evidence] = self._gather()
 
     def climb(self) -> Decision:
+        remembered = self.registry.remembered
+        if remembered:
+            return self._as_decided(self.registry.persons[remembered.person_id])
         held = self._refuse_identifier()
         if held:
             return self._end(held)
@@ -165,6 +168,11 @@ class _Ladder:
                 return self._end(Outcome.NO_IDENTITY)
             return self._end(Outcome.PROVISIONAL, "P", reviews=self._new_reviews())
         return self._gate(self.registry.persons[candidates.pop()])
+
+    def _as_decided(self, person: PersonFacts) -> Decision:
+        """A person has seen this header, and said whose it is."""
+        self.evidence.append(Evidence("S", "decided by a person", person.person_id))
+        return self._coerce(person, "S", frozenset())
 
     def _name_domain(self) -> Named:
         issuer = self.issuer or Issuer(self.source.domain)

@@ -6,6 +6,7 @@ recorded under; whoever decides on them needs nothing else.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -68,6 +69,21 @@ class InstanceFacts:
     def patient_scoped(self) -> bool:
         """Whether the instance belongs to a study at all."""
         return bool(self.study_instance_uid)
+
+    @property
+    def header(self) -> bytes:
+        """SHA-256 of what it says of its patient and its order: what a person looked at."""
+        who = self.demographics
+        said = (
+            self.patient_id.strip(" \0"),
+            self.issuer,
+            self.other_ids,
+            (who.name, who.birth_date, who.sex),
+            (self.accession_number, self.accession_issuer),
+            self.requests,
+            self.identity_removed,
+        )
+        return hashlib.sha256(repr(said).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +172,14 @@ class StudyFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a person decided of the same study, source and header before."""
+
+    person_id: str
+    identity_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryFacts:
     """What the registry knew of an instance when it was asked.
 
@@ -179,6 +203,7 @@ class RegistryFacts:
     stored_digest: str = ""
     known_digests: frozenset[str] = frozenset()
     refused_rules: frozenset[str] = frozenset()
+    remembered: Remembered | None = None
 
 
 @dataclass(frozen=True, slots=True)

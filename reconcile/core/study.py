@@ -74,6 +74,63 @@ def decide_study(
     return StudyDecision(rule, assigned, linked, procedure.procedure_id)
 
 
+class LateRule(StrEnum):
+    """What an order that comes after its images does to their study."""
+
+    LINKED = "late-link"
+    ADOPTED = "late-order-without-uid"
+    SECOND_STUDY = "late-second-study"
+    REFUSED = "late-refused"
+    ALIAS = "late-alias"
+    MAPPED = "late-order-uid"
+
+
+@dataclass(frozen=True, slots=True)
+class LateDecision:
+    """The rule, the procedure that the study answers, and the order's UID, if it counts."""
+
+    rule: LateRule
+    procedure_id: str = ""
+    order_uid: str = ""
+
+
+def decide_late(
+    instance: InstanceFacts,
+    registry: RegistryFacts,
+    order: OrderFacts,
+    *,
+    used: bool,
+) -> LateDecision:
+    """Decide what becomes of a stored study whose order has come.
+
+    A study that somebody already has keeps its UID: the order's finds it too.
+
+    Args:
+        instance: a received header of the study.
+        registry: what is known of it.
+        order: an order of the study's person that the header names.
+        used: whether anything of the study was given to anybody.
+
+    Source:
+        PS3.4 B.4.1.3 note 3; IHE RAD PIR (unscheduled case).
+    """
+    if is_group_case(instance):
+        return LateDecision(LateRule.LINKED)
+    procedure = named_procedure(instance, (order,))
+    if procedure is None:
+        return LateDecision(LateRule.LINKED)
+    uid, study = procedure.study_instance_uid, registry.study
+    own = {instance.study_instance_uid, study.assigned_uid if study else ""}
+    if not uid or uid in own:
+        return LateDecision(LateRule.ADOPTED, procedure.procedure_id)
+    if StudyRule.ORDER_UID in registry.refused_rules:
+        return LateDecision(LateRule.REFUSED, procedure.procedure_id)
+    if procedure.bound_to not in ("", *own):
+        return LateDecision(LateRule.SECOND_STUDY, procedure.procedure_id)
+    rule = LateRule.ALIAS if used else LateRule.MAPPED
+    return LateDecision(rule, procedure.procedure_id, uid)
+
+
 def _rule_for(
     received: str, procedure: ProcedureFacts, registry: RegistryFacts
 ) -> StudyRule:

@@ -113,6 +113,35 @@ def receipts_of(connection: Connection, hold_id: UUID) -> tuple[UUID, ...]:
     return tuple(connection.execute(query.order_by(held.receipt_id)).scalars())
 
 
+def close_of(
+    connection: Connection, study_id: UUID, code: str, closed_by: str, at: datetime
+) -> tuple[UUID, ...]:
+    """Close what was held of a study for one reason, where no series of it still is."""
+    hold, series = t.hold.c, t.series.c
+    left = select(series.id).where(series.study_id == study_id, series.held == code)
+    if connection.execute(left).first() is not None:
+        return ()
+    query = select(hold.id).where(
+        hold.study_id == study_id,
+        hold.code == code,
+        hold.kind == "hold",
+        hold.state == "open",
+    )
+    found = tuple(connection.execute(query.order_by(hold.id)).scalars())
+    for hold_id in found:
+        close(connection, hold_id, closed_by, at)
+    return found
+
+
+def open_reviews(connection: Connection, study_ids: Sequence[UUID]) -> list[Row[Any]]:
+    """What wants one's eye in some studies, and is open."""
+    hold = t.hold.c
+    query = select(t.hold).where(
+        hold.study_id.in_(study_ids), hold.kind == "review", hold.state == "open"
+    )
+    return list(connection.execute(query.order_by(hold.id)))
+
+
 def close(connection: Connection, hold_id: UUID, closed_by: str, at: datetime) -> None:
     """Close an item for good; what comes later of its study opens another one."""
     hold = t.hold.c

@@ -153,12 +153,24 @@ def _procedures_of() -> Select[Any]:
         )
         .scalar_subquery()
     )
+    alias = (
+        select(func.min(t.uid_map.c.assigned_uid))
+        .where(
+            t.uid_map.c.received_uid == _p.study_instance_uid,
+            t.uid_map.c.level == "study",
+            t.uid_map.c.kind == "alias",
+            _p.study_instance_uid != "",
+            func.upper_inf(t.uid_map.c.valid),
+        )
+        .scalar_subquery()
+    )
+    taken = func.coalesce(bound, alias).label("bound_to")
     steps = (
         select(func.array_agg(_s.sps_id))
         .where(_s.procedure_id == _p.id, _s.removed.is_(False))
         .scalar_subquery()
     )
-    query = select(t.requested_procedure, bound.label("bound_to"), steps.label("sps_ids"))
+    query = select(t.requested_procedure, taken, steps.label("sps_ids"))
     return query.where(is_in(_p.order_id, "orders"), _p.removed.is_(False)).order_by(
         _p.rp_id
     )
@@ -227,6 +239,12 @@ def keep(
     for procedure in order.procedures:
         _keep_procedure(connection, procedure, order_id, happening_id)
     return order_id
+
+
+def move(connection: Connection, order_id: UUID, identity_id: UUID) -> None:
+    """An order is for another patient from now on."""
+    change = update(t.imaging_order).where(_o.id == order_id)
+    connection.execute(change.values(identity_id=identity_id, version=_o.version + 1))
 
 
 def change_state(connection: Connection, order_id: UUID, state: OrderState) -> None:

@@ -202,6 +202,18 @@ def said_as_json(demographics: Demographics, cleared: Iterable[str] = ()) -> dic
     return said | ({"cleared": sorted(cleared)} if cleared else {})
 
 
+def of_order(connection: Connection, order_id: UUID) -> UUID | None:
+    """The surviving person of an order."""
+    order, link = t.imaging_order.c, t.identity_link.c
+    query = (
+        select(t.person.c.canonical_id)
+        .join(t.identity_link, link.person_id == t.person.c.id)
+        .join(t.imaging_order, order.identity_id == link.identity_id)
+        .where(order.id == order_id, _live_link)
+    )
+    return connection.execute(query).scalar()
+
+
 def any_identity(connection: Connection, person_id: UUID) -> UUID | None:
     """An identity that a person has, the oldest first."""
     query = (

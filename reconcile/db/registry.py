@@ -28,8 +28,16 @@ from reconcile.core.facts import (
 from reconcile.core.following import Place
 from reconcile.core.identity import Domain, Issuer, PatientIdentifier
 from reconcile.core.issuers import issuer_domain, named_identifiers
-from reconcile.db import evidence, orders, persons, stored, studies, unresolved
-from reconcile.db.database import Lock, lock_each
+from reconcile.db import (
+    evidence,
+    orders,
+    persons,
+    remembered,
+    stored,
+    studies,
+    unresolved,
+)
+from reconcile.db.database import Lock, TryAgain, lock_each
 from reconcile.db.unresolved import Renamed
 
 
@@ -116,9 +124,17 @@ def load(
     assigned, new = _assigned(connection, instance, uid_domain, names, identifiers[:1])
     owners = persons.owners(connection, identifiers)
     study = studies.study_row(connection, uid_domain, assigned) if assigned else None
+    if assigned and study is None:
+        raise TryAgain  # renamed since
     facts = studies.study_facts(connection, study) if study is not None else None
     found = () if apart else _orders(connection, instance, source, frame, facts)
+    decided = None
+    if study is not None:
+        header = instance.header
+        decided = remembered.find(connection, study.id, source.ae_title, header)
     person_ids = _person_ids(owners, found, facts)
+    if decided:
+        person_ids.add(UUID(decided.person_id))
     known_persons = persons.facts(connection, person_ids, frame.archive_domain)
     refused = studies.refused_rules(connection, instance.study_instance_uid)
     registry = RegistryFacts(
@@ -136,6 +152,7 @@ def load(
         came.digest,
         came.digests,
         refused_rules=refused,
+        remembered=decided,
     )
     identities = {i: row[0] for i, row in owners.items()}
     return Loaded(registry, uid_domain, study, identities, renamed, new)

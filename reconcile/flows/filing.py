@@ -33,7 +33,7 @@ def file_instance(
 ) -> Placed:
     """File an instance that belongs to a study, and plan what it must become there."""
     row = _study(arriving, loaded, study, moment)
-    whose = _whose(arriving, loaded, decision, moment)
+    whose = whose_it_is(arriving, loaded, decision, moment)
     person_id = whose.person_id
     evidence.keep(moment.connection, row.id, loaded.evidence)
     revision = row.revision
@@ -171,7 +171,7 @@ def _study(arriving: Arriving, loaded: Loaded, study: StudyDecision, moment: Mom
             rule=study.rule.value,
             happening_id=happening_id,
         )
-    _link_orders(loaded, study, row.id, moment)
+    link_orders(loaded, study, row.id, moment)
     return row
 
 
@@ -187,9 +187,10 @@ def _answered(study: StudyDecision) -> UUID | None:
     return UUID(study.procedure_id) if study.procedure_id and answers else None
 
 
-def _link_orders(
+def link_orders(
     loaded: Loaded, study: StudyDecision, study_id: UUID, moment: Moment
 ) -> None:
+    """Link a study to the orders that were decided for it, where it is not yet."""
     procedure = _answered(study)
     known = loaded.facts.study.order_ids if loaded.facts.study else frozenset()
     for order_id in study.order_ids:
@@ -207,11 +208,16 @@ class Whose(NamedTuple):
     person_id: UUID | None = None
 
 
-def _whose(arriving: Arriving, loaded: Loaded, decision: Decision, moment: Moment) -> Whose:
+def whose_it_is(
+    arriving: Arriving, loaded: Loaded, decision: Decision, moment: Moment
+) -> Whose:
     """Whose an instance is; the person and the identity are made where both are new."""
     person_id = UUID(decision.person_id) if decision.person_id else None
-    if decision.identity and decision.identity in loaded.identities:
-        own = loaded.identities[decision.identity]
+    own = loaded.identities.get(decision.identity) if decision.identity else None
+    remembered = loaded.facts.remembered
+    if remembered and not decision.outcome.is_hold:
+        return Whose(own, UUID(remembered.identity_id), person_id)
+    if own is not None:
         return Whose(own, own, person_id)
     if decision.outcome.is_hold:
         return Whose()

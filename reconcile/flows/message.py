@@ -16,6 +16,8 @@ from uuid import UUID
 from reconcile.core.facts import Feed
 from reconcile.db import events, holds, inbox
 from reconcile.db.database import Connection, Database
+from reconcile.flows.kept import KeptArrivals
+from reconcile.flows.reach import Reach
 from reconcile.flows.rules import Rules
 
 
@@ -59,11 +61,20 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class MessageFlow:
-    """The steps around acting on a message, the same for every kind."""
+    """The steps around acting on a message, the same for every kind.
+
+    `kept` opens arrivals that are held, so that a message can explain them.
+    """
 
     database: Database
     rules: Rules
     clock: Callable[[], datetime]
+    kept: KeptArrivals | None = None
+
+    @property
+    def reach(self) -> Reach:
+        """Lets what a message changes reach what is stored."""
+        return Reach(self.rules, self.kept)
 
     def keep(self, *, sender: str, control_id: str, event: str, body: bytes) -> inbox.Kept:
         """Keep a message durably; the same one again is found with its answer.

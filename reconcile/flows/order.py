@@ -9,14 +9,28 @@ from uuid import UUID
 from reconcile.core.order import OrderControl, OrderState, OrderUpdate, state_after
 from reconcile.db import evidence, orders, registry
 from reconcile.db.database import Connection, Row, lock
+from reconcile.flows.arriving import Moment
 from reconcile.flows.message import Fault, MessageFlow, Outcome, Received
+from reconcile.flows.moved_orders import MovedOrders, flag_closed
 from reconcile.flows.patient import Patient, PatientFlow
 
 UNKNOWN_ORDER = Fault("204", "the order is not known", "ORC^1^2")
-OTHER_PATIENT = Fault("205", "the order belongs to another patient", "PID^1^3")
 
 #: Controls that bring an order into being; the others speak of one that is known.
 CREATES = frozenset({OrderControl.NEW, OrderControl.CHANGE})
+
+
+CLOSED = frozenset({OrderState.CANCELLED, OrderState.DISCONTINUED})
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done of one order; `person_ids`: whose it was before, if it was moved."""
+
+    order_id: UUID
+    effect: str
+    person_ids: tuple[UUID, ...] = ()
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +70,54 @@ class OrderFlow:
         effects = list(patient.effects)
         found = [self._find(connection, message, update) for update in updates]
         for update, (_, known) in zip(updates, found, strict=True):
-            if known is not None and known.canonical_id != patient.person_id:
-                people = (str(patient.person_id),)
-                return self.messages.hold(
-                    connection,
-                    message,
-                    "IDENTITY-CONFLICT",
-                    OTHER_PATIENT,
-                    person_ids=people,
-                )
             if known is None and update.control not in CREATES:
                 return self._unknown(patient, effects)
+        moment = Moment(connection, patient.happening_id, self.messages.clock())
+        done: list[Done] = []
         for update, (issuer, known) in zip(updates, found, strict=True):
-            effects.append(self._order(connection, message, update, patient, issuer, known))
-        return Outcome("applied", "AA", None, tuple(effects), patient.happening_id)
+            done.append(self._one(moment, message, update, patient, issuer, known))
+        effects += [each.effect for each in done]
+        concerned = {patient.person_id, *(p for each in done for p in each.person_ids)}
+        self.messages.reach.persons(
+            moment,
+            concerned,
+            by=message.sender,
+            names=_names(updates),
+            order_ids=[each.order_id for each in done if not each.stale],
+        )
+        stale = all(each.stale for each in done) and not patient.changed
+        state = "stale" if stale else "applied"
+        return Outcome(state, "AA", None, tuple(effects), patient.happening_id)
+
+    def _one(
+        self,
+        moment: Moment,
+        message: Received,
+        update: OrderUpdate,
+        patient: Patient,
+        issuer: str,
+        known: Row | None,
+    ) -> Done:
+        """Do what is said of one order."""
+        if known is not None and _is_older(update, known, message.sender):
+            return Done(
+                known.id, f"{update.control.value}: order {known.id} stale", stale=True
+            )
+        former: tuple[UUID, ...] = ()
+        if known is not None and known.canonical_id != patient.person_id:
+            moved = MovedOrders(self.messages.rules, self.messages.kept)
+            if not moved.move(moment, known.id, patient):
+                effect = f"{update.control.value}: order {known.id} stays with its patient"
+                return Done(known.id, effect)
+            former = (known.canonical_id,)
+        order_id, state = self._order(
+            moment.connection, message, update, patient, issuer, known
+        )
+        if state in CLOSED:
+            flag_closed(moment, order_id, message.sender)
+        return Done(
+            order_id, f"{update.control.value}: order {order_id} {state.value}", former
+        )
 
     def _unknown(self, patient: Patient, effects: list[str]) -> Outcome:
         return Outcome("refused", "AE", UNKNOWN_ORDER, tuple(effects), patient.happening_id)
@@ -91,7 +139,7 @@ class OrderFlow:
         patient: Patient,
         issuer: str,
         known: Row | None,
-    ) -> str:
+    ) -> tuple[UUID, OrderState]:
         before = OrderState(known.state) if known is not None else None
         state = state_after(update.control, update.status, before)
         only_state = not update.accession_number or update.control not in CREATES
@@ -100,7 +148,7 @@ class OrderFlow:
             order_id = known.id
         else:
             order_id = self._keep(connection, message, update, patient, issuer, state)
-        return f"{update.control.value}: order {order_id} {state.value}"
+        return order_id, state
 
     def _known(
         self, connection: Connection, update: OrderUpdate, issuer: str
@@ -129,6 +177,13 @@ class OrderFlow:
             said_at=update.said_at or self.messages.clock(),
             happening_id=patient.happening_id,
         )
+
+
+def _is_older(update: OrderUpdate, known: Row, sender: str) -> bool:
+    """Whether the same sender has said something later of this order."""
+    if update.said_at is None or known.source != sender:
+        return False
+    return bool(update.said_at < known.said_at)
 
 
 def _keys(updates: Sequence[OrderUpdate]) -> list[tuple[str, ...]]:

@@ -18,7 +18,6 @@ from reconcile.db import evidence, persons
 from reconcile.db.database import Connection, lock
 from reconcile.flows.arriving import Moment
 from reconcile.flows.message import Fault, MessageFlow, Outcome, Received
-from reconcile.flows.restate import Restate
 
 # What is answered where a message is not acted on (HL7 table 0357).
 FAULTS: dict[UpdateOutcome, Fault] = {
@@ -139,7 +138,7 @@ class PatientFlow:
             self._mint(connection, person_id, happening_id)
             evidence.raise_persons(connection, [person_id])
             moment = Moment(connection, happening_id, self.messages.clock())
-            Restate(self.messages.rules).persons(moment, [person_id])
+            self.messages.reach.persons(moment, [person_id], by=message.sender)
         identity_id = next(known[i] for i in said.known if i in known)
         effects = (f"{decision.outcome.value}: patient {person_id}",) if changed else ()
         return Patient(person_id, identity_id, happening_id, changed, effects)

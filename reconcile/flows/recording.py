@@ -310,10 +310,11 @@ def _precedent(
 ) -> Precedent | None:
     """What those that are like it follow; None: each is to be looked at for itself.
 
-    The first of a new person, or of a second study of an order, is told of as such.
+    The first of a new person, or of a second study of an order, is told of as such; and
+    what a person decided may be taken back at any time.
     """
     decision, study = decided.decision, decided.study
-    first = decision.rung == "P" or (study and study.rule is StudyRule.SECOND_STUDY)
+    first = decision.rung in ("P", "S") or (study and study.rule is StudyRule.SECOND_STUDY)
     if first or study is None or not is_followed(arriving, placed):
         return None
     values = values_around_time(arriving, placed)

@@ -8,26 +8,22 @@ bytes and its events.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from reconcile.core.coercion import RULE, Decision, Outcome, decide
-from reconcile.core.facts import RegistryFacts, Source
+from reconcile.core.facts import Source
 from reconcile.db import events, holds, versions
 from reconcile.db.database import Connection, Row
 from reconcile.db.views import uuid_of
-from reconcile.db.views_instances import Holding, Kept
+from reconcile.db.views_instances import Kept
 from reconcile.errors import NotFound, ReconcileError, WrongUse
-from reconcile.flows.arrival import Arrival
 from reconcile.flows.arriving import Arriving, Moment
-from reconcile.flows.inside import look
+from reconcile.flows.kept import KeptArrivals, as_if_new
 from reconcile.flows.recording import Decided, decide_study_of, explanation
-from reconcile.flows.retrieve import RetrieveFlow, location_of
 from reconcile.flows.store import StoreFlow
-from reconcile.storage.content import InFile
 
 REPLACE, REJECT = "replace", "reject"
 #: By code of an item: what a person may decide.
@@ -93,7 +89,8 @@ class ResolveFlow:
         receipt_id = run(lambda connection: _receipt_of(connection, row.id, wanted))
         with self.store.database.read_only() as connection:
             uid_domain, kept = versions.arrival(connection, receipt_id)
-        with self._arriving(kept) as arriving:
+        kept_arrivals = KeptArrivals(self.store.recording, self.source)
+        with kept_arrivals.arriving(kept) as arriving:
             return run(lambda c: self._replace(c, wanted, Held(uid_domain, kept), arriving))
 
     def _reject(self, connection: Connection, wanted: Wanted) -> UUID:
@@ -112,7 +109,7 @@ class ResolveFlow:
         loaded = self.store.recording.load(connection, arriving)
         if loaded.uid_domain != held.uid_domain:
             raise WrongUse("its source's `deidentified` was another when it came")
-        facts = _as_if_new(loaded.facts)
+        facts = as_if_new(loaded.facts)
         decision = decide(arriving.facts, facts, arriving.source, arriving.digest)
         study = decide_study_of(arriving, loaded, decision)
         told = {"receipt": str(receipt_id), **explanation(decision, study)}
@@ -146,39 +143,6 @@ class ResolveFlow:
             (row.happening_id,),
         )
 
-    @contextmanager
-    def _arriving(self, kept: Kept) -> Iterator[Arriving]:
-        """A kept arrival as it is handed on when it comes."""
-        store = self.store
-        source = self.source(kept.source)
-        retrieve = RetrieveFlow(store.database, store.storage)
-        with retrieve.state(Holding(kept, ())) as received:
-            yield Arriving(
-                _arrival(kept, source, store),
-                location_of(kept),
-                received,
-                received.facts(),
-                store.rules,
-                look(received, source),
-            )
-
-
-def _arrival(kept: Kept, source: Source, store: StoreFlow) -> Arrival:
-    extent = store.storage.extent(location_of(kept), kept.length)
-    return Arrival(
-        InFile(extent.path, extent.offset),
-        kept.digest,
-        kept.length,
-        kept.sop_class_uid,
-        kept.sop_instance_uid,
-        kept.transfer_syntax_uid,
-        source,
-        "",
-        "",
-        0,
-        kept.file_meta,
-    )
-
 
 def _open(connection: Connection, wanted: Wanted) -> Row:
     """The item, locked, which may be resolved as it is wanted."""
@@ -207,8 +171,3 @@ def _receipt_of(connection: Connection, hold_id: UUID, wanted: Wanted) -> UUID:
     if named not in found:
         raise WrongUse(f"receipt is one of {', '.join(map(str, found))}")
     return named
-
-
-def _as_if_new(facts: RegistryFacts) -> RegistryFacts:
-    """The same facts, of an instance of which nothing is here."""
-    return replace(facts, stored_digest="", known_digests=frozenset())

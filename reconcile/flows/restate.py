@@ -15,6 +15,7 @@ from itertools import groupby
 from uuid import UUID
 
 from reconcile.core import attributes as at
+from reconcile.core.attributes import Follow
 from reconcile.core.audit import Values
 from reconcile.core.facts import OrderFacts, PersonFacts
 from reconcile.core.identity import HELD_DOMAIN
@@ -122,7 +123,8 @@ class Restate:
         known: Known,
     ) -> Restated | None:
         ways = [state_of(way) for way in forms.get(series.id, ())]
-        return restated(ways, self._wanted(study, series, known)) if ways else None
+        change = restated(ways, self._wanted(study, series, known)) if ways else None
+        return _with_references(change) if change else None
 
     def _wanted(self, study: Study, series: Series, known: Known) -> State:
         domains = self.rules.domains
@@ -188,6 +190,15 @@ class Restate:
             reason=reason,
         )
         return [Assigned(s.id, event_id, assignment_id, revision) for s in said.series]
+
+
+def _with_references(change: Restated) -> Restated:
+    """With the references of its instances to their own study, where it is renamed."""
+    was = at.text(change.original.get(at.STUDY_INSTANCE_UID))
+    now = at.text(change.new.get(at.STUDY_INSTANCE_UID))
+    if not was or not now:
+        return change
+    return replace(change, assigns=(*change.assigns, Follow((("", was, now),))))
 
 
 def _with(said: list[Said], one: Said) -> list[Said]:

@@ -21,6 +21,7 @@ from reconcile.core.order import OrderControl, OrderUpdate, RequestedProcedure
 from reconcile.db import domains
 from reconcile.db.database import Database
 from reconcile.flows.arrival import Stored
+from reconcile.flows.kept import KeptArrivals
 from reconcile.flows.message import MessageFlow, Outcome, Received
 from reconcile.flows.order import OrderFlow
 from reconcile.flows.patient import PatientFlow
@@ -53,6 +54,14 @@ DOMAINS = {
 CT_A = Source("CT_A", domain="A", accession_issuer="A", charset="ISO_IR 100")
 MR_B = Source("MR_B", domain="B", accession_issuer="B")
 IMPORT_CD = Source("IMPORT_CD")
+
+
+def source_of(ae_title: str) -> Source:
+    """How instances of a peer are read."""
+    known = {each.ae_title: each for each in (CT_A, MR_B, IMPORT_CD)}
+    return known.get(ae_title, Source(ae_title))
+
+
 RIS_A = Feed("RIS_A", authority=("A", "E", "T"), accession_issuer="A")
 RIS_B = Feed("RIS_B", authority=("B",), accession_issuer="B")
 EMPI = Feed("EMPI", authority=(*DOMAINS, "E"))
@@ -91,6 +100,11 @@ class Hospital:
         """What receives instances, and has decided of none yet."""
         return StoreFlow(self.database, self.storage, self.rules, clock)
 
+    def messages(self) -> MessageFlow:
+        """What acts on messages."""
+        kept = KeptArrivals(self.flow().recording, source_of)
+        return MessageFlow(self.database, self.rules, clock, kept)
+
     def patient(
         self,
         said: Demographics,
@@ -99,7 +113,7 @@ class Hospital:
         cleared: tuple[str, ...] = (),
     ) -> Outcome:
         """An ADT^A08 of a patient with identifiers as ID^^^DOMAIN."""
-        flow = MessageFlow(self.database, self.rules, clock)
+        flow = self.messages()
         update = replace(_said(said, identifiers), cleared=frozenset(cleared))
         return PatientFlow(flow).apply(self._keep(flow, "ADT^A08", feed), update)
 
@@ -113,7 +127,7 @@ class Hospital:
         feed: Feed = RIS_A,
     ) -> Outcome:
         """An ORM^O01."""
-        flow = MessageFlow(self.database, self.rules, clock)
+        flow = self.messages()
         update = OrderUpdate(
             control,
             "",
