@@ -21,7 +21,7 @@ from reconcile.cli.context import (
 from reconcile.db import views_holds
 from reconcile.db.views import Where
 from reconcile.db.views_holds import Hold
-from reconcile.flows.resolve import REJECT, REPLACE, ResolveFlow, Wanted
+from reconcile.flows.resolve import ResolveFlow, Wanted
 
 app = typer.Typer(no_args_is_help=True, help="What waits for a person.")
 
@@ -73,18 +73,28 @@ def show_hold(
 @app.command("resolve")
 def resolve_hold(
     hold_id: HoldId,
-    action: Annotated[str, typer.Argument(metavar=f"{REPLACE}|{REJECT}")],
+    action: Annotated[str, typer.Argument(metavar="ACTION")],
     reason: Annotated[str, typer.Option(help="Why; kept in the history.")],
     config: Config = None,
     data: Data = None,
     as_json: AsJson = False,
     receipt: Annotated[str, typer.Option(help="Which arrival, of several.")] = "",
+    patient: Annotated[
+        str, typer.Option(metavar="ID^^^DOMAIN", help="To whom; with assign.")
+    ] = "",
 ) -> None:
-    """Decide a DUPLICATE-DIFFERS: give out the one that is held, or keep the first."""
+    """Decide what waits: accept, assign, new-patient or reject; of two versions replace.
+
+    accept: the patient whom its own identifier names; of a review: it was seen. assign:
+    the patient whom --patient names. new-patient: somebody nobody knows yet. reject: it
+    stays under an ID of its own. replace: the version that is held is given out.
+    """
     with opened(config, data) as archive:
         parts = archive.parts
         flow = ResolveFlow(parts.store("resolve"), wiring.sources(parts.settings))
-        flow.resolve(Wanted(hold_id, action, reason, "local", receipt=receipt))
+        flow.resolve(
+            Wanted(hold_id, action, reason, "local", receipt=receipt, patient=patient)
+        )
         with archive.database.read_only() as connection:
             item = views_holds.hold(connection, hold_id)
     say_json(item) if as_json else typer.echo(f"{item.id}  {item.code}  {action}")

@@ -142,13 +142,21 @@ def open_reviews(connection: Connection, study_ids: Sequence[UUID]) -> list[Row[
     return list(connection.execute(query.order_by(hold.id)))
 
 
-def close(connection: Connection, hold_id: UUID, closed_by: str, at: datetime) -> None:
+def close(
+    connection: Connection,
+    hold_id: UUID,
+    closed_by: str,
+    at: datetime,
+    resolution: Mapping[str, Any] | None = None,
+) -> None:
     """Close an item for good; what comes later of its study opens another one."""
     hold = t.hold.c
     closed = update(t.hold).where(hold.id == hold_id)
     closed = closed.values(
         state="closed", version=hold.version + 1, closed_by=closed_by, closed_at=at
     )
+    if resolution is not None:
+        closed = closed.values(resolution=dict(resolution))
     study_id = connection.execute(closed.returning(hold.study_id)).scalar()
     if study_id is not None:
         evidence.raise_study(connection, study_id)

@@ -41,6 +41,8 @@ from reconcile.db.prepared import Prepared, pairs
 
 #: Authority of what an image said of a person that no feed has spoken of.
 IMAGE_AUTHORITY = 0
+#: Of what a person entered of somebody whom no feed has spoken of.
+STEWARD_AUTHORITY = 5
 FEED_AUTHORITY = 10
 
 _live_link = func.upper_inf(t.identity_link.c.recorded)

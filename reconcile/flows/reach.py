@@ -97,11 +97,11 @@ class Reach:
             return False
         name = row.subject.rpartition("^^^")[2]
         domain = self.rules.domains.get(name) or Domain(name)
-        verdict = corroborate(_header(row.received), person.versions, domain)
+        verdict = corroborate(header_of(row.received), person.versions, domain)
         return row.code not in verdict.flags and verdict.may_coerce
 
 
-def _header(received: Mapping[str, Any]) -> Demographics:
+def header_of(received: Mapping[str, Any]) -> Demographics:
     """Whom a header described, as an item keeps it."""
     values = at.values(received.get(at.PATIENT_NAME))
     groups = values[0] if values and isinstance(values[0], Mapping) else {}

@@ -2,7 +2,8 @@
 
 Two contents under one SOP Instance UID: `replace` lets the one that is held be given out
 from now on, decided and filed like an instance that arrives at this moment; `reject`
-keeps what is given out. Nothing is ever dropped: every arrival keeps its receipt, its
+keeps what is given out. A held study is the patient's whom a person names, or stays
+under an ID of its own. Nothing is ever dropped: every arrival keeps its receipt, its
 bytes and its events.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,10 +26,16 @@ from reconcile.flows.arriving import Arriving, Moment
 from reconcile.flows.kept import KeptArrivals, as_if_new
 from reconcile.flows.recording import Decided, decide_study_of, explanation
 from reconcile.flows.store import StoreFlow
+from reconcile.flows.whose import ACCEPT, ASSIGN, NEW_PATIENT, Whose
 
 REPLACE, REJECT = "replace", "reject"
-#: By code of an item: what a person may decide.
-ACTIONS: dict[str, tuple[str, ...]] = {Outcome.DUPLICATE_DIFFERS.value: (REPLACE, REJECT)}
+_OF_IDENTITY = (ACCEPT, ASSIGN, NEW_PATIENT, REJECT)
+#: By code of a hold: what a person may decide.
+ACTIONS: dict[str, tuple[str, ...]] = {
+    outcome.value: _OF_IDENTITY for outcome in Outcome if outcome.is_hold
+} | {Outcome.DUPLICATE_DIFFERS.value: (REPLACE, REJECT)}
+#: A review is seen; that is all.
+OF_A_REVIEW = (ACCEPT,)
 
 
 class AlreadyDecided(ReconcileError):
@@ -46,6 +54,7 @@ class Wanted:
         actor: who decides.
         version: of the item as they saw it; None: whatever it is.
         receipt: id of the arrival that is meant, where the item has several.
+        patient: ID^^^DOMAIN, to whom it is assigned.
     """
 
     hold_id: str
@@ -54,6 +63,7 @@ class Wanted:
     actor: str
     version: int | None = None
     receipt: str = ""
+    patient: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +94,10 @@ class ResolveFlow:
             raise WrongUse("a decision needs a reason")
         run = self.store.database.run
         row = run(lambda connection: _open(connection, wanted))
-        if wanted.action == REJECT:
-            return run(lambda connection: self._reject(connection, wanted))
+        if wanted.action == REJECT or row.kind == "review":
+            return run(lambda connection: self._close(connection, wanted))
+        if wanted.action != REPLACE:
+            return run(lambda connection: self._identify(connection, wanted))
         receipt_id = run(lambda connection: _receipt_of(connection, row.id, wanted))
         with self.store.database.read_only() as connection:
             uid_domain, kept = versions.arrival(connection, receipt_id)
@@ -93,12 +105,37 @@ class ResolveFlow:
         with kept_arrivals.arriving(kept) as arriving:
             return run(lambda c: self._replace(c, wanted, Held(uid_domain, kept), arriving))
 
-    def _reject(self, connection: Connection, wanted: Wanted) -> UUID:
+    def _close(self, connection: Connection, wanted: Wanted) -> UUID:
+        """Nothing changes but the item."""
         row = _open(connection, wanted)
         happening = self._happening(row, wanted, {})
         happening_id = events.happen(connection, happening)
-        holds.close(connection, row.id, wanted.actor, happening.recorded_at)
+        self._closed(connection, row, wanted, happening_id, happening.recorded_at)
         return happening_id
+
+    def _identify(self, connection: Connection, wanted: Wanted) -> UUID:
+        """Held series are the patient's whom a person names."""
+        row = _open(connection, wanted)
+        happening = self._happening(row, wanted, {})
+        happening_id = events.happen(connection, happening)
+        moment = Moment(connection, happening_id, happening.recorded_at)
+        whose = Whose(KeptArrivals(self.store.recording, self.source))
+        whose.settle(moment, row, wanted.action, wanted.patient)
+        self._closed(connection, row, wanted, happening_id, moment.now)
+        holds.close_of(connection, row.study_id, row.code, wanted.actor, moment.now)
+        return happening_id
+
+    def _closed(
+        self,
+        connection: Connection,
+        row: Row,
+        wanted: Wanted,
+        happening_id: UUID,
+        at: datetime,
+    ) -> None:
+        told = {"action": wanted.action, "reason": wanted.reason}
+        told["happening"] = str(happening_id)
+        holds.close(connection, row.id, wanted.actor, at, told)
 
     def _replace(
         self, connection: Connection, wanted: Wanted, held: Held, arriving: Arriving
@@ -120,7 +157,7 @@ class ResolveFlow:
         decided = Decided(loaded, decision, study)
         keep = versions.replace_instance
         self.store.recording.record(arriving, decided, moment, receipt_id, keep)
-        holds.close(connection, row.id, wanted.actor, moment.now)
+        self._closed(connection, row, wanted, moment.happening_id, moment.now)
         return moment.happening_id
 
     def _happening(
@@ -155,7 +192,7 @@ def _open(connection: Connection, wanted: Wanted) -> Row:
         raise AlreadyDecided(f"resolved by {row.closed_by or 'the archive'} at {when}")
     if wanted.version not in (None, row.version):
         raise AlreadyDecided(f"it has version {row.version} now")
-    possible = ACTIONS.get(row.code, ())
+    possible = OF_A_REVIEW if row.kind == "review" else ACTIONS.get(row.code, ())
     if wanted.action not in possible:
         ways = " or ".join(possible) or "nothing yet"
         raise WrongUse(f"what can be done with {row.code} is: {ways}")

@@ -28,7 +28,7 @@ class Resolution(BaseModel):
     """What a person decided.
 
     `version` is the item's as they saw it, `receipt` the arrival that is meant, where
-    the item has several.
+    the item has several, `patient` (ID^^^DOMAIN) to whom it is assigned.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -37,6 +37,7 @@ class Resolution(BaseModel):
     reason: Annotated[str, Field(min_length=1, max_length=1000)]
     version: int
     receipt: Annotated[str, Field(max_length=64)] = ""
+    patient: Annotated[str, Field(max_length=512)] = ""
 
 
 class Resolved(BaseModel):
@@ -78,7 +79,13 @@ def resolve_hold(
     """Do what a person decided, and write it down."""
     said = resolution
     wanted = Wanted(
-        hold_id, said.action, said.reason, asking.name, said.version, said.receipt
+        hold_id,
+        said.action,
+        said.reason,
+        asking.name,
+        said.version,
+        said.receipt,
+        said.patient,
     )
     happening = ResolveFlow(parts.resolving, parts.sources).resolve(wanted)
     query = AuditQuery(cause="resolve", cause_id=hold_id)
