@@ -13,6 +13,7 @@ from typing import Any
 
 _RUNGS = {
     "N": "the header's own issuer, or its source's domain",
+    "S": "a person, who had seen this header",
     "T": "the domain is one of test patients",
     "U": "the study was known already",
     "O": "an order that the header names",

@@ -141,7 +141,10 @@ def _patient_id(
         return
     yield Assign(at.PATIENT_ID, at.element("LO", assigned.value))
     yield from issuer_of(domain_of(assigned.domain, registry.domains))
-    if decision.identity and decision.identity != assigned:
+    if decision.identity in (None, assigned):
+        return
+    owner = registry.by_identifier.get(decision.identity)
+    if owner is None or owner.person_id == person.person_id:  # else another patient's
         yield _other_ids(decision.identity, instance, registry)
 
 

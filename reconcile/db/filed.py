@@ -46,6 +46,7 @@ from reconcile.db.tables import (
     recorded,
     refers,
 )
+from reconcile.db.views import studies_named
 
 series_filing = Table(
     "series_filing",
@@ -111,7 +112,12 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A series with whom it belongs to now; `held`: the code that holds it, or empty."""
+    """A series with whom it belongs to now.
+
+    Attributes:
+        received: the identifier that it came under; None: none, or another patient's.
+        held: the code that holds it, or empty.
+    """
 
     id: UUID
     study_id: UUID
@@ -144,6 +150,11 @@ ORDER BY s.study_id
 """)
 
 
+def study_named(connection: Connection, uid: str) -> UUID | None:
+    """The study that a received, assigned or alias UID means."""
+    return connection.execute(studies_named(uid).order_by("id").limit(1)).scalar()
+
+
 def locked(connection: Connection, study_ids: Sequence[UUID]) -> dict[UUID, Study]:
     """Studies, held against everybody else who stores into them or changes them."""
     rows = connection.execute(_LOCKED, {"studies": sorted(study_ids)})
@@ -172,7 +183,12 @@ def series_of(connection: Connection, study_ids: Sequence[UUID]) -> list[Series]
 
 
 _SERIES_OF = text("""
-SELECT s.id, s.study_id, s.held, p.canonical_id, i.domain, i.id_norm, i.id_raw
+SELECT s.id, s.study_id, s.held, p.canonical_id, i.domain, i.id_norm, i.id_raw,
+    s.identity_id IS DISTINCT FROM s.filed_identity_id AND EXISTS (
+        SELECT FROM identity_link o JOIN person q ON q.id = o.person_id
+        WHERE o.identity_id = s.identity_id AND upper_inf(o.recorded)
+        AND q.canonical_id <> p.canonical_id
+    ) AS of_another
 FROM series s
 LEFT JOIN identity_link l ON l.identity_id = s.filed_identity_id AND upper_inf(l.recorded)
 LEFT JOIN person p ON p.id = l.person_id
@@ -184,7 +200,7 @@ ORDER BY s.study_id, s.id
 
 def _series(row: Any) -> Series:
     received = None
-    if row.domain is not None:
+    if row.domain is not None and not row.of_another:
         identifier = PatientIdentifier(row.id_norm, row.domain)
         received = Received(identifier, row.id_raw)
     return Series(row.id, row.study_id, row.canonical_id, received, row.held or "")

@@ -29,6 +29,7 @@ from reconcile.core.order import Code, OrderState, OrderUpdate, RequestedProcedu
 from reconcile.db import tables as t
 from reconcile.db.ids import uuid7
 from reconcile.db.prepared import Prepared, is_in, pairs
+from reconcile.db.views import uuid_of
 
 CLOSED = (OrderState.CANCELLED.value, OrderState.DISCONTINUED.value)
 
@@ -193,6 +194,22 @@ def current_by_study_uid(connection: Connection, uids: list[str]) -> Row[Any] | 
     query = _query().with_for_update(of=t.imaging_order).where(_has_study_uid(uids))
     row: Row[Any] | None = connection.execute(query).first()
     return row
+
+
+def named(connection: Connection, said: str) -> list[UUID]:
+    """Orders of an id, or of an accession number whoever issued it."""
+    by_id = uuid_of(said)
+    condition = (
+        _o.id == by_id if by_id else and_(HAS_ACCESSION, _o.accession_number == said)
+    )
+    return list(connection.execute(select(_o.id).where(condition).limit(2)).scalars())
+
+
+def only_procedure(connection: Connection, order_id: UUID) -> UUID | None:
+    """The requested procedure of an order, if it has just one."""
+    query = select(_p.id).where(_p.order_id == order_id, _p.removed.is_(False)).limit(2)
+    found = list(connection.execute(query).scalars())
+    return found[0] if len(found) == 1 else None
 
 
 def identity_of(connection: Connection, order_id: UUID) -> UUID:

@@ -192,6 +192,18 @@ def link_order(
     )
 
 
+def unlink_order(
+    connection: Connection, study_id: UUID, order_id: UUID, happening_id: UUID
+) -> bool:
+    """Link a study to an order no longer; whether it was."""
+    link = t.study_order.c
+    live = (link.study_id == study_id) & (link.order_id == order_id)
+    ended = func.tstzrange(func.lower(link.recorded), func.clock_timestamp())
+    change = update(t.study_order).where(live, func.upper_inf(link.recorded))
+    change = change.values(recorded=ended, ended_by=happening_id)
+    return bool(connection.execute(change).rowcount)
+
+
 _LINK_ORDER = Prepared(
     lambda: new_unless_there(
         t.study_order,

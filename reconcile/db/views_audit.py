@@ -144,6 +144,12 @@ def event(connection: Connection, event_id: str) -> Event:
     return _event(row)
 
 
+def of_happening(connection: Connection, happening_id: UUID) -> tuple[Event, ...]:
+    """The events of one happening, in the order in which they apply."""
+    asked = _select().where(_e.happening_id == happening_id).order_by(_e.position)
+    return tuple(_event(row) for row in connection.execute(asked).all())
+
+
 def history(connection: Connection, sop_instance_uid: str) -> tuple[Event, ...]:
     """All events that apply to an instance, oldest first.
 

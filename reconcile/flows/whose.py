@@ -54,10 +54,14 @@ class Whose:
             raise NotFound("nothing of it is held any more")
         identity_id = self._identity(moment, row, action, patient)
         for each in series:
-            file(moment, each, identity_id)
-            self._remember(moment, each, identity_id)
+            self.file(moment, each, identity_id)
         studies = sorted({each.study_id for each in series})
         Restate(self.kept.recording.rules).studies(moment, studies)
+
+    def file(self, moment: Moment, series: HeldSeries, identity_id: UUID) -> None:
+        """File one series, and remember it for what has the same header."""
+        file(moment, series, identity_id)
+        self._remember(moment, series, identity_id)
 
     # -- whom it names ------------------------------------------------------------------
 

@@ -84,13 +84,22 @@ def test_row_59_another_header_of_the_study_is_another_question(hospital: Hospit
 
 
 def test_assigned_to_somebody_else(hospital: Hospital) -> None:
-    """The received ID stays findable; it is now another's study."""
+    """It is another's study: the ID of the first is in its original attributes only."""
     image = held(hospital)
     resolve(hospital, "assign", "200^^^A")
 
     out = given(hospital, image.SOPInstanceUID)
     assert (out.PatientID, out.PatientName) == ("E2", "ROE^RICHARD")
-    assert [i.PatientID for i in out.OtherPatientIDsSequence] == ["100"]
+    assert "OtherPatientIDsSequence" not in out
+    later = instance(
+        StudyInstanceUID=image.StudyInstanceUID,
+        SeriesInstanceUID=image.SeriesInstanceUID,
+        **MISTYPED,
+    )
+    hospital.store(later)
+    out = given(hospital, later.SOPInstanceUID)
+    assert (out.PatientID, out.SeriesInstanceUID) == ("E2", image.SeriesInstanceUID)
+    assert "OtherPatientIDsSequence" not in out
 
 
 def test_somebody_nobody_knows_yet(hospital: Hospital) -> None:
