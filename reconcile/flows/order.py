@@ -56,8 +56,8 @@ class OrderFlow:
         effects = list(patient.effects)
         found = [self._find(connection, message, update) for update in updates]
         for update, (_, known) in zip(updates, found, strict=True):
-            if known is not None and known.canonical_id != patient.person_id:
-                people = (str(patient.person_id),)
+            if known is not None and known.canonical_id != patient.root_id:
+                people = (str(patient.root_id),)
                 return self.messages.hold(
                     connection,
                     message,

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from reconcile.core.coercion import RULE, Decision, Outcome, decide
 from reconcile.core.facts import RegistryFacts, Source
-from reconcile.db import events, holds, versions
+from reconcile.db import events, holds, merges, versions
 from reconcile.db.database import Connection, Row
 from reconcile.db.views import uuid_of
 from reconcile.db.views_instances import Holding, Kept
@@ -107,6 +107,7 @@ class ResolveFlow:
         self, connection: Connection, wanted: Wanted, held: Held, arriving: Arriving
     ) -> UUID:
         """One transaction, as of an arriving instance; may run more than once."""
+        merges.share(connection)
         row = _open(connection, wanted)
         receipt_id = held.kept.receipt_id
         loaded = self.store.recording.load(connection, arriving)
