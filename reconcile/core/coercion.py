@@ -318,7 +318,7 @@ class _Ladder:
         return "+".join(found) or "U"
 
     def _coerce(self, person: PersonFacts, rung: str, flags: frozenset[str]) -> Decision:
-        if person.state != "verified":
+        if person.state not in ("verified", "retired"):
             return self._end(Outcome.PROVISIONAL, rung, person.person_id)
         reviews = sorted(flags - {"WEAK"})
         if self.identity and self.by_id is None:

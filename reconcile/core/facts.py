@@ -108,10 +108,15 @@ class PersonFacts:
     """A person as the registry knew them: always the surviving one of a merge.
 
     Attributes:
+        state: "verified" where a feed has spoken of them or of one merged into them.
+        identifiers: the survivor's own first, then those that came with merges.
+        subsumed: those that came with merges.
         assigned: the identifier in the archive's own domain, if there is one.
-        versions: demographics that an authoritative source ever gave, newest first;
-            of a provisional person, those of the images that made them.
-        current: what instances are coerced to; None where no feed has spoken.
+        versions: demographics that an authoritative source ever gave, of each person
+            by itself, newest first; of a provisional person, those of the images that
+            made them.
+        current: what instances are coerced to: the survivor's, its gaps filled from
+            those merged into them; None where no feed has spoken.
     """
 
     person_id: str
@@ -120,6 +125,15 @@ class PersonFacts:
     assigned: PatientIdentifier | None = None
     versions: tuple[Demographics, ...] = ()
     current: Demographics | None = None
+    subsumed: frozenset[PatientIdentifier] = frozenset()
+
+    def shown(self, received: PatientIdentifier) -> PatientIdentifier:
+        """What a provisional person is given out under, of what came under `received`.
+
+        The survivor's own identifier where the received one came with a merge.
+        """
+        own = (i for i in self.identifiers if i not in self.subsumed)
+        return next(own, received) if received in self.subsumed else received
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ def patient_part(
     if person is None:
         return {}
     if person.state != "verified":
-        return _as_received(received, domains) if received else {}
+        return _as_received(person, received, domains) if received else {}
     assigned = person.assigned or (received.identifier if received else None)
     if assigned is None:
         return _by_tag(demographics_of(person))
@@ -134,15 +134,16 @@ def patient_part(
     return found
 
 
-def _as_received(received: Received, domains: Mapping[str, Domain]) -> dict[Tag, Change]:
-    """The issuer filled in; of an ID in HL7 components ("100^^^A") the ID itself."""
-    domain, value = (
-        domain_of(received.identifier.domain, domains),
-        received.identifier.value,
-    )
+def _as_received(
+    person: PersonFacts, received: Received, domains: Mapping[str, Domain]
+) -> dict[Tag, Change]:
+    """The issuer filled in; the ID too where it came with a merge, or as "100^^^A"."""
+    shown = person.shown(received.identifier)
+    domain = domain_of(shown.domain, domains)
     found = _by_tag(issuer_of(domain))
-    if "^" in received.raw and domain.normalise(received.raw) != value:
-        found[at.PATIENT_ID] = Assign(at.PATIENT_ID, at.element("LO", value))
+    cx = "^" in received.raw and domain.normalise(received.raw) != shown.value
+    if cx or shown != received.identifier:
+        found[at.PATIENT_ID] = Assign(at.PATIENT_ID, at.element("LO", shown.value))
     return found
 
 

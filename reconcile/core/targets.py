@@ -95,15 +95,27 @@ def _held(held_id: str) -> tuple[Assign, ...]:
 def _issuer_filled_in(
     decision: Decision, instance: InstanceFacts, registry: RegistryFacts
 ) -> tuple[Assign, ...]:
-    """The received ID stays; of one in HL7 components ("100^^^A") the ID itself."""
-    if decision.identity is None:
+    """The received ID stays, unless it came with a merge; of "100^^^A" the ID itself."""
+    shown = shown_identity(decision, registry)
+    if shown is None:
         return ()
-    domain = domain_of(decision.identity.domain, registry.domains)
+    domain = domain_of(shown.domain, registry.domains)
     raw = at.text(instance.present.get(at.PATIENT_ID))
-    if "^" not in raw or domain.normalise(raw) == decision.identity.value:
+    received = shown == decision.identity
+    if received and ("^" not in raw or domain.normalise(raw) == shown.value):
         return issuer_of(domain)
-    value = at.element("LO", decision.identity.value)
-    return (Assign(at.PATIENT_ID, value), *issuer_of(domain))
+    return (Assign(at.PATIENT_ID, at.element("LO", shown.value)), *issuer_of(domain))
+
+
+def shown_identity(decision: Decision, registry: RegistryFacts) -> PatientIdentifier | None:
+    """The identifier of one of whom only images have told.
+
+    As received; where it came with a merge, the survivor's.
+    """
+    person = registry.persons.get(decision.person_id)
+    if decision.identity is None or person is None:
+        return decision.identity
+    return person.shown(decision.identity)
 
 
 def domain_of(name: str, domains: Mapping[str, Domain]) -> Domain:

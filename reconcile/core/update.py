@@ -5,6 +5,11 @@ Rule 2: identifiers of two persons in one message are a question for a person, n
         merge: only a merge message merges.
 Rule 3: an update that suddenly describes somebody else is held. That is how most
         overlays are born.
+Rule 4: of somebody of whom only images have told, nobody with authority has spoken. If
+        the first word of a feed describes another person, it is about another person,
+        who has the identifier from now on; what came under it before stays apart.
+Rule 5: what is said under an identifier that came with a merge is about the person it
+        belonged to; the survivor is not overwritten.
 """
 
 from __future__ import annotations
@@ -38,6 +43,9 @@ class UpdateOutcome(StrEnum):
     UNKNOWN_DOMAIN = "UNKNOWN-DOMAIN"
     NOT_AUTHORITATIVE = "NOT-AUTHORITATIVE"
     IDENTITY_CONFLICT = "IDENTITY-CONFLICT"
+    UNKNOWN_PATIENT = "unknown-patient"
+    SUBSUMED_PATIENT = "subsumed-patient"
+    NEW_INCARNATION = "new-incarnation"
     SUSPECTED_OVERLAY = "SUSPECTED-OVERLAY"
     NEW = "new"
     ALREADY_SAME = "already-same"
@@ -101,6 +109,9 @@ def decide_update(
     owners: Mapping[PatientIdentifier, str],
     persons: Mapping[str, PersonFacts],
     domains: Mapping[str, Domain],
+    *,
+    may_create: bool = True,
+    may_follow: bool = True,
 ) -> UpdateDecision:
     """Decide what a patient message does.
 
@@ -110,6 +121,8 @@ def decide_update(
         domains: configured domains by name.
         owners: surviving person of each identifier of the message that is known.
         persons: those persons, as they were before the message.
+        may_create: whether a patient whom nobody knows is made.
+        may_follow: whether what is said of somebody who was merged is taken at all.
 
     Source:
         IHE ITI-30, ITI-8 (patient identity feed); RAD-4, RAD-12.
@@ -122,17 +135,32 @@ def decide_update(
     if len(found) > 1:
         return UpdateDecision(UpdateOutcome.IDENTITY_CONFLICT)
     if not found:
+        if not may_create:
+            return UpdateDecision(UpdateOutcome.UNKNOWN_PATIENT)
         return UpdateDecision(UpdateOutcome.NEW, "", gains)
     person = persons[found.pop()]
+    if not may_follow and any(i in person.subsumed for i in owners):
+        return UpdateDecision(UpdateOutcome.SUBSUMED_PATIENT, person.person_id)
     domain = domains[next(iter(said.known)).domain]
     verdict = corroborate(update.demographics, person.versions, domain)
     if verdict.gate in OVERLAY and domain.gate != "off" and not domain.temporary:
-        return UpdateDecision(
-            UpdateOutcome.SUSPECTED_OVERLAY, person.person_id, reasons=verdict.reasons
-        )
+        return _other_person(said, person, verdict.reasons)
     if not gains and person.state == "verified" and not _news(update, person.current):
         return UpdateDecision(UpdateOutcome.ALREADY_SAME, person.person_id)
     return UpdateDecision(UpdateOutcome.UPDATE, person.person_id, gains, verdict.reasons)
+
+
+def _other_person(
+    said: Said, person: PersonFacts, reasons: tuple[str, ...]
+) -> UpdateDecision:
+    """The message describes somebody else than the owner of its identifiers."""
+    untold = person.state == "provisional" and person.current is None
+    again = tuple(said.assignable)
+    if untold and not person.subsumed:
+        outcome = UpdateOutcome.NEW_INCARNATION
+        return UpdateDecision(outcome, person.person_id, again, reasons)
+    outcome = UpdateOutcome.SUSPECTED_OVERLAY
+    return UpdateDecision(outcome, person.person_id, reasons=reasons)
 
 
 def _refuse(said: Said) -> UpdateOutcome | None:

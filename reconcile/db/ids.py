@@ -9,6 +9,8 @@ import uuid
 
 #: First part of the names of locks on identifiers of patients.
 PATIENT = "identity"
+#: Name of the one lock on who is who: on edges, links and filings. See `db.merges`.
+MERGE = "merge"
 
 
 def uuid7() -> uuid.UUID:
@@ -29,7 +31,10 @@ def lock_key(*parts: str) -> int:
 
     Of names of patients it is positive, of all else negative: who takes locks in the order
     of their keys takes those of patients last, as messages do that speak of an order.
+    The one on merges comes first of all.
     """
+    if parts[0] == MERGE:
+        return -(1 << 63)
     digest = hashlib.sha256("\0".join(parts).encode()).digest()
     number = int.from_bytes(digest[:8], "big") >> 1
     return number if parts[0] == PATIENT else number - (1 << 63)

@@ -8,9 +8,8 @@ as is a fold over them (survivorship), so that a bad update can be taken back.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -33,30 +32,32 @@ from reconcile.core.identity import (
     PersonName,
     bare,
 )
+from reconcile.core.survivorship import (
+    Said,
+    known_as,
+    spoken,
+    versions,
+)
 from reconcile.db import evidence
 from reconcile.db import tables as t
 from reconcile.db.database import TryAgain, inserted
 from reconcile.db.ids import uuid7
 from reconcile.db.prepared import Prepared, pairs
 
-#: Authority of what an image said of a person that no feed has spoken of.
-IMAGE_AUTHORITY = 0
-#: Of what a person entered of somebody whom no feed has spoken of.
-STEWARD_AUTHORITY = 5
-FEED_AUTHORITY = 10
-
 _live_link = func.upper_inf(t.identity_link.c.recorded)
 _live_identity = func.upper_inf(t.identity.c.valid)
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One thing said of a person: the fields that were said, those that were cleared."""
+class Owned(NamedTuple):
+    """An identifier's owner: the person it was given to, and who survived for them.
 
-    demographics: Demographics
-    cleared: frozenset[str]
-    authority: int
-    said_at: datetime
+    `closed`: a merge said whose it was; a message that registers it begins another one.
+    """
+
+    identity_id: UUID
+    person_id: UUID
+    root_id: UUID
+    closed: bool = False
 
 
 # -- Reading ------------------------------------------------------------------------
@@ -67,8 +68,8 @@ def owners(
     identifiers: Iterable[PatientIdentifier],
     *,
     for_change: bool = False,
-) -> dict[PatientIdentifier, tuple[UUID, UUID]]:
-    """(identity, surviving person) of each identifier that is known, under lock.
+) -> dict[PatientIdentifier, Owned]:
+    """Who owns each identifier that is known, under lock.
 
     Readers for a decision hold the identity FOR SHARE; who changes it, FOR UPDATE.
     """
@@ -77,7 +78,13 @@ def owners(
         return {}
     ask = _OWNERS_FOR_CHANGE if for_change else _OWNERS
     rows = ask(connection, domains=[d for d, _ in wanted], ids=[i for _, i in wanted])
-    return {PatientIdentifier(r.id_norm, r.domain): (r.id, r.canonical_id) for r in rows}
+    return {PatientIdentifier(row.id_norm, row.domain): owned(row) for row in rows}
+
+
+def owned(row: Any) -> Owned:
+    """An owner, as a row tells it."""
+    closed = row.closed_by is not None
+    return Owned(row.id, row.person_id, row.canonical_id, closed)
 
 
 def _owners(*, for_change: bool) -> Select[Any]:
@@ -87,6 +94,8 @@ def _owners(*, for_change: bool) -> Select[Any]:
             t.identity.c.domain,
             t.identity.c.id_norm,
             t.identity.c.id,
+            t.identity.c.closed_by,
+            t.identity_link.c.person_id,
             t.person.c.canonical_id,
         )
         .join(
@@ -118,73 +127,73 @@ def facts(
     return {str(row.id): _person(row, archive_domain) for row in rows}
 
 
+def alone(
+    connection: Connection, person_ids: Iterable[UUID], archive_domain: str
+) -> dict[str, PersonFacts]:
+    """What is known of persons by themselves, whoever they were merged into."""
+    wanted = sorted(set(person_ids))
+    rows = _ALONE(connection, persons=wanted) if wanted else ()
+    return {str(row.id): _person(row, archive_domain) for row in rows}
+
+
 def _person(row: Any, archive_domain: str) -> PersonFacts:
-    identifiers = [PatientIdentifier(*each) for each in row.identifiers or ()]
-    said = [_to_said(*each) for each in row.said or ()]
-    own = [i for i in identifiers if i.domain == archive_domain]
-    spoken = [s for s in said if s.authority > IMAGE_AUTHORITY]
-    history = survivorship(spoken or said)
+    found = [(PatientIdentifier(*named), came) for *named, came in row.identifiers or ()]
+    identifiers = tuple(identifier for identifier, _ in found)
+    own: list[Said] = []
+    others: dict[str, list[Said]] = {}
+    for person_id, *told in row.said or ():
+        merged = person_id != str(row.id)
+        (others.setdefault(person_id, []) if merged else own).append(to_said(*told))
+    each = list(others.values())
+    is_spoken = any(spoken(said) for said in (own, *each))
+    verified = row.state == "provisional" and row.verified
     return PersonFacts(
         str(row.id),
-        row.state,
-        tuple(identifiers),
-        own[0] if own else None,
-        tuple(reversed(history)),
-        history[-1] if spoken else None,
+        "verified" if verified else row.state,
+        identifiers,
+        next((i for i in identifiers if i.domain == archive_domain), None),
+        tuple(versions(own, each)),
+        known_as(own, each) if is_spoken else None,
+        frozenset(identifier for identifier, came in found if came),
     )
 
 
-def survivorship(said: Iterable[Said]) -> list[Demographics]:
-    """Every state that the demographics were in, oldest first.
-
-    The greater authority wins; within one, the later. What was omitted is kept.
-    """
-    states: list[Demographics] = []
-    current = Demographics()
-    for word in sorted(said, key=lambda s: (s.authority, s.said_at)):
-        current = _said_over(current, word)
-        states.append(current)
-    return states
-
-
-def _said_over(current: Demographics, word: Said) -> Demographics:
-    new = word.demographics
-    changes: dict[str, Any] = {}
-    for name in ("name", "birth_date", "sex", "death_date"):
-        if getattr(new, name):
-            changes[name] = getattr(new, name)
-        elif name in word.cleared:
-            changes[name] = PersonName() if name == "name" else ""
-    if new.multiple_birth:
-        changes["multiple_birth"] = True
-    return replace(current, **changes)
-
-
-# The survivor's own identifiers stand before those of persons merged into it.
-_FACTS = Prepared(
-    lambda: text("""
+# The survivor's own identifiers stand before those of persons merged into them; what was
+# said stands in the order in which it came.
+def _facts(members: str) -> Prepared:
+    return Prepared(
+        lambda: text(f"""
 SELECT p.id, p.state, (
-    SELECT json_agg(json_build_array(i.id_norm, i.domain) ORDER BY m.id <> p.id, i.id)
+    SELECT json_agg(json_build_array(i.id_norm, i.domain, m.id <> p.id)
+        ORDER BY m.id <> p.id, i.id)
     FROM person m
     JOIN identity_link l ON l.person_id = m.id AND upper_inf(l.recorded)
     JOIN identity i ON i.id = l.identity_id AND upper_inf(i.valid)
-    WHERE m.canonical_id = p.id
+    WHERE {members} = p.id
 ) AS identifiers, (
-    SELECT json_agg(json_build_array(d.said, d.authority, d.said_at))
+    SELECT json_agg(json_build_array(m.id, d.said, d.authority, d.said_at)
+        ORDER BY m.id, lower(d.recorded), d.id)
     FROM person m
     JOIN demographics d ON d.person_id = m.id AND upper_inf(d.recorded)
-    WHERE m.canonical_id = p.id
-) AS said
+    WHERE {members} = p.id
+) AS said, (
+    SELECT bool_or(m.state = 'verified') FROM person m WHERE {members} = p.id
+) AS verified
 FROM person p WHERE p.id = ANY (CAST(:persons AS uuid[]))
-""")
-)
+""")  # noqa: S608 - constants of this module
+    )
 
 
-def _to_said(told: dict[str, Any], authority: int, said_at: str) -> Said:
+_FACTS = _facts("m.canonical_id")
+_ALONE = _facts("m.id")
+
+
+def to_said(told: Mapping[str, Any], authority: int, said_at: str | datetime) -> Said:
+    """One thing said, as a row keeps it."""
     said = dict(told)
     cleared = frozenset(said.pop("cleared", ()))
     name = PersonName(**said.pop("name", {}))
-    at = datetime.fromisoformat(said_at)
+    at = datetime.fromisoformat(said_at) if isinstance(said_at, str) else said_at
     return Said(Demographics(name=name, **said), cleared, authority, at)
 
 
@@ -277,9 +286,9 @@ def create(connection: Connection, state: str, happening_id: UUID) -> UUID:
 
 
 def verify(connection: Connection, person_id: UUID) -> None:
-    """A feed has spoken of this person: provisional becomes verified."""
+    """A feed has spoken of this person: provisional, or retired, becomes verified."""
     change = update(t.person).where(
-        t.person.c.id == person_id, t.person.c.state == "provisional"
+        t.person.c.id == person_id, t.person.c.state.in_(("provisional", "retired"))
     )
     change = change.values(state="verified", version=t.person.c.version + 1)
     if connection.execute(change).rowcount:
@@ -292,10 +301,13 @@ def own(
     raw: str,
     person_id: UUID,
     happening_id: UUID,
+    *,
+    since: datetime | None = None,
 ) -> UUID:
     """Give a person an identifier that nobody owns; the identity's id.
 
-    Studies that named it when nobody owned it are decided anew.
+    Studies that named it when nobody owned it are decided anew. `since`: when its owner
+    of before ended.
 
     Raises:
         TryAgain: somebody else has just been given it.
@@ -307,6 +319,7 @@ def own(
         id_norm=identifier.value,
         id_raw=raw,
         happening_id=happening_id,
+        **({"valid": func.tstzrange(since, None)} if since else {}),
     )
     if not inserted(connection, made, t.identity.c.id):
         raise TryAgain
@@ -339,12 +352,14 @@ def say(
     authority: int,
     said_at: datetime,
     happening_id: UUID,
+    identity_id: UUID | None = None,
 ) -> None:
-    """Remember what a source said of a person."""
+    """Remember what a source said of a person, and under which identity."""
     connection.execute(
         insert(t.demographics).values(
             id=uuid7(),
             person_id=person_id,
+            identity_id=identity_id,
             source=source,
             authority=authority,
             said=dict(said),

@@ -5,8 +5,8 @@ that is not known is serialised by advisory locks on its received UID and on the
 accessions that its header names, which order messages take as well; so that one study
 is not mapped twice, and an order is never missed by a store beside it.
 
-Everybody takes locks in one order, so that nobody waits in a circle: advisory locks,
-identities, studies, orders.
+Everybody takes locks in one order, so that nobody waits in a circle: that on merges, the
+other advisory locks, identities, studies, orders.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from reconcile.core.identity import Domain, Issuer, PatientIdentifier
 from reconcile.core.issuers import issuer_domain, named_identifiers
 from reconcile.db import (
     evidence,
+    incarnations,
+    merges,
     orders,
     persons,
     remembered,
@@ -38,6 +40,7 @@ from reconcile.db import (
     unresolved,
 )
 from reconcile.db.database import Lock, TryAgain, lock_each
+from reconcile.db.persons import Owned
 from reconcile.db.unresolved import Renamed
 
 
@@ -117,6 +120,7 @@ def load(
     came: Before,
 ) -> Loaded:
     """What the registry knows of an instance, locked until the transaction ends."""
+    merges.share(connection)
     apart, uid_domain = is_apart(instance, source), came.uid_domain
     renamed = _renamed(connection, uid_domain, named)
     identifiers = _named(instance, source, frame, apart=apart)
@@ -127,6 +131,8 @@ def load(
     if assigned and study is None:
         raise TryAgain  # renamed since
     facts = studies.study_facts(connection, study) if study is not None else None
+    if facts is not None:
+        owners |= _as_received(connection, facts, identifiers, owners)
     found = () if apart else _orders(connection, instance, source, frame, facts)
     decided = None
     if study is not None:
@@ -143,9 +149,9 @@ def load(
         frame.deidentified_domain,
         facts,
         {
-            i: known_persons[str(p)]
-            for i, (_, p) in owners.items()
-            if str(p) in known_persons
+            i: known_persons[str(owned.root_id)]
+            for i, owned in owners.items()
+            if str(owned.root_id) in known_persons
         },
         known_persons,
         found,
@@ -154,8 +160,22 @@ def load(
         refused_rules=refused,
         remembered=decided,
     )
-    identities = {i: row[0] for i, row in owners.items()}
+    identities = {i: owned.identity_id for i, owned in owners.items()}
     return Loaded(registry, uid_domain, study, identities, renamed, new)
+
+
+def _as_received(
+    connection: Connection,
+    study: StudyFacts,
+    identifiers: tuple[PatientIdentifier, ...],
+    owners: Mapping[PatientIdentifier, Owned],
+) -> dict[PatientIdentifier, Owned]:
+    """Owners of then, of identifiers that have another one since the study came."""
+    known = {i for i, owned in owners.items() if str(owned.root_id) in study.person_ids}
+    changed = [i for i in identifiers if i not in known] if study.person_ids else []
+    if not changed:
+        return {}
+    return incarnations.received_owners(connection, UUID(study.study_id), changed)
 
 
 def _renamed(connection: Connection, uid_domain: str, named: Named) -> Renamed:
@@ -260,10 +280,10 @@ def accession_issuer(issuer: Issuer, default: str, domains: Mapping[str, Domain]
 
 
 def _person_ids(
-    owners: Mapping[PatientIdentifier, tuple[UUID, UUID]],
+    owners: Mapping[PatientIdentifier, Owned],
     found: tuple[OrderFacts, ...],
     study: StudyFacts | None,
 ) -> set[UUID]:
-    ids = {person for _, person in owners.values()}
+    ids = {owned.root_id for owned in owners.values()}
     ids |= {UUID(order.person_id) for order in found}
     return ids | {UUID(p) for p in (study.person_ids if study else ())}

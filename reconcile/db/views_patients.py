@@ -12,13 +12,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
 
 from reconcile.core import attributes as at
-from reconcile.core.identity import Demographics, PatientIdentifier, PersonName
+from reconcile.core.identity import Demographics, PatientIdentifier
+from reconcile.core.survivorship import Said, known_as
 from reconcile.core.targets import name_element
 from reconcile.db import tables as t
-from reconcile.db.persons import IMAGE_AUTHORITY, Said, survivorship
+from reconcile.db.persons import to_said
 from reconcile.db.views import uuid_of
 from reconcile.errors import NotFound
 
@@ -186,7 +187,7 @@ def _person(connection: Connection, person_id: UUID, as_of: datetime | None) -> 
         person_id,
         row.state,
         _identifiers(connection, person_id, members, as_of),
-        _demographics(connection, members, as_of),
+        _demographics(connection, person_id, members, as_of),
         _parent(connection, person_id, as_of),
         _merges(connection, members, as_of),
         (),
@@ -216,24 +217,20 @@ def _identifiers(
 
 
 def _demographics(
-    connection: Connection, members: Sequence[UUID], as_of: datetime | None
+    connection: Connection, person_id: UUID, members: Sequence[UUID], as_of: datetime | None
 ) -> dict[str, Any]:
     """What a person is known as: what feeds said, else what the images did."""
     d = t.demographics.c
     query = select(t.demographics).where(
         d.person_id.in_(members), _holds(d.recorded, as_of)
     )
-    said = [_said(row) for row in connection.execute(query)]
-    spoken = [each for each in said if each.authority > IMAGE_AUTHORITY]
-    states = survivorship(spoken or said)
-    return _as_dicom(states[-1]) if states else {}
-
-
-def _said(row: Row[Any]) -> Said:
-    fields = dict(row.said)
-    cleared = frozenset(fields.pop("cleared", ()))
-    name = PersonName(**fields.pop("name", {}))
-    return Said(Demographics(name=name, **fields), cleared, row.authority, row.said_at)
+    said: dict[UUID, list[Said]] = {}
+    for row in connection.execute(query.order_by(func.lower(d.recorded), d.id)):
+        word = to_said(row.said, row.authority, row.said_at)
+        said.setdefault(row.person_id, []).append(word)
+    own = said.pop(person_id, [])
+    known = known_as(own, [said[each] for each in sorted(said)])
+    return _as_dicom(known) if known else {}
 
 
 def _as_dicom(known: Demographics) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from reconcile.core.coercion import Decision, Outcome
 from reconcile.core.following import Followed, Own
 from reconcile.core.identity import HELD_DOMAIN, Domain
 from reconcile.core.study import StudyDecision, StudyRule
-from reconcile.core.targets import targets
+from reconcile.core.survivorship import IMAGE_AUTHORITY
+from reconcile.core.targets import shown_identity, targets
 from reconcile.dataset.overlay import Plan, Refusal
 from reconcile.db import domains, evidence, orders, persons, studies, unresolved
 from reconcile.db.ids import new_uid
@@ -256,7 +257,7 @@ def _new_person(
         person_id,
         persons.said_as_json(facts.demographics),
         source=arriving.source.ae_title,
-        authority=persons.IMAGE_AUTHORITY,
+        authority=IMAGE_AUTHORITY,
         said_at=moment.now,
         happening_id=moment.happening_id,
     )
@@ -273,7 +274,7 @@ def _patient(decision: Decision, loaded: Loaded, held_id: str) -> dict[str, str]
     if held_id:
         return {"id": held_id, "issuer": HELD_DOMAIN.name}
     person = loaded.facts.persons.get(decision.person_id)
-    shown = decision.identity
+    shown = shown_identity(decision, loaded.facts)
     if decision.outcome is Outcome.COERCE and person and person.assigned:
         shown = person.assigned
     return {"id": shown.value, "issuer": shown.domain} if shown else None

@@ -14,8 +14,9 @@ from typing import Any
 from uuid import UUID
 
 from reconcile.core.facts import Feed
-from reconcile.db import events, holds, inbox
+from reconcile.db import events, holds, inbox, merges
 from reconcile.db.database import Connection, Database
+from reconcile.flows.arriving import Moment
 from reconcile.flows.kept import KeptArrivals
 from reconcile.flows.reach import Reach
 from reconcile.flows.rules import Rules
@@ -59,6 +60,17 @@ class Received:
     feed: Feed
 
 
+#: Told, in the transaction that changed them: the happening, and the surviving persons
+#: concerned, those of before and those of now.
+Reached = Callable[[Connection, UUID, frozenset[UUID]], None]
+
+
+def nothing_stored(
+    connection: Connection, happening_id: UUID, person_ids: frozenset[UUID]
+) -> None:
+    """What is stored is left as it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class MessageFlow:
     """The steps around acting on a message, the same for every kind.
@@ -75,6 +87,13 @@ class MessageFlow:
     def reach(self) -> Reach:
         """Lets what a message changes reach what is stored."""
         return Reach(self.rules, self.kept)
+
+    def reached(
+        self, connection: Connection, happening_id: UUID, person_ids: frozenset[UUID]
+    ) -> None:
+        """What is known of surviving persons has changed: what is stored follows."""
+        moment = Moment(connection, happening_id, self.clock())
+        self.reach.persons(moment, person_ids)
 
     def keep(self, *, sender: str, control_id: str, event: str, body: bytes) -> inbox.Kept:
         """Keep a message durably; the same one again is found with its answer.
@@ -93,11 +112,19 @@ class MessageFlow:
         self.database.run(lambda c: write_down(c, message_id, outcome))
 
     def act(
-        self, message: Received, step: Callable[[Connection, Received], Outcome]
+        self,
+        message: Received,
+        step: Callable[[Connection, Received], Outcome],
+        *,
+        alone: bool = False,
     ) -> Outcome:
-        """Act on a kept message and write down the outcome, in one transaction."""
+        """Act on a kept message and write down the outcome, in one transaction.
+
+        `alone`: it changes who is who; nobody decides on that meanwhile.
+        """
 
         def settled(connection: Connection) -> Outcome:
+            merges.exclude(connection) if alone else merges.share(connection)
             state = inbox.hold_for_change(connection, message.message_id)
             if state != "kept":
                 return Outcome("duplicate", "AA")
@@ -132,11 +159,15 @@ class MessageFlow:
         *,
         person_ids: tuple[str, ...] = (),
         answer: str = "",
+        reasons: tuple[str, ...] = (),
     ) -> Outcome:
-        """Keep a message for a person to decide on; acknowledged as its feed says."""
+        """Keep a message for a person to decide on; acknowledged as its feed says.
+
+        `answer` is given instead of what the feed says; `reasons` are told to the person.
+        """
         explanation = {"outcome": code, "persons": list(person_ids)}
         happening_id = self.happen(connection, message, explanation)
-        candidates = [_candidate(person_id) for person_id in person_ids]
+        candidates = [_candidate(person_id, reasons) for person_id in person_ids]
         item = holds.Item(
             "message",
             code,
@@ -149,10 +180,36 @@ class MessageFlow:
         told = fault if acknowledgement != "AA" else None
         return Outcome("held", acknowledgement, told, (f"held: {code}",), happening_id)
 
+    def review(
+        self,
+        connection: Connection,
+        message: Received,
+        code: str,
+        happening_id: UUID,
+        *,
+        person_ids: tuple[str, ...] = (),
+        reasons: tuple[str, ...] = (),
+    ) -> None:
+        """Have somebody look at what a message did."""
+        candidates = [_candidate(person_id, reasons) for person_id in person_ids]
+        item = holds.Item(
+            "review",
+            code,
+            source=message.sender,
+            message_id=message.message_id,
+            candidates=candidates,
+        )
+        holds.open_item(connection, item, happening_id)
 
-def _candidate(person_id: str) -> dict[str, Any]:
-    """A person whom a held message may concern."""
-    return {"patient": person_id, "identifiers": [], "bits": None, "reasons": []}
+
+def _candidate(person_id: str, reasons: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A person whom a message may concern."""
+    return {
+        "patient": person_id,
+        "identifiers": [],
+        "bits": None,
+        "reasons": list(reasons),
+    }
 
 
 def write_down(connection: Connection, message_id: UUID, outcome: Outcome) -> None:

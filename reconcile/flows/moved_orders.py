@@ -32,10 +32,8 @@ class MovedOrders:
         connection = moment.connection
         studies = filed.linked_to(connection, order_id)
         if studies:
-            known = persons.facts(
-                connection, [patient.person_id], self.rules.archive_domain
-            )
-            person = known[str(patient.person_id)]
+            known = persons.facts(connection, [patient.root_id], self.rules.archive_domain)
+            person = known[str(patient.root_id)]
             if not all(self._fits(moment, study_id, person) for study_id in studies):
                 for study_id in studies:
                     _flag(moment, study_id, "ORDER-MOVED", "")

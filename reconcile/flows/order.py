@@ -77,7 +77,7 @@ class OrderFlow:
         for update, (issuer, known) in zip(updates, found, strict=True):
             done.append(self._one(moment, message, update, patient, issuer, known))
         effects += [each.effect for each in done]
-        concerned = {patient.person_id, *(p for each in done for p in each.person_ids)}
+        concerned = {patient.root_id, *(p for each in done for p in each.person_ids)}
         self.messages.reach.persons(
             moment,
             concerned,
@@ -104,7 +104,7 @@ class OrderFlow:
                 known.id, f"{update.control.value}: order {known.id} stale", stale=True
             )
         former: tuple[UUID, ...] = ()
-        if known is not None and known.canonical_id != patient.person_id:
+        if known is not None and known.canonical_id != patient.root_id:
             moved = MovedOrders(self.messages.rules, self.messages.kept)
             if not moved.move(moment, known.id, patient):
                 effect = f"{update.control.value}: order {known.id} stays with its patient"

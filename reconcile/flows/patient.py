@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from uuid import UUID
 
-from reconcile.core.facts import Feed
+from reconcile.core.facts import Feed, PersonFacts
 from reconcile.core.identity import PatientIdentifier, PatientUpdate
+from reconcile.core.merging import STRICT
+from reconcile.core.survivorship import FEED_AUTHORITY
 from reconcile.core.update import (
     Said,
     UpdateDecision,
@@ -14,9 +17,9 @@ from reconcile.core.update import (
     decide_update,
     said_identifiers,
 )
-from reconcile.db import evidence, persons
+from reconcile.db import evidence, incarnations, persons
 from reconcile.db.database import Connection, lock
-from reconcile.flows.arriving import Moment
+from reconcile.db.persons import Owned
 from reconcile.flows.message import Fault, MessageFlow, Outcome, Received
 
 # What is answered where a message is not acted on (HL7 table 0357).
@@ -32,18 +35,27 @@ FAULTS: dict[UpdateOutcome, Fault] = {
     UpdateOutcome.IDENTITY_CONFLICT: Fault(
         "205", "the identifiers of PID-3 belong to different patients", "PID^1^3"
     ),
+    UpdateOutcome.UNKNOWN_PATIENT: Fault("204", "PID-3 names nobody", "PID^1^3"),
+    UpdateOutcome.SUBSUMED_PATIENT: Fault(
+        "204", "PID-3 names a patient who was merged into another", "PID^1^3"
+    ),
     UpdateOutcome.SUSPECTED_OVERLAY: Fault(
         "207", "PID describes another person than the identifier's owner", "PID^1^5"
     ),
 }
+REGISTERS = frozenset({"ADT^A01", "ADT^A04", "ADT^A05", "ADT^A28"})
 ANSWERED_AE = frozenset({UpdateOutcome.NOT_AUTHORITATIVE})
 
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """A patient that a message spoke of, as they are in the registry afterwards."""
+    """A patient that a message spoke of, as they are in the registry afterwards.
+
+    `person_id` owns the identifier that was named; `root_id` is who survived for them.
+    """
 
     person_id: UUID
+    root_id: UUID
     identity_id: UUID
     happening_id: UUID
     changed: bool
@@ -82,15 +94,41 @@ class PatientFlow:
             connection, [("identity", i.domain, i.value) for i in said.known], shared=False
         )
         owners = persons.owners(connection, said.known, for_change=True)
-        ids = {person for _, person in owners.values()}
-        facts = persons.facts(connection, ids, rules.archive_domain)
-        by_identifier = {i: str(person) for i, (_, person) in owners.items()}
-        decision = decide_update(update, said, by_identifier, facts, rules.domains)
+        closed: dict[PatientIdentifier, Owned] = {}
+        if message.event in REGISTERS:
+            closed = {i: owned for i, owned in owners.items() if owned.closed}
+        known = {i: owned for i, owned in owners.items() if i not in closed}
+        facts = self._facts(connection, said, known)
+        strict = message.feed.profile == STRICT
+        decision = decide_update(
+            update,
+            said,
+            {i: str(owned.root_id) for i, owned in known.items()},
+            facts,
+            rules.domains,
+            may_create=not (strict and message.event == "ADT^A08"),
+            may_follow=not (strict and message.event.startswith("ADT")),
+        )
         refusal = self._refuse(connection, message, decision, tuple(sorted(facts)))
         if refusal:
             return refusal
-        known = {i: identity for i, (identity, _) in owners.items()}
-        return self._record(connection, message, update, said, decision, known)
+        if decision.outcome is UpdateOutcome.NEW_INCARNATION:
+            closed |= {i: known[i] for i in decision.gains if i in known}
+            known = {}
+        return self._record(connection, message, update, said, decision, known, closed)
+
+    def _facts(
+        self, connection: Connection, said: Said, known: Mapping[PatientIdentifier, Owned]
+    ) -> dict[str, PersonFacts]:
+        """Surviving persons, each with what was said of the owner who is named."""
+        domain = self.messages.rules.archive_domain
+        facts = persons.facts(connection, {o.root_id for o in known.values()}, domain)
+        owner = _owner(said, known)
+        if owner is not None:
+            own = persons.alone(connection, [owner.person_id], domain)
+            one, root = own[str(owner.person_id)], str(owner.root_id)
+            facts[root] = replace(facts[root], state=one.state, current=one.current)
+        return facts
 
     def _refuse(
         self,
@@ -117,31 +155,71 @@ class PatientFlow:
         update: PatientUpdate,
         said: Said,
         decision: UpdateDecision,
-        known: dict[PatientIdentifier, UUID],
+        known: dict[PatientIdentifier, Owned],
+        closed: Mapping[PatientIdentifier, Owned],
     ) -> Patient:
         explanation = {"outcome": decision.outcome.value, "person": decision.person_id}
         happening_id = self.messages.happen(connection, message, explanation)
-        new = decision.outcome is UpdateOutcome.NEW
-        if new:
+        owner = _owner(said, known)
+        if owner is None:
             person_id = persons.create(connection, self._state(said), happening_id)
         else:
-            person_id = UUID(decision.person_id)
+            person_id = owner.person_id
             persons.verify(connection, person_id)
+        root_id = owner.root_id if owner else person_id
         for identifier in decision.gains:
+            ended = closed.get(identifier)
+            since = ended and incarnations.end(connection, ended.identity_id, happening_id)
             raw = said.assignable[identifier]
-            known[identifier] = persons.own(
-                connection, identifier, raw, person_id, happening_id
+            identity_id = persons.own(
+                connection, identifier, raw, person_id, happening_id, since=since
             )
-        changed = decision.outcome is not UpdateOutcome.ALREADY_SAME
-        if changed:
-            self._say(connection, message, update, person_id, happening_id)
-            self._mint(connection, person_id, happening_id)
-            evidence.raise_persons(connection, [person_id])
-            moment = Moment(connection, happening_id, self.messages.clock())
-            self.messages.reach.persons(moment, [person_id], by=message.sender)
-        identity_id = next(known[i] for i in said.known if i in known)
-        effects = (f"{decision.outcome.value}: patient {person_id}",) if changed else ()
-        return Patient(person_id, identity_id, happening_id, changed, effects)
+            known[identifier] = Owned(identity_id, person_id, root_id)
+        identity_id = _named(said, known).identity_id
+        patient = Patient(person_id, root_id, identity_id, happening_id, False, ())
+        if decision.outcome is UpdateOutcome.ALREADY_SAME:
+            return patient
+        self._change(connection, message, update, patient)
+        self._review(connection, message, decision, patient)
+        effects = (f"{decision.outcome.value}: patient {person_id}",)
+        return replace(patient, changed=True, effects=effects)
+
+    def _change(
+        self,
+        connection: Connection,
+        message: Received,
+        update: PatientUpdate,
+        patient: Patient,
+    ) -> None:
+        """What was said is kept, and whatever rests on the patient is told."""
+        self._say(connection, message, update, patient)
+        mint(connection, patient, self.messages.rules.archive_domain)
+        evidence.raise_persons(connection, [patient.root_id])
+        concerned = frozenset([patient.root_id])
+        self.messages.reached(connection, patient.happening_id, concerned)
+
+    def _review(
+        self,
+        connection: Connection,
+        message: Received,
+        decision: UpdateDecision,
+        patient: Patient,
+    ) -> None:
+        """Have somebody look at a patient who is not the one they seem."""
+        code, others = "", [str(patient.root_id)]
+        if decision.outcome is UpdateOutcome.NEW_INCARNATION:
+            code, others = "DEMOGRAPHIC-CONFLICT", [*others, decision.person_id]
+        elif patient.person_id != patient.root_id:
+            code = "UPDATE-ON-SUBSUMED"
+        if code:
+            self.messages.review(
+                connection,
+                message,
+                code,
+                patient.happening_id,
+                person_ids=tuple(others),
+                reasons=decision.reasons,
+            )
 
     def _state(self, said: Said) -> str:
         domains = self.messages.rules.domains
@@ -152,27 +230,40 @@ class PatientFlow:
         connection: Connection,
         message: Received,
         update: PatientUpdate,
-        person_id: UUID,
-        happening_id: UUID,
+        patient: Patient,
     ) -> None:
         persons.say(
             connection,
-            person_id,
+            patient.person_id,
             persons.said_as_json(update.demographics, update.cleared),
             source=message.sender,
-            authority=persons.FEED_AUTHORITY,
+            authority=FEED_AUTHORITY,
             said_at=update.said_at or self.messages.clock(),
-            happening_id=happening_id,
+            happening_id=patient.happening_id,
+            identity_id=patient.identity_id,
         )
 
-    def _mint(self, connection: Connection, person_id: UUID, happening_id: UUID) -> None:
-        """A verified person gets an ID of the archive's own domain, once and for ever."""
-        domain = self.messages.rules.archive_domain
-        person = persons.facts(connection, [person_id], domain)[str(person_id)]
-        if person.assigned is None and person.state == "verified":
-            value = persons.mint(connection, domain)
-            made = PatientIdentifier(value, domain)
-            persons.own(connection, made, value, person_id, happening_id)
+
+def mint(connection: Connection, patient: Patient, domain: str) -> None:
+    """A verified person gets an ID of the archive's own domain, once and for ever."""
+    person = persons.facts(connection, [patient.root_id], domain)[str(patient.root_id)]
+    if person.assigned is None and person.state == "verified":
+        value = persons.mint(connection, domain)
+        made, happening_id = PatientIdentifier(value, domain), patient.happening_id
+        persons.own(connection, made, value, patient.person_id, happening_id)
 
 
-__all__ = ["Feed", "Patient", "PatientFlow"]
+def _owner(said: Said, known: Mapping[PatientIdentifier, Owned]) -> Owned | None:
+    """Who owns the first identifier that is known; one that the feed assigns first."""
+    named = (*said.assignable, *said.known)
+    return next((known[i] for i in named if i in known), None)
+
+
+def _named(said: Said, known: Mapping[PatientIdentifier, Owned]) -> Owned:
+    """The same, of a message that made the patient where nobody was known."""
+    found = _owner(said, known)
+    assert found is not None
+    return found
+
+
+__all__ = ["Feed", "Patient", "PatientFlow", "mint"]

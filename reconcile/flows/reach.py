@@ -44,7 +44,7 @@ class Reach:
         moment: Moment,
         person_ids: Iterable[UUID],
         *,
-        by: str,
+        by: str = "",
         names: Iterable[Named] = (),
         order_ids: Iterable[UUID] = (),
         reason: Reason = "COERCE",
@@ -54,7 +54,7 @@ class Reach:
         Args:
             moment: of the change.
             person_ids: all that it concerns, the former owners too.
-            by: who is said to have closed what closes.
+            by: who is said to have closed what closes; empty: the archive.
             names: what else the change made or changed, as headers name it.
             order_ids: orders that came or changed.
             reason: (0400,0565).

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from reconcile.core.coercion import RULE, Decision, Outcome, decide
 from reconcile.core.facts import Source
-from reconcile.db import events, holds, versions
+from reconcile.db import events, holds, merges, versions
 from reconcile.db.database import Connection, Row
 from reconcile.db.views import uuid_of
 from reconcile.db.views_instances import Kept
@@ -115,6 +115,7 @@ class ResolveFlow:
 
     def _identify(self, connection: Connection, wanted: Wanted) -> UUID:
         """Held series are the patient's whom a person names."""
+        merges.share(connection)
         row = _open(connection, wanted)
         happening = self._happening(row, wanted, {})
         happening_id = events.happen(connection, happening)
@@ -141,6 +142,7 @@ class ResolveFlow:
         self, connection: Connection, wanted: Wanted, held: Held, arriving: Arriving
     ) -> UUID:
         """One transaction, as of an arriving instance; may run more than once."""
+        merges.share(connection)
         row = _open(connection, wanted)
         receipt_id = held.kept.receipt_id
         loaded = self.store.recording.load(connection, arriving)

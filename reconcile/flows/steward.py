@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from reconcile.core.naming import identifier_of
-from reconcile.db import events, filed, holds, orders, persons, studies
+from reconcile.db import events, filed, holds, merges, orders, persons, studies
 from reconcile.db.database import Connection, Database
 from reconcile.errors import NotFound, WrongUse
 from reconcile.flows.arriving import Moment
@@ -66,7 +66,7 @@ class Steward:
             owners = persons.owners(connection, [identifier])
             if identifier not in owners:
                 raise NotFound("nobody has this identifier")
-            identity_id = owners[identifier][0]
+            identity_id = owners[identifier].identity_id
             filed.locked(connection, [study_id])
             whose = Whose(self.kept)
             series = filed.series_of(connection, [study_id])
@@ -140,6 +140,7 @@ class Steward:
             raise WrongUse("a correction needs a reason")
 
         def corrected(connection: Connection) -> tuple[UUID, tuple[str, ...]]:
+            merges.share(connection)
             study_id = filed.study_named(connection, study_uid)
             if study_id is None:
                 raise NotFound("no study is known by this UID")

@@ -13,6 +13,7 @@ from uuid import UUID
 from reconcile.core.coercion import decide
 from reconcile.core.identity import Demographics, PatientIdentifier
 from reconcile.core.naming import identifier_of
+from reconcile.core.survivorship import STEWARD_AUTHORITY
 from reconcile.db import filed, holds, persons, remembered, versions
 from reconcile.db.database import Connection, Row
 from reconcile.db.filed import HeldSeries
@@ -90,7 +91,7 @@ class Whose:
             person_id,
             persons.said_as_json(said),
             source="steward",
-            authority=persons.STEWARD_AUTHORITY,
+            authority=STEWARD_AUTHORITY,
             said_at=moment.now,
             happening_id=happening_id,
         )
@@ -150,4 +151,4 @@ def _owned(connection: Connection, identifier: PatientIdentifier) -> UUID:
     owners = persons.owners(connection, [identifier])
     if identifier not in owners:
         raise NotFound("nobody has this identifier")
-    return owners[identifier][0]
+    return owners[identifier].identity_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +18,21 @@ from reconcile.core.identity import (
     PatientUpdate,
     PersonName,
 )
+from reconcile.core.merge import (
+    IdentifierChange,
+    IdentifierMove,
+    Identifiers,
+    IdentityCommand,
+    PatientLink,
+    PatientMerge,
+    PatientRetire,
+)
 from reconcile.core.order import OrderControl, OrderUpdate, RequestedProcedure
 from reconcile.db import domains
 from reconcile.db.database import Database
 from reconcile.flows.arrival import Stored
 from reconcile.flows.kept import KeptArrivals
+from reconcile.flows.merge import MergeFlow
 from reconcile.flows.message import MessageFlow, Outcome, Received
 from reconcile.flows.order import OrderFlow
 from reconcile.flows.patient import PatientFlow
@@ -68,6 +79,7 @@ EMPI = Feed("EMPI", authority=(*DOMAINS, "E"))
 
 JANE = Demographics(PersonName("DOE^JANE"), "19800102", "F")
 RICHARD = Demographics(PersonName("ROE^RICHARD"), "19750506", "M")
+NOBODY = Demographics()
 ANNA = Demographics(PersonName("MEIER^ANNA"), "19900304", "F")
 
 
@@ -110,12 +122,64 @@ class Hospital:
         said: Demographics,
         *identifiers: str,
         feed: Feed = RIS_A,
+        event: str = "A08",
+        at: datetime | None = None,
         cleared: tuple[str, ...] = (),
     ) -> Outcome:
         """An ADT^A08 of a patient with identifiers as ID^^^DOMAIN."""
         flow = self.messages()
-        update = replace(_said(said, identifiers), cleared=frozenset(cleared))
-        return PatientFlow(flow).apply(self._keep(flow, "ADT^A08", feed), update)
+        update = replace(_said(said, identifiers, at), cleared=frozenset(cleared))
+        return PatientFlow(flow).apply(self._keep(flow, f"ADT^{event}", feed), update)
+
+    def merge(
+        self,
+        surviving: str,
+        prior: str,
+        *,
+        said: Demographics = NOBODY,
+        feed: Feed = RIS_A,
+        at: datetime | None = None,
+    ) -> Outcome:
+        """An ADT^A40; each side is one identifier, or several separated by ~."""
+        command = PatientMerge(_said(said, surviving.split("~"), at), _named(prior))
+        return self.identify("A40", command, feed)
+
+    def change(
+        self, new: str, prior: str, *, said: Demographics = NOBODY, feed: Feed = RIS_A
+    ) -> Outcome:
+        """An ADT^A47."""
+        command = IdentifierChange(_said(said, new.split("~")), _named(prior))
+        return self.identify("A47", command, feed)
+
+    def move(
+        self, to: str, moved: str, *, said: Demographics = NOBODY, feed: Feed = RIS_A
+    ) -> Outcome:
+        """An ADT^A43."""
+        command = IdentifierMove(_said(said, to.split("~")), _named(moved))
+        return self.identify("A43", command, feed)
+
+    def link(
+        self,
+        one: str,
+        other: str,
+        *,
+        linked: bool = True,
+        feed: Feed = RIS_A,
+        at: datetime | None = None,
+    ) -> Outcome:
+        """An ADT^A24, or an ADT^A37."""
+        command = PatientLink(_named(one), _named(other), linked, at)
+        return self.identify("A24" if linked else "A37", command, feed)
+
+    def retire(self, patient: str, *, feed: Feed = RIS_A) -> Outcome:
+        """An ADT^A29."""
+        return self.identify("A29", PatientRetire(_named(patient)), feed)
+
+    def identify(self, event: str, command: IdentityCommand, feed: Feed) -> Outcome:
+        """A message that says who is who."""
+        flow = self.messages()
+        message = self._keep(flow, f"ADT^{event}", feed)
+        return MergeFlow(flow, PatientFlow(flow)).apply(message, command)
 
     def order(
         self,
@@ -150,6 +214,13 @@ class Hospital:
         return Received(kept.message_id, feed.application, control_id, event, feed)
 
 
-def _said(said: Demographics, identifiers: tuple[str, ...]) -> PatientUpdate:
-    pairs = [identifier.split("^^^") for identifier in identifiers]
-    return PatientUpdate(tuple((value, Issuer(domain)) for value, domain in pairs), said)
+def _said(
+    said: Demographics, identifiers: Iterable[str], at: datetime | None = None
+) -> PatientUpdate:
+    return PatientUpdate(_named("~".join(identifiers)), said, said_at=at)
+
+
+def _named(identifiers: str) -> Identifiers:
+    """A~B as HL7 repeats them, each as ID^^^DOMAIN."""
+    pairs = [identifier.split("^^^") for identifier in identifiers.split("~")]
+    return tuple((value, Issuer(domain)) for value, domain in pairs)

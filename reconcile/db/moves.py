@@ -1,0 +1,173 @@
+"""Moves: an identity to another person, what was ordered in a visit to another identity.
+
+The caller holds the lock on merges alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from sqlalchemy import Connection, insert, text
+
+from reconcile.db import tables as t
+from reconcile.db.filed import series_filing
+from reconcile.db.ids import uuid7
+from reconcile.db.prepared import Prepared
+
+
+def move_identity(
+    connection: Connection, identity_id: UUID, person_id: UUID, happening_id: UUID
+) -> None:
+    """An identity, with what came under it, is another person's from now on."""
+    row = {"identity_id": identity_id, "happening_id": happening_id}
+    _UNLINK(connection, **row)
+    link = {"id": uuid7(), "person_id": person_id}
+    connection.execute(insert(t.identity_link).values(**row, **link))
+
+
+_UNLINK = Prepared(
+    lambda: text("""
+UPDATE identity_link SET recorded = tstzrange(lower(recorded), clock_timestamp()),
+    ended_by = :happening_id
+WHERE identity_id = :identity_id AND upper_inf(recorded)
+""")
+)
+
+
+def move_words(
+    connection: Connection, identity_id: UUID, person_id: UUID, happening_id: UUID
+) -> None:
+    """What feeds said under an identity was said of another person."""
+    _MOVE_WORDS(
+        connection,
+        identity_id=identity_id,
+        person_id=person_id,
+        happening_id=happening_id,
+    )
+
+
+# The new rows are those of before, said at the same time by the same source.
+_MOVE_WORDS = Prepared(
+    lambda: text("""
+WITH ended AS (
+    UPDATE demographics SET recorded = tstzrange(lower(recorded), clock_timestamp()),
+        ended_by = :happening_id
+    WHERE identity_id = :identity_id AND upper_inf(recorded)
+    RETURNING identity_id, source, authority, said, said_at
+)
+INSERT INTO demographics (id, person_id, identity_id, source, authority, said, said_at,
+    happening_id)
+SELECT gen_random_uuid(), :person_id, identity_id, source, authority, said, said_at,
+    CAST(:happening_id AS uuid)
+FROM ended
+""")
+)
+
+
+def orders_of_visits(
+    connection: Connection,
+    person_ids: Collection[UUID],
+    visits: Sequence[str],
+    accounts: Sequence[str],
+) -> list[UUID]:
+    """Orders of surviving persons that were placed in these visits or accounts."""
+    rows = _ORDERS(
+        connection,
+        persons=sorted(person_ids),
+        visits=[v for v in visits if v],
+        accounts=[a for a in accounts if a],
+    )
+    return [row.id for row in rows]
+
+
+_ORDERS = Prepared(
+    lambda: text("""
+WITH named AS (
+    SELECT o.id, o.identity_id FROM imaging_order o
+    WHERE o.visit_number = ANY (CAST(:visits AS text[]) COLLATE "C")
+    UNION
+    SELECT o.id, o.identity_id FROM imaging_order o
+    WHERE o.account_number = ANY (CAST(:accounts AS text[]) COLLATE "C")
+)
+SELECT named.id FROM named
+JOIN identity_link l ON l.identity_id = named.identity_id AND upper_inf(l.recorded)
+JOIN person p ON p.id = l.person_id
+WHERE p.canonical_id = ANY (CAST(:persons AS uuid[]))
+ORDER BY named.id
+""")
+)
+
+
+def move_orders(
+    connection: Connection, order_ids: Sequence[UUID], identity_id: UUID
+) -> None:
+    """Orders are another identity's from now on."""
+    _MOVE_ORDERS(connection, orders=list(order_ids), identity_id=identity_id)
+
+
+_MOVE_ORDERS = Prepared(
+    lambda: text("""
+UPDATE imaging_order SET identity_id = :identity_id, version = version + 1
+WHERE id = ANY (CAST(:orders AS uuid[]))
+""")
+)
+
+
+def studies_of_orders(connection: Connection, order_ids: Sequence[UUID]) -> list[UUID]:
+    """Studies that are linked to orders, held against change in the order of their ids."""
+    return [row.id for row in _STUDIES(connection, orders=list(order_ids))]
+
+
+_STUDIES = Prepared(
+    lambda: text("""
+SELECT s.id FROM study s WHERE s.id IN (
+    SELECT l.study_id FROM study_order l
+    WHERE l.order_id = ANY (CAST(:orders AS uuid[])) AND upper_inf(l.recorded)
+) ORDER BY s.id FOR NO KEY UPDATE
+""")
+)
+
+
+def file_studies(
+    connection: Connection,
+    study_ids: Sequence[UUID],
+    person_ids: Collection[UUID],
+    identity_id: UUID,
+    happening_id: UUID,
+) -> int:
+    """File series of surviving persons under another identity; how many there were.
+
+    What is held, or another person's, stays; the identity that each came under too.
+    """
+    found = _FILE(
+        connection,
+        studies=list(study_ids),
+        persons=sorted(person_ids),
+        identity_id=identity_id,
+        happening_id=happening_id,
+    )
+    rows = [
+        {
+            "id": uuid7(),
+            "series_id": row.id,
+            "identity_id": identity_id,
+            "happening_id": happening_id,
+        }
+        for row in found
+    ]
+    if rows:
+        connection.execute(insert(series_filing), rows)
+    return len(rows)
+
+
+_FILE = Prepared(
+    lambda: text("""
+UPDATE series SET filed_identity_id = :identity_id, filed_by = :happening_id
+FROM identity_link l JOIN person p ON p.id = l.person_id
+WHERE series.study_id = ANY (CAST(:studies AS uuid[])) AND series.held IS NULL
+AND l.identity_id = series.filed_identity_id AND upper_inf(l.recorded)
+AND p.canonical_id = ANY (CAST(:persons AS uuid[]))
+RETURNING series.id
+""")
+)
