@@ -45,6 +45,7 @@ class Outcome(StrEnum):
     ISSUER_MISSING = "ISSUER-MISSING"
     CHECK_DIGIT = "CHECK-DIGIT"
     TEST = "test"
+    UNDONE = "UNDONE"
     STUDY_IDENTITY_SPLIT = "STUDY-IDENTITY-SPLIT"
     ACCESSION_AMBIGUOUS = "ACCESSION-AMBIGUOUS"
     EVIDENCE_CONFLICT = "EVIDENCE-CONFLICT"
@@ -159,6 +160,8 @@ class _Ladder:
         if self.named.domain and self.named.domain.test and self.identity:
             known = self.by_id.person_id if self.by_id else ""
             return self._end(Outcome.TEST, "T", known)
+        if "identity" in self.registry.refused_rules:  # a person has taken it back
+            return self._end(Outcome.UNDONE)
         held = self._refuse_evidence()
         if held:
             return self._end(held)

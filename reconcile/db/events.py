@@ -31,6 +31,7 @@ class Happening:
     rung: str = ""
     explanation: Mapping[str, Any] = field(default_factory=dict)
     depends_on: tuple[UUID, ...] = ()
+    undoes: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ def happen(connection: Connection, happening: Happening) -> UUID:
         actor=happening.actor,
         explanation=dict(happening.explanation),
         recorded_at=happening.recorded_at,
+        undoes=happening.undoes,
     )
     _depend(connection, happening_id, happening.depends_on)
     return happening_id
@@ -74,7 +76,8 @@ def happen(connection: Connection, happening: Happening) -> UUID:
 _HAPPEN = Prepared(
     lambda: new_row(
         h.happening,
-        "id cause cause_id rule rung configuration_digest actor explanation recorded_at",
+        "id cause cause_id rule rung configuration_digest actor explanation recorded_at"
+        " undoes",
     )
 )
 

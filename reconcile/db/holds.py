@@ -56,7 +56,7 @@ def open_item(
     if hold_id is None:
         raise TryAgain
     if receipt_id is not None:
-        _add(connection, hold_id, receipt_id)
+        add(connection, hold_id, receipt_id)
     return hold_id
 
 
@@ -70,7 +70,7 @@ def add_to_open(
     """Add a receipt to the item that is open already; None: there is none."""
     found = _find(connection, study_id, None, code, subject)
     if found is not None:
-        _add(connection, found, receipt_id)
+        add(connection, found, receipt_id)
     return found
 
 
@@ -92,7 +92,8 @@ def _find(
     return connection.execute(query).scalar()
 
 
-def _add(connection: Connection, hold_id: UUID, receipt_id: UUID) -> None:
+def add(connection: Connection, hold_id: UUID, receipt_id: UUID) -> None:
+    """Let an item be about one more arrival."""
     row = upsert(t.hold_instance).values(hold_id=hold_id, receipt_id=receipt_id)
     connection.execute(row.on_conflict_do_nothing())
 

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, insert, text, update
 
 from reconcile.core.merging import Edge, Veto
 from reconcile.db import tables as t
@@ -168,6 +168,21 @@ def end(
         _REBUILD(connection, person_id=each.subsumed_id)
     _REOPEN(connection, edges=sorted(each.edge_id for each in ended))
     return ended
+
+
+def rebuild(connection: Connection, person_id: UUID) -> None:
+    """Work out anew who survived for a person and everybody below them."""
+    _REBUILD(connection, person_id=person_id)
+
+
+def open_again(
+    connection: Connection, identity_id: UUID | None, happening_id: UUID
+) -> None:
+    """A temporary identity that a merge closed is open again."""
+    if identity_id is not None:
+        i = t.identity.c
+        change = update(t.identity).where(i.id == identity_id, i.closed_by == happening_id)
+        connection.execute(change.values(closed_by=None))
 
 
 _END = Prepared(

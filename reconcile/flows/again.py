@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from reconcile.core.coercion import Decision, Outcome, decide
-from reconcile.db import filed, holds, versions
+from reconcile.db import filed, holds, stored, studies, undoing, versions
 from reconcile.db.evidence import Named
 from reconcile.db.filed import HeldSeries
 from reconcile.db.registry import Loaded
@@ -61,6 +61,8 @@ class Again:
         return released
 
     def _series(self, moment: Moment, series: HeldSeries, by: str) -> bool:
+        if studies.refused_rules(moment.connection, str(series.id)):
+            return False  # a person has taken that back
         found = filed.sample(moment.connection, series.id, ARRIVALS_READ_MAX)
         try:
             decided = [self._arrival(moment, receipt_id) for receipt_id in found]
@@ -96,6 +98,17 @@ def file(moment: Moment, series: HeldSeries, identity_id: UUID) -> None:
         happening_id=moment.happening_id,
     )
     filed.show(moment.connection, series.id)
+    if series.held == Outcome.UNDONE.value:
+        for revision in undoing.by_facts_again(moment.connection, series.id):
+            stored.assignment(
+                moment.connection,
+                assigns=(),
+                modifying_system="",
+                source="",
+                reason="COERCE",
+                series_id=series.id,
+                revision=revision,
+            )
 
 
 def _filed(

@@ -1,0 +1,333 @@
+"""Strike happenings out: what they opened is closed, what they closed is open again.
+
+No old value is written back. Rows are closed by ending their range, and opened by a copy
+that begins now: what was held to be true at any time can still be asked. Where somebody
+has opened another row since, that one stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    Connection,
+    Table,
+    Text,
+    cast,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from reconcile.db import evidence, merges
+from reconcile.db import filed as f
+from reconcile.db import history as h
+from reconcile.db import links as k
+from reconcile.db import remembered as r
+from reconcile.db import tables as t
+from reconcile.db import unresolved as u
+from reconcile.db.ids import uuid7
+from reconcile.db.studies import held_id
+
+#: Tables whose rows a happening opens and closes, with the column of their range.
+_RANGED: tuple[tuple[Table, str], ...] = (
+    (t.identity_link, "recorded"),
+    (t.merge_edge, "recorded"),
+    (t.demographics, "recorded"),
+    (t.study_order, "recorded"),
+    (t.uid_map, "valid"),
+    (k.not_same, "recorded"),
+    (k.identifier_link, "recorded"),
+    (r.resolution, "recorded"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """What an undo concerned.
+
+    Attributes:
+        persons: owners whose chain or demographics changed.
+        studies: those with anything that was struck out.
+        received_uids: Study UIDs that were mapped, and are no longer.
+    """
+
+    persons: frozenset[UUID]
+    studies: frozenset[UUID]
+    received_uids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """A happening, and whether it was taken back already."""
+
+    id: UUID
+    cause: str
+    cause_id: str
+    undone_by: UUID | None
+
+
+def happened(connection: Connection, wanted: UUID) -> Happened | None:
+    """The happening of an id, or that of a coercion event."""
+    e, g = h.coercion_event.c, h.happening.c
+    undoing = h.happening.alias("undoing")
+    of_event = select(e.happening_id).where(e.id == wanted).scalar_subquery()
+    query = (
+        select(g.id, g.cause, g.cause_id, undoing.c.id.label("undone_by"))
+        .select_from(h.happening)
+        .outerjoin(undoing, undoing.c.undoes == g.id)
+        .where(or_(g.id == wanted, g.id == of_event))
+    )
+    row = connection.execute(query).first()
+    return Happened(row.id, row.cause, row.cause_id, row.undone_by) if row else None
+
+
+def dependents(connection: Connection, happening_id: UUID) -> list[Happened]:
+    """What rests on a happening, directly, and was not taken back."""
+    g, d = h.happening.c, h.happening_dependency.c
+    undoing = h.happening.alias("undoing")
+    query = (
+        select(g.id, g.cause, g.cause_id)
+        .join(h.happening_dependency, d.happening_id == g.id)
+        .outerjoin(undoing, undoing.c.undoes == g.id)
+        .where(d.depends_on == happening_id, undoing.c.id.is_(None))
+        .order_by(g.id)
+    )
+    return [Happened(x.id, x.cause, x.cause_id, None) for x in connection.execute(query)]
+
+
+def strike(connection: Connection, happening_id: UUID, by: UUID) -> Struck:
+    """Take a happening back; the caller holds the lock on who is who alone."""
+    closed: dict[str, Sequence[Any]] = {}
+    opened: dict[str, Sequence[Any]] = {}
+    for table, name in _RANGED:
+        closed[table.name] = _close(connection, table, name, happening_id, by)
+    for table, name in _RANGED:
+        opened[table.name] = _reopen(connection, table, name, happening_id, by)
+    persons = _persons(connection, closed, opened)
+    studies = {row.study_id for row in closed["study_order"]}
+    studies |= {row.study_id for row in opened["study_order"]}
+    studies |= _strike_assignments(connection, happening_id)
+    studies |= _strike_filings(connection, happening_id, by)
+    renamed = _rename_back(connection, closed["uid_map"], opened["uid_map"])
+    mapped = {row.received_uid for row in closed["uid_map"] if row.level == "study"}
+    return Struck(frozenset(persons), frozenset(studies | renamed), frozenset(mapped))
+
+
+def _close(
+    connection: Connection, table: Table, name: str, happening_id: UUID, by: UUID
+) -> Sequence[Any]:
+    """End what a happening opened."""
+    held = table.c[name]
+    ended = func.tstzrange(func.lower(held), func.clock_timestamp())
+    change = update(table).where(table.c.happening_id == happening_id, func.upper_inf(held))
+    change = change.values({name: ended, "ended_by": by})
+    return connection.execute(change.returning(*table.c)).all()
+
+
+def _reopen(
+    connection: Connection, table: Table, name: str, happening_id: UUID, by: UUID
+) -> Sequence[Any]:
+    """Hold to be true again what a happening ended, unless something else is by now."""
+    query = select(table).where(table.c.ended_by == happening_id).order_by(table.c.id)
+    opened: list[Any] = []
+    for row in connection.execute(query).all():
+        kept = {n: v for n, v in row._mapping.items() if n not in ("id", name, "ended_by")}
+        made = upsert(table).values({**kept, "id": uuid7(), "happening_id": by})
+        made = made.on_conflict_do_nothing()
+        opened.extend(connection.execute(made.returning(*table.c)).all())
+    return opened
+
+
+# -- Who is who ---------------------------------------------------------------------
+
+
+def _persons(
+    connection: Connection,
+    closed: dict[str, Sequence[Any]],
+    opened: dict[str, Sequence[Any]],
+) -> set[UUID]:
+    """Everybody whose chain or description changed, with the caches made right."""
+    found: set[UUID] = set()
+    for rows in (closed, opened):
+        found |= {row.person_id for row in rows["identity_link"]}
+        found |= {row.person_id for row in rows["demographics"]}
+        for row in rows["merge_edge"]:
+            found |= {row.subsumed_id, row.survivor_id}
+            merges.rebuild(connection, row.subsumed_id)
+    for row in closed["merge_edge"]:
+        merges.open_again(connection, row.prior_identity_id, row.happening_id)
+    for person_id in {row.person_id for row in closed["demographics"]}:
+        _forget(connection, person_id)
+    return found
+
+
+def _forget(connection: Connection, person_id: UUID) -> None:
+    """A person of whom no feed has spoken any more is provisional again."""
+    d, p = t.demographics.c, t.person.c
+    spoken = select(d.id).where(
+        d.person_id == person_id, d.authority > 0, func.upper_inf(d.recorded)
+    )
+    if connection.execute(spoken).first() is None:
+        change = update(t.person).where(p.id == person_id, p.state == "verified")
+        connection.execute(change.values(state="provisional", version=p.version + 1))
+
+
+# -- What is given out --------------------------------------------------------------
+
+
+def _strike_assignments(connection: Connection, happening_id: UUID) -> set[UUID]:
+    studies: set[UUID] = set()
+    for table in (f.series_assignment, u.later_assignment):
+        ended = func.tstzrange(func.lower(table.c.recorded), func.clock_timestamp())
+        change = update(table).where(
+            table.c.happening_id == happening_id, func.upper_inf(table.c.recorded)
+        )
+        connection.execute(change.values(recorded=ended))
+    scope, s = f.series_assignment.c, t.series.c
+    query = select(s.study_id).join(f.series_assignment, scope.series_id == s.id)
+    studies |= set(
+        connection.execute(query.where(scope.happening_id == happening_id)).scalars()
+    )
+    return studies
+
+
+def _strike_filings(connection: Connection, happening_id: UUID, by: UUID) -> set[UUID]:
+    """Series that it filed are filed as they were before, and held again if they were."""
+    filing, s = f.series_filing.c, t.series.c
+    ended = func.tstzrange(func.lower(filing.recorded), func.clock_timestamp())
+    change = update(f.series_filing).where(
+        filing.happening_id == happening_id, func.upper_inf(filing.recorded)
+    )
+    change = change.values(recorded=ended).returning(filing.series_id)
+    studies: set[UUID] = set()
+    for series_id in set(connection.execute(change).scalars()):
+        newest = (
+            select(f.series_filing)
+            .where(filing.series_id == series_id, func.upper_inf(filing.recorded))
+            .order_by(func.lower(filing.recorded).desc(), filing.id.desc())
+            .limit(1)
+        )
+        row = connection.execute(newest).one()
+        own = select(s.happening_id).where(s.id == series_id).scalar_subquery()
+        filed_by = func.nullif(row.happening_id, own)
+        values = {"filed_identity_id": row.identity_id, "held": row.held}
+        values["filed_by"] = filed_by
+        filed = update(t.series).where(s.id == series_id).values(**values)
+        study_id = connection.execute(filed.returning(s.study_id)).scalar_one()
+        if row.held:
+            held_id(connection, study_id)
+            refuse(connection, "again", [str(series_id)], by)
+        studies.add(study_id)
+    return studies
+
+
+def _rename_back(
+    connection: Connection, closed: Sequence[Any], opened: Sequence[Any]
+) -> set[UUID]:
+    """Studies that it gave another UID have the one that they had."""
+    was = {(m.uid_domain, m.received_uid): m.assigned_uid for m in opened}
+    study = t.study.c
+    found: set[UUID] = set()
+    for row in closed:
+        before = was.get((row.uid_domain, row.received_uid))
+        if row.level != "study" or before is None or before == row.assigned_uid:
+            continue
+        change = update(t.study).where(
+            study.uid_domain == row.uid_domain,
+            study.study_instance_uid == row.assigned_uid,
+        )
+        change = change.values(study_instance_uid=before).returning(study.id)
+        found |= set(connection.execute(change).scalars())
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Instances that are given out as they came; `series`: those with no others."""
+
+    series: frozenset[UUID]
+    studies: frozenset[UUID]
+    receipts: tuple[UUID, ...]
+    received_uids: frozenset[str]
+
+
+def as_they_came(connection: Connection, happening_id: UUID) -> Taken:
+    """Let the instances that a happening stored be given out as they were received."""
+    i, s, e = t.instance.c, t.series.c, h.coercion_event.c
+    change = update(t.instance).where(i.happening_id == happening_id)
+    change = change.values(assignment_id=None, coerced_at=None, as_received=True)
+    rows = connection.execute(change.returning(i.series_id, i.receipt_id)).all()
+    ids = {row.series_id for row in rows if row.series_id is not None}
+    others = select(i.series_id).where(i.series_id.in_(ids), i.as_received.is_(False))
+    alone = ids - set(connection.execute(others).scalars())
+    connection.execute(delete(f.series_form).where(f.series_form.c.series_id.in_(alone)))
+    studies = connection.execute(select(s.study_id).where(s.id.in_(ids))).scalars()
+    uids = select(e.received_study_instance_uid).where(e.happening_id == happening_id)
+    named = {uid for uid in connection.execute(uids.distinct()).scalars() if uid}
+    receipts = tuple(sorted(row.receipt_id for row in rows))
+    return Taken(frozenset(alone), frozenset(studies), receipts, frozenset(named))
+
+
+def by_facts_again(connection: Connection, series_id: UUID) -> list[int]:
+    """Let the instances of a series follow what is decided of it; their revisions."""
+    i = t.instance.c
+    change = update(t.instance).where(i.series_id == series_id)
+    change = change.values(as_received=False).returning(i.stored_revision)
+    return sorted(set(connection.execute(change).scalars()))
+
+
+# -- What waits for a person --------------------------------------------------------
+
+
+def reopen_items(connection: Connection, happening_id: UUID, by: UUID) -> None:
+    """Ask again what it answered, and ask no more what only it had asked."""
+    hold, held = t.hold.c, t.hold_instance.c
+    answered = cast(literal(str(happening_id)), Text)
+    query = select(t.hold).where(hold.resolution["happening"].astext == answered)
+    for row in connection.execute(query).all():
+        copied = ("kind", "code", "study_id", "message_id", "subject", "source")
+        made = upsert(t.hold).values(
+            id=uuid7(),
+            **{name: getattr(row, name) for name in copied},
+            received=row.received,
+            candidates=row.candidates,
+            happening_id=by,
+        )
+        new = connection.execute(made.on_conflict_do_nothing().returning(hold.id)).scalar()
+        if new is not None:
+            receipts = select(literal(new), held.receipt_id).where(held.hold_id == row.id)
+            connection.execute(
+                upsert(t.hold_instance)
+                .from_select(["hold_id", "receipt_id"], receipts)
+                .on_conflict_do_nothing()
+            )
+
+
+def opened_by(connection: Connection, happening_id: UUID) -> list[UUID]:
+    """Open items that a happening brought."""
+    hold = t.hold.c
+    query = select(hold.id).where(hold.happening_id == happening_id, hold.state == "open")
+    return list(connection.execute(query).scalars())
+
+
+def refuse(
+    connection: Connection, rule: str, subjects: Collection[str], happening_id: UUID
+) -> None:
+    """Let a rule not act on these again."""
+    for subject in sorted(subjects):
+        row = {"id": uuid7(), "rule": rule, "subject": subject}
+        connection.execute(upsert(t.refusal).values(**row, happening_id=happening_id))
+
+
+def touched(connection: Connection, studies: Collection[UUID]) -> None:
+    """Whatever is decided for these studies is decided anew."""
+    for study_id in sorted(studies):
+        evidence.raise_study(connection, study_id)

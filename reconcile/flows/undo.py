@@ -1,0 +1,171 @@
+"""Take a happening back, with all that rests on it.
+
+What it did is struck out: headers are again exactly what they were, and identities,
+links and filings as they were said before. Where images came since, which were decided
+by what is struck out, they are said anew. An undo is a happening itself, and can be
+taken back in its turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from reconcile.core.study import StudyRule
+from reconcile.db import events, evidence, filed, holds, merges, undoing
+from reconcile.db.database import Connection
+from reconcile.db.undoing import Happened, Struck
+from reconcile.db.views import uuid_of
+from reconcile.errors import NotFound, ReconcileError, WrongUse
+from reconcile.flows.arriving import Moment
+from reconcile.flows.attempt import Done, attempt
+from reconcile.flows.kept import KeptArrivals
+from reconcile.flows.restate import Restate
+from reconcile.flows.split import flag_split
+from reconcile.flows.steward import By
+
+#: Causes of arriving instances.
+STORES = frozenset({"c-store", "import"})
+_FROM_OUTSIDE = ("adt-", "orm-", "omi-", "omg-")
+
+
+class AlreadyUndone(ReconcileError):
+    """A happening is taken back once."""
+
+    title = "It was taken back already"
+    http_status = 409
+
+
+class RestsOnFacts(ReconcileError):
+    """What rests on it is a fact from outside, which nobody here can take back."""
+
+    title = "A fact from outside rests on it"
+    http_status = 409
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Takes happenings back."""
+
+    kept: KeptArrivals
+
+    def happening(self, wanted: str, by: By) -> Done:
+        """Take back a happening, or that of a coercion event.
+
+        Args:
+            wanted: id of either.
+            by: who, and why; a dry run tells what would be taken back.
+
+        Raises:
+            NotFound: there is none.
+            AlreadyUndone: it is taken back.
+            RestsOnFacts: a message rests on it; it names which.
+        """
+        if not by.reason.strip():
+            raise WrongUse("an undo needs a reason")
+        wanted_id = uuid_of(wanted)
+
+        def step(connection: Connection) -> tuple[UUID, tuple[str, ...]]:
+            merges.exclude(connection)
+            found = undoing.happened(connection, wanted_id) if wanted_id else None
+            if found is None:
+                raise NotFound("there is no happening of this id, and no event")
+            return self._undo(connection, found, by)
+
+        return attempt(self.kept.recording.database, step, dry_run=by.dry_run)
+
+    def _undo(
+        self, connection: Connection, wanted: Happened, by: By
+    ) -> tuple[UUID, tuple[str, ...]]:
+        if wanted.undone_by is not None:
+            raise AlreadyUndone(f"happening {wanted.undone_by} took it back")
+        chain = _with_dependents(connection, wanted)
+        now = self.kept.recording.clock()
+        ids: list[UUID] = []
+        persons: set[UUID] = set()
+        studies: set[UUID] = set()
+        for each in reversed(chain):  # the newest first
+            moment = Moment(connection, self._happen(connection, each, by), now)
+            struck = self._strike(moment, each, by)
+            persons |= struck.persons
+            studies |= struck.studies
+            ids.append(moment.happening_id)
+        last = Moment(connection, ids[-1], now)
+        self._settle(last, persons, studies)
+        effects = [f"takes back {each.cause} {each.id}" for each in chain]
+        return last.happening_id, tuple(effects)
+
+    def _happen(self, connection: Connection, each: Happened, by: By) -> UUID:
+        recording = self.kept.recording
+        happening = events.Happening(
+            "undo",
+            str(each.id),
+            by.actor,
+            recording.rules.digest,
+            recording.clock(),
+            explanation={"reason": by.reason, "cause": each.cause},
+            undoes=each.id,
+        )
+        return events.happen(connection, happening)
+
+    def _strike(self, moment: Moment, each: Happened, by: By) -> Struck:
+        connection, by_id = moment.connection, moment.happening_id
+        for item in undoing.opened_by(connection, each.id):
+            holds.close(connection, item, by.actor, moment.now)
+        struck = undoing.strike(connection, each.id, by_id)
+        undoing.reopen_items(connection, each.id, by_id)
+        rule = StudyRule.ORDER_UID.value
+        undoing.refuse(connection, rule, struck.received_uids, by_id)
+        if each.cause in STORES:
+            return Struck(struck.persons, self._unstore(moment, each.id), frozenset())
+        return struck
+
+    def _unstore(self, moment: Moment, happening_id: UUID) -> frozenset[UUID]:
+        """What was decided of arriving instances: they are given out as they came."""
+        connection = moment.connection
+        taken = undoing.as_they_came(connection, happening_id)
+        undoing.refuse(connection, "identity", taken.received_uids, moment.happening_id)
+        for series_id in taken.series:
+            filed.file_series(
+                connection,
+                series_id,
+                identity_id=None,
+                held="UNDONE",
+                happening_id=moment.happening_id,
+            )
+        for study_id in sorted(taken.studies):
+            item = holds.Item("hold", "UNDONE", study_id=study_id)
+            hold_id = holds.open_item(connection, item, moment.happening_id)
+            for receipt_id in taken.receipts:
+                holds.add(connection, hold_id, receipt_id)
+        return taken.studies
+
+    def _settle(
+        self, moment: Moment, persons: Collection[UUID], studies: set[UUID]
+    ) -> None:
+        connection = moment.connection
+        roots = merges.roots(connection, persons)
+        evidence.raise_persons(connection, roots)
+        concerned = studies | set(filed.studies_of(connection, roots))
+        undoing.touched(connection, concerned)
+        Restate(self.kept.recording.rules).studies(moment, concerned)
+        flag_split(moment, concerned)
+
+
+def _with_dependents(connection: Connection, wanted: Happened) -> list[Happened]:
+    """A happening and all that rests on it, each after what it rests on.
+
+    Raises:
+        RestsOnFacts: one of them is a message.
+    """
+    chain, seen = [wanted], {wanted.id}
+    for each in chain:
+        for other in undoing.dependents(connection, each.id):
+            if other.id not in seen:
+                seen.add(other.id)
+                chain.append(other)
+    facts = [o for o in chain[1:] if o.cause.startswith(_FROM_OUTSIDE)]
+    if facts:
+        raise RestsOnFacts(", ".join(f"{o.cause} {o.id}" for o in facts))
+    return chain
