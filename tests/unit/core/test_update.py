@@ -24,13 +24,18 @@ RICHARD = Demographics(PersonName("ROE^RICHARD"), "19750506", "M")
 A100, B555 = PatientIdentifier("100", "A"), PatientIdentifier("555", "B")
 P1 = PersonFacts("p1", "verified", (A100,), None, (JANE,), JANE)
 P2 = replace(P1, person_id="p2", identifiers=(B555,), versions=(RICHARD,), current=RICHARD)
-PERSONS = {"p1": P1, "p2": P2}
+A200, A300 = PatientIdentifier("200", "A"), PatientIdentifier("300", "A")
+P3 = replace(P1, person_id="p3", identifiers=(A100, A200), subsumed=frozenset([A200]))
+P4 = replace(P1, person_id="p4", state="provisional", identifiers=(A300,), current=None)
+PERSONS = {"p1": P1, "p2": P2, "p3": P3, "p4": P4}
+STRICT = {"may_create": False, "may_follow": False}
 
 
-def outcome(identifiers, said=JANE, owners=None, feed=RIS_A, persons=PERSONS):
+def outcome(identifiers, said=JANE, owners=None, feed=RIS_A, persons=PERSONS, profile=None):
     update = PatientUpdate(tuple((v, Issuer(d)) for v, d in identifiers), said)
     sorted_ids = said_identifiers(update, feed, DOMAINS)
-    return decide_update(update, sorted_ids, owners or {}, persons, DOMAINS)
+    facts = (update, sorted_ids, owners or {}, persons, DOMAINS)
+    return decide_update(*facts, **(profile or {}))
 
 
 TABLE = [
@@ -44,6 +49,9 @@ TABLE = [
         {A100: "p1", B555: "p2"},
         UpdateOutcome.IDENTITY_CONFLICT,
     ),
+    ([("100", "A")], RICHARD, {}, UpdateOutcome.UNKNOWN_PATIENT),
+    ([("200", "A")], RICHARD, {A200: "p3"}, UpdateOutcome.SUBSUMED_PATIENT),
+    ([("300", "A")], RICHARD, {A300: "p4"}, UpdateOutcome.NEW_INCARNATION),
     ([("100", "A")], RICHARD, {A100: "p1"}, UpdateOutcome.SUSPECTED_OVERLAY),
     ([("100", "A")], RICHARD, {}, UpdateOutcome.NEW),
     ([("100", "A")], JANE, {A100: "p1"}, UpdateOutcome.ALREADY_SAME),
@@ -56,7 +64,9 @@ def test_the_most_decisive_outcome_wins(identifiers, said, owners, expected):
     """
     Each message has one outcome, and it has a name.
     """
-    assert expected == outcome(identifiers, said, owners).outcome
+    strict = expected in (UpdateOutcome.UNKNOWN_PATIENT, UpdateOutcome.SUBSUMED_PATIENT)
+    profile = STRICT if strict else {}
+    assert expected == outcome(identifiers, said, owners, profile=profile).outcome
 
 
 def test_the_table_names_every_outcome_in_order():
@@ -120,3 +130,22 @@ def test_a_provisional_person_is_verified_by_a_message_that_fits():
     decision = outcome([("100", "A")], JANE, {A100: "p1"}, persons={"p1": first})
 
     assert UpdateOutcome.UPDATE == decision.outcome
+
+
+def test_what_is_said_of_a_subsumed_patient_is_taken_by_a_lenient_feed():
+    """
+    It is recorded, and compared with everything that was known of either.
+    """
+    decision = outcome([("200", "A")], owners={A200: "p3"})
+
+    assert UpdateOutcome.ALREADY_SAME == decision.outcome
+
+
+def test_a_message_about_somebody_else_than_the_images_takes_the_identifier():
+    """
+    Row 50: the feed's first word is about another person; what images made stays apart.
+    """
+    decision = outcome([("300", "A")], RICHARD, {A300: "p4"})
+
+    assert ("p4", (A300,)) == (decision.person_id, decision.gains)
+    assert decision.reasons
