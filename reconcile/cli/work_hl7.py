@@ -10,10 +10,11 @@ from reconcile.cli.tls import tls_context
 from reconcile.cli.wiring import Parts, now
 from reconcile.cli.work import Work
 from reconcile.core.facts import Feed
-from reconcile.flows.message import MessageFlow
+from reconcile.core.merge import IdentityCommand
+from reconcile.flows.message import MessageFlow, Outcome, Received
 from reconcile.flows.order import OrderFlow
 from reconcile.flows.patient import PatientFlow
-from reconcile.hl7.door import Door
+from reconcile.hl7.door import UNSUPPORTED, Door
 from reconcile.hl7.server import serve
 
 
@@ -44,6 +45,17 @@ async def _serve(work: Work) -> None:
     await running
 
 
+class NotYet:
+    """Refuses and lists what a message says of who is who: no flow acts on it here."""
+
+    def __init__(self, messages: MessageFlow) -> None:
+        self._messages = messages
+
+    def apply(self, message: Received, command: IdentityCommand) -> Outcome:
+        """AR, ERR-3 201, and an item for a person."""
+        return self._messages.refuse(message, "UNSUPPORTED", UNSUPPORTED)
+
+
 def hl7_door(parts: Parts) -> Door:
     """What answers a message."""
     flow = MessageFlow(parts.database, parts.rules, now)
@@ -53,6 +65,7 @@ def hl7_door(parts: Parts) -> Door:
         flow,
         patients,
         OrderFlow(flow, patients),
+        NotYet(flow),
         timezone=ZoneInfo(parts.settings.serve.timezone),
         clock=now,
         new_control_id=lambda: secrets.token_hex(10),
