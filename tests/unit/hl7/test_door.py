@@ -152,7 +152,7 @@ def kind_of(name: str) -> type:
 
 def of_the_table(name: str) -> bytes:
     """A message of a type and event with the segments that it needs."""
-    segments = (OMI if name.startswith("OMI") else ORM)[1:]
+    segments: tuple[str, ...] = (OMI if name.startswith("OMI") else ORM)[1:]
     if name.startswith("ADT"):
         segments = (PID, PID) if name[4:] in ("A24", "A37") else (PID, MRG, "PV1||N")
     return message(msh(name.replace("*", "R01")), *segments)
