@@ -28,8 +28,7 @@ class Sample(NamedTuple):
         shown: patients afterwards.
         absent: identifiers that nobody may own afterwards.
         held: it waits for a person; None: that is not looked at.
-        waits: it needs a flow for what messages say of who is who; until there is one
-            it is refused (AR, 201). Whoever adds the flow takes this mark away.
+        waits: see WAIT.
     """
 
     what: str
@@ -43,6 +42,9 @@ class Sample(NamedTuple):
 
 AA = ("AA",)
 UTF_8 = "UNICODE UTF-8"
+#: Whether what messages say of who is who is still refused (AR, 201), and its samples
+#: wait for the flow that acts on it.
+WAIT = True
 NOT_SUPPORTED = ("AR", "201", "MSH^1^9^1^2")
 JANE = Shown("100^^^A", "DOE^JANE", "19800102")
 RICHARD = Shown("200^^^A", "ROE^RICHARD", "19750506")
@@ -343,30 +345,30 @@ def _pairs() -> Iterable[Sample]:
         yield from _registered(number, number + 1)
         merged = adt(pid(f"{number}^^^A"), f"MRG|{number + 1}^^^A", event=event)
         name = Shown(f"{number + 1}^^^A", f"MERGED^M{number}")
-        yield Sample(f"{event}", merged, AA, (name,), waits=True)
+        yield Sample(f"{event}", merged, AA, (name,), waits=WAIT)
     yield from _registered(7208, 7209)
     old = adt("PID||7208^^^A", "MRG||||7209^^^A", event="A30")
-    yield Sample("A30, PID-2 and MRG-4", old, AA, waits=True)
+    yield Sample("A30, PID-2 and MRG-4", old, AA, waits=WAIT)
     yield from _registered(7210, 7211)
     blanks = adt(pid("7210^^^A"), 'MRG|7211^^^A| |""|^^^|""|"" |', event="A40")
-    yield Sample("A40, MRG with blanks", blanks, AA, waits=True)
+    yield Sample("A40, MRG with blanks", blanks, AA, waits=WAIT)
     before = adt(pid("7212^^^A"), "MRG|7213^^^A", event="A40")
-    yield Sample("A40 of two who are unknown", before, AA, waits=True)
-    yield Sample("A47", adt(pid("7214^^^A"), "MRG|7215^^^A", event="A47"), AA, waits=True)
+    yield Sample("A40 of two who are unknown", before, AA, waits=WAIT)
+    yield Sample("A47", adt(pid("7214^^^A"), "MRG|7215^^^A", event="A47"), AA, waits=WAIT)
     linked = adt(pid("7200^^^A"), PV1, pid("7202^^^A"), PV1, event="A24")
-    yield Sample("A24", linked, AA, waits=True)
-    yield Sample("A37", adt(pid("7200^^^A"), pid("7202^^^A"), event="A37"), AA, waits=True)
+    yield Sample("A24", linked, AA, waits=WAIT)
+    yield Sample("A37", adt(pid("7200^^^A"), pid("7202^^^A"), event="A37"), AA, waits=WAIT)
     never = adt(pid("7204^^^A"), pid("7206^^^A"), event="A37")
-    yield Sample("A37 of what was never linked", never, AA, waits=True)
+    yield Sample("A37 of what was never linked", never, AA, waits=WAIT)
     yield from _registered(7216, 7217)
     moved = adt(pid("7216^^^A"), "MRG|7217^^^A", event="A43")
-    yield Sample("A43", moved, AA, (Shown("7217^^^A", "MERGED^M7216"),), waits=True)
+    yield Sample("A43", moved, AA, (Shown("7217^^^A", "MERGED^M7216"),), waits=WAIT)
     yield from _registered(7218)
     visit = "MRG|7110^^^A||||V7110", "PV1||O" + "|" * 17 + "V7110"
-    yield Sample("A45", adt(pid("7218^^^A"), *visit, event="A45"), AA, waits=True)
+    yield Sample("A45", adt(pid("7218^^^A"), *visit, event="A45"), AA, waits=WAIT)
     account = adt(pid("7110^^^A"), "MRG|7218^^^A||ACC7110", event="A44")
-    yield Sample("A44", account, AA, waits=True)
-    yield Sample("A29", adt(pid("7210^^^A"), PV1, event="A29"), AA, waits=True)
+    yield Sample("A44", account, AA, waits=WAIT)
+    yield Sample("A29", adt(pid("7210^^^A"), PV1, event="A29"), AA, waits=WAIT)
 
 
 def _registered(*numbers: int) -> Iterable[Sample]:
@@ -398,19 +400,19 @@ def _refused_pairs() -> Iterable[Sample]:
     no_visit = adt(jane, mrg, PV1, event="A45")
     yield Sample("A45 without a visit", no_visit, ("AE", "101", "MRG^1^5"), both)
     same = adt(jane, "MRG|100^^^A", event="A40")
-    yield Sample("A40 of one with itself", same, ("AE", "205"), both, held=None, waits=True)
+    yield Sample("A40 of one with itself", same, ("AE", "205"), both, held=None, waits=WAIT)
     foreign = adt(jane, mrg, event="A40", sender="RIS_B")
     yield Sample(
-        "A40 without authority", foreign, ("AE", "204"), both, held=None, waits=True
+        "A40 without authority", foreign, ("AE", "204"), both, held=None, waits=WAIT
     )
     test = adt(jane, "MRG|7299^^^X", event="A40", sender="EMPI")
-    yield Sample("A40 with a test patient", test, ("AE",), both, held=None, waits=True)
+    yield Sample("A40 with a test patient", test, ("AE",), both, held=None, waits=WAIT)
     taken = adt(jane, mrg, event="A47")
     yield Sample(
-        "A47 to an ID that is taken", taken, ("AE", "205"), both, held=None, waits=True
+        "A47 to an ID that is taken", taken, ("AE", "205"), both, held=None, waits=WAIT
     )
     nobody = adt(jane, "MRG|null^^^A", event="A40")
-    yield Sample("A40, `null` in MRG-1", nobody, ("AE",), (JANE,), held=None, waits=True)
+    yield Sample("A40, `null` in MRG-1", nobody, ("AE",), (JANE,), held=None, waits=WAIT)
 
 
 SAMPLES: tuple[Sample, ...] = (
