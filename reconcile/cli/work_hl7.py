@@ -11,6 +11,7 @@ from reconcile.cli.wiring import Parts, now, sources
 from reconcile.cli.work import Work
 from reconcile.core.facts import Feed
 from reconcile.flows.kept import KeptArrivals
+from reconcile.flows.merge import MergeFlow
 from reconcile.flows.message import MessageFlow
 from reconcile.flows.order import OrderFlow
 from reconcile.flows.patient import PatientFlow
@@ -55,6 +56,7 @@ def hl7_door(parts: Parts) -> Door:
         flow,
         patients,
         OrderFlow(flow, patients),
+        MergeFlow(flow, patients),
         timezone=ZoneInfo(parts.settings.serve.timezone),
         clock=now,
         new_control_id=lambda: secrets.token_hex(10),

@@ -97,11 +97,22 @@ class Domain:
 
     def denies(self, raw: str) -> bool:
         """Whether `raw` is one of the IDs that say nothing ("UNKNOWN", "W/I")."""
+        if says_nothing(raw):
+            return True
         denied = {bare(entry).upper() for entry in self.deny}
         return self.name == HELD_DOMAIN_NAME or bare(raw).upper() in denied
 
     def breaks_check_digit(self, value: str) -> bool:
         return self.check_digit == "luhn" and not passes_luhn(value)
+
+
+#: What programs write where they have no value: an ID in no domain.
+NO_VALUES = frozenset({"NULL", "(NULL)", "<NULL>", "UNDEFINED"})
+
+
+def says_nothing(raw: str) -> bool:
+    """Whether an ID is a program's word for none."""
+    return bare(raw).upper() in NO_VALUES
 
 
 def bare(raw: str) -> str:

@@ -19,6 +19,13 @@ Identifiers = tuple[tuple[str, Issuer], ...]
 
 
 @dataclass(frozen=True, slots=True)
+class DemographicsOnly:
+    """A02 and its kin: brings a patient who is known up to date, and creates nobody."""
+
+    update: PatientUpdate
+
+
+@dataclass(frozen=True, slots=True)
 class PatientMerge:
     """A40 and its elders: the prior identifiers belong to the patient of PID (ITI-30)."""
 

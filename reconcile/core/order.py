@@ -105,7 +105,8 @@ class RequestedProcedure:
 class OrderUpdate:
     """What an order message says, in the registry's terms.
 
-    `accession_issuer` is as said; empty: the feed's default applies.
+    `accession_issuer` is as said; empty: the feed's default applies. The visit (PV1-19)
+    and the account (PID-18) are those that it was ordered in.
     """
 
     control: OrderControl
@@ -118,3 +119,5 @@ class OrderUpdate:
     referring_physician: str = ""
     procedures: tuple[RequestedProcedure, ...] = ()
     said_at: datetime | None = None
+    visit_number: str = ""
+    account_number: str = ""

@@ -28,6 +28,7 @@ from reconcile.core.identity import (
     PatientUpdate,
     bare,
     is_valid_patient_id,
+    says_nothing,
 )
 from reconcile.core.issuers import issuer_domain
 
@@ -91,14 +92,16 @@ def said_identifiers(
     for raw, said_issuer in update.identifiers:
         issuer = said_issuer or Issuer(feed.authority[0] if feed.authority else "")
         named = issuer_domain(issuer, dict(domains)) if issuer else None
-        any_said = any_said or bool(bare(raw))
-        if not bare(raw) or named is None or named.unknown or named.domain is None:
+        domain = named.domain if named else None
+        if not bare(raw) or says_nothing(raw) or (domain and domain.denies(raw)):
+            continue
+        any_said = True
+        if named is None or named.unknown or domain is None:
             continue
         if not is_valid_patient_id(raw):
             invalid = True
-        elif not named.domain.denies(raw):
-            value = named.domain.normalise(raw)
-            known[PatientIdentifier(value, named.domain.name)] = raw
+        else:
+            known[PatientIdentifier(domain.normalise(raw), domain.name)] = raw
     own = {i: raw for i, raw in known.items() if i.domain in feed.authority}
     return Said(known, own, invalid, any_said)
 

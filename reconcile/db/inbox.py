@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -74,9 +75,12 @@ def settle(
     error: Mapping[str, Any] | None = None,
     effects: Sequence[str] = (),
     happening_id: UUID | None = None,
+    said_at: datetime | None = None,
 ) -> None:
-    """Write down what a message did, and what was answered."""
+    """Write down what a message did, what was answered, and when what it tells happened."""
     change = update(t.message).where(t.message.c.id == message_id)
+    if said_at is not None:
+        change = change.values(said_at=said_at)
     connection.execute(
         change.values(
             state=state,

@@ -212,6 +212,32 @@ def only_procedure(connection: Connection, order_id: UUID) -> UUID | None:
     return found[0] if len(found) == 1 else None
 
 
+def current_by_number(
+    connection: Connection, *, placer: str, filler: str, source: str
+) -> Row[Any] | None:
+    """The order that a sender has told by one of these numbers, locked for change.
+
+    The filler's number goes first: a placer may number a group of orders alike. Where
+    it does, and nothing else is said, none is found.
+    """
+    for column, number in (
+        (_o.filler_order_number, filler),
+        (_o.placer_order_number, placer),
+    ):
+        found = _numbered(connection, column, number, source) if number else []
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
+
+
+def _numbered(
+    connection: Connection, column: ColumnElement[str | None], number: str, source: str
+) -> list[Row[Any]]:
+    query = _query().with_for_update(of=t.imaging_order)
+    rows = connection.execute(query.where(column == number, _o.source == source).limit(2))
+    return list(rows)
+
+
 def identity_of(connection: Connection, order_id: UUID) -> UUID:
     """The identity under which an order was made."""
     query = select(_o.identity_id).where(_o.id == order_id)
@@ -235,6 +261,8 @@ def keep(
         "referring_physician": order.referring_physician,
         "placer_order_number": order.placer_order_number or None,
         "filler_order_number": order.filler_order_number or None,
+        "visit_number": order.visit_number or None,
+        "account_number": order.account_number or None,
         "source": source,
         "said_at": said_at,
     }

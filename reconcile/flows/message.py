@@ -8,7 +8,7 @@ leaves a message that is acted on when its sender repeats it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -51,13 +51,18 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message in the inbox, and what it came as."""
+    """A message in the inbox, and what it came as.
+
+    Attributes:
+        said_at: when what it tells happened; None where it does not say.
+    """
 
     message_id: UUID
     sender: str
     control_id: str
     event: str
     feed: Feed
+    said_at: datetime | None = None
 
 
 #: Told, in the transaction that changed them: the happening, and the surviving persons
@@ -107,9 +112,24 @@ class MessageFlow:
             )
         )
 
-    def settle(self, message_id: UUID, outcome: Outcome) -> None:
+    def settle(
+        self, message_id: UUID, outcome: Outcome, said_at: datetime | None = None
+    ) -> None:
         """Write down an outcome that changed nothing but the inbox."""
-        self.database.run(lambda c: write_down(c, message_id, outcome))
+        self.database.run(lambda c: write_down(c, message_id, outcome, said_at))
+
+    def refuse(self, message: Received, code: str, fault: Fault) -> Outcome:
+        """Refuse a message (AR) and list it under a code, so that a person looks at it.
+
+        Raises:
+            ServiceUnavailable: nothing was changed; the message stays in the inbox.
+        """
+
+        def step(connection: Connection, message: Received) -> Outcome:
+            listed = self.hold(connection, message, code, fault, answer="AR")
+            return replace(listed, state="refused", effects=(f"refused: {code}",))
+
+        return self.act(message, step)
 
     def act(
         self,
@@ -129,7 +149,7 @@ class MessageFlow:
             if state != "kept":
                 return Outcome("duplicate", "AA")
             outcome = step(connection, message)
-            write_down(connection, message.message_id, outcome)
+            write_down(connection, message.message_id, outcome, message.said_at)
             return outcome
 
         return self.database.run(settled)
@@ -212,8 +232,13 @@ def _candidate(person_id: str, reasons: tuple[str, ...] = ()) -> dict[str, Any]:
     }
 
 
-def write_down(connection: Connection, message_id: UUID, outcome: Outcome) -> None:
-    """What a message did, in the inbox."""
+def write_down(
+    connection: Connection,
+    message_id: UUID,
+    outcome: Outcome,
+    said_at: datetime | None = None,
+) -> None:
+    """What a message did, in the inbox, and when what it tells happened."""
     fault = outcome.fault
     error = (
         {"code": fault.code, "location": fault.location, "text": fault.text}
@@ -228,4 +253,5 @@ def write_down(connection: Connection, message_id: UUID, outcome: Outcome) -> No
         error=error,
         effects=outcome.effects,
         happening_id=outcome.happening_id,
+        said_at=said_at,
     )

@@ -129,7 +129,7 @@ class OrderFlow:
         domains = self.messages.rules.domains
         default = message.feed.accession_issuer
         issuer = registry.accession_issuer(update.accession_issuer, default, domains)
-        return issuer, self._known(connection, update, issuer)
+        return issuer, self._known(connection, message, update, issuer)
 
     def _order(
         self,
@@ -151,12 +151,20 @@ class OrderFlow:
         return order_id, state
 
     def _known(
-        self, connection: Connection, update: OrderUpdate, issuer: str
+        self, connection: Connection, message: Received, update: OrderUpdate, issuer: str
     ) -> Row | None:
+        """By accession, else by Study UID, else by the sender's own numbers."""
         if update.accession_number:
             return orders.current(connection, update.accession_number, issuer)
         uids = [p.study_instance_uid for p in update.procedures if p.study_instance_uid]
-        return orders.current_by_study_uid(connection, uids)
+        if uids:
+            return orders.current_by_study_uid(connection, uids)
+        return orders.current_by_number(
+            connection,
+            placer=update.placer_order_number,
+            filler=update.filler_order_number,
+            source=message.sender,
+        )
 
     def _keep(
         self,

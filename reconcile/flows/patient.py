@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from reconcile.core.facts import Feed, PersonFacts
-from reconcile.core.identity import PatientIdentifier, PatientUpdate
+from reconcile.core.identity import Issuer, PatientIdentifier, PatientUpdate
+from reconcile.core.merge import DemographicsOnly
 from reconcile.core.merging import STRICT
 from reconcile.core.survivorship import FEED_AUTHORITY
 from reconcile.core.update import (
@@ -44,6 +45,10 @@ FAULTS: dict[UpdateOutcome, Fault] = {
     ),
 }
 REGISTERS = frozenset({"ADT^A01", "ADT^A04", "ADT^A05", "ADT^A28"})
+
+
+#: What a message did that may only update a patient who is known.
+NOBODY_KNOWN = Outcome("applied", "AA", effects=("none of the sender's patients",))
 ANSWERED_AE = frozenset({UpdateOutcome.NOT_AUTHORITATIVE})
 
 
@@ -76,13 +81,35 @@ class PatientFlow:
         """
 
         def step(connection: Connection, message: Received) -> Outcome:
-            found = self.settle(connection, message, update)
-            if isinstance(found, Outcome):
-                return found
-            state = "applied" if found.changed else "already-same"
-            return Outcome(state, "AA", None, found.effects, found.happening_id)
+            return _told(self.settle(connection, message, update))
 
         return self.messages.act(message, step)
+
+    def update_known(self, message: Received, command: DemographicsOnly) -> Outcome:
+        """Update the patient that a message speaks of; create nobody, give no identifier.
+
+        Raises:
+            ServiceUnavailable: nothing was changed; the message stays in the inbox.
+        """
+
+        def step(connection: Connection, message: Received) -> Outcome:
+            update = self._of_known(connection, message, command.update)
+            if not update.identifiers:
+                return NOBODY_KNOWN
+            return _told(self.settle(connection, message, update))
+
+        return self.messages.act(message, step)
+
+    def _of_known(
+        self, connection: Connection, message: Received, update: PatientUpdate
+    ) -> PatientUpdate:
+        """The update with those identifiers that the sender may speak of and are known."""
+        said = said_identifiers(update, message.feed, self.messages.rules.domains)
+        names = [("identity", i.domain, i.value) for i in said.assignable]
+        lock(connection, names, shared=False)
+        owned = persons.owners(connection, said.assignable, for_change=True)
+        known = tuple((said.assignable[i], Issuer(i.domain)) for i in owned)
+        return replace(update, identifiers=known)
 
     def settle(
         self, connection: Connection, message: Received, update: PatientUpdate
@@ -264,6 +291,14 @@ def _named(said: Said, known: Mapping[PatientIdentifier, Owned]) -> Owned:
     found = _owner(said, known)
     assert found is not None
     return found
+
+
+def _told(found: Patient | Outcome) -> Outcome:
+    """What a message did that spoke of a patient alone."""
+    if isinstance(found, Outcome):
+        return found
+    state = "applied" if found.changed else "already-same"
+    return Outcome(state, "AA", None, found.effects, found.happening_id)
 
 
 __all__ = ["Feed", "Patient", "PatientFlow", "mint"]

@@ -38,7 +38,7 @@ def patient_update(message: Message, timezone: tzinfo) -> PatientUpdate:
     """
     pid = patient_segment(message)
     return PatientUpdate(
-        identifiers=_identifiers(pid),
+        identifiers=identifiers(pid),
         demographics=_demographics(pid),
         cleared=_cleared(pid),
         said_at=said_at(message, timezone),
@@ -68,8 +68,13 @@ def said_at(message: Message, timezone: tzinfo) -> datetime | None:
     return next(filter(None, times), None)
 
 
-def _identifiers(pid: Segment) -> tuple[tuple[str, Issuer], ...]:
-    """PID-3; PID-2 and PID-4, where older versions put identifiers, only without it."""
+def identifiers(pid: Segment) -> tuple[tuple[str, Issuer], ...]:
+    """PID-3; PID-2 and PID-4, where older versions put identifiers, only without it.
+
+    Raises:
+        FieldMissing: there is none in any of them.
+        FieldInvalid: an identifier or an authority is malformed.
+    """
     found = fields.patient_identifiers(pid, 3)
     if not found:
         older = fields.patient_identifiers(pid, 2) + fields.patient_identifiers(pid, 4)

@@ -10,17 +10,20 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, tzinfo
-from typing import Any, Protocol, assert_never
+from typing import Any, Protocol
 from uuid import UUID
 
 from reconcile.core.facts import Feed
 from reconcile.core.identity import PatientUpdate
+from reconcile.core.merge import DemographicsOnly, IdentityCommand
 from reconcile.core.order import OrderUpdate
 from reconcile.errors import CannotUnderstand, ReconcileError, ServiceUnavailable
 from reconcile.flows.message import Fault, Outcome, Received
 from reconcile.hl7.acknowledge import acknowledge, acknowledge_unreadable
-from reconcile.hl7.dispatch import Command, NoAction, interpret
+from reconcile.hl7.adt import said_at
+from reconcile.hl7.dispatch import Command, NoAction, Unsupported, interpret
 from reconcile.hl7.feed import Peer, feed_of
 from reconcile.hl7.message import Header, read_header, read_message
 
@@ -29,6 +32,7 @@ log = logging.getLogger(__name__)
 #: State of a message that nothing has become of yet.
 KEPT = "kept"
 
+UNSUPPORTED = Fault("201", "this event is not supported", "MSH^1^9^1^2")
 _BUG = Fault("207", "internal error; see the archive's log")
 
 
@@ -55,8 +59,17 @@ class Inbox(Protocol):
             ServiceUnavailable: it could not be made durable.
         """
 
-    def settle(self, message_id: UUID, outcome: Outcome) -> None:
+    def settle(
+        self, message_id: UUID, outcome: Outcome, said_at: datetime | None = None
+    ) -> None:
         """Record what became of a message that no flow acted on."""
+
+    def refuse(self, message: Received, code: str, fault: Fault) -> Outcome:
+        """Refuse a message, settle it, and list it under a code for a person.
+
+        Raises:
+            ServiceUnavailable: nothing was done, and the message is not settled.
+        """
 
 
 class Patients(Protocol):
@@ -64,6 +77,24 @@ class Patients(Protocol):
 
     def apply(self, message: Received, update: PatientUpdate) -> Outcome:
         """Bring a patient up to date and settle the message, in one transaction.
+
+        Raises:
+            ReconcileError: nothing was done, and the message is not settled.
+        """
+
+    def update_known(self, message: Received, command: DemographicsOnly) -> Outcome:
+        """Bring a patient up to date, if there is one, and settle the message.
+
+        Raises:
+            ReconcileError: nothing was done, and the message is not settled.
+        """
+
+
+class Identities(Protocol):
+    """What messages of who is who make happen."""
+
+    def apply(self, message: Received, command: IdentityCommand) -> Outcome:
+        """Merge, change, move, link or retire, and settle the message.
 
         Raises:
             ReconcileError: nothing was done, and the message is not settled.
@@ -89,6 +120,7 @@ class Door:
         inbox: keeps messages.
         patients: acts on messages of patients.
         orders: acts on messages of orders.
+        identities: acts on messages of who is who.
         timezone: of times that name none.
         clock: the time, zone aware.
         new_control_id: MSH-10 of the next acknowledgement, at most 20 characters.
@@ -100,6 +132,7 @@ class Door:
         inbox: Inbox,
         patients: Patients,
         orders: Orders,
+        identities: Identities,
         *,
         timezone: tzinfo,
         clock: Callable[[], datetime],
@@ -109,6 +142,7 @@ class Door:
         self._inbox = inbox
         self._patients = patients
         self._orders = orders
+        self._identities = identities
         self._timezone = timezone
         self._clock = clock
         self._new_control_id = new_control_id
@@ -171,18 +205,26 @@ class Door:
         read = read_message(raw, message.feed.charset)
         if read.charset_note:
             log.warning("message %.64s: %s", message.control_id, read.charset_note)
-        command: Command = interpret(read, self._timezone)
+        command = interpret(read, self._timezone)
+        told = replace(message, said_at=said_at(read, self._timezone))
+        return self._carry_out(told, command)
+
+    def _carry_out(self, message: Received, command: Command) -> Outcome:
         match command:
             case PatientUpdate():
                 return self._patients.apply(message, command)
+            case DemographicsOnly():
+                return self._patients.update_known(message, command)
             case tuple():
                 return self._orders.apply(message, command)
             case NoAction():
                 outcome = Outcome("applied", "AA", effects=(command.reason,))
-                self._inbox.settle(message.message_id, outcome)
+                self._inbox.settle(message.message_id, outcome, message.said_at)
                 return outcome
+            case Unsupported():
+                return self._inbox.refuse(message, "UNSUPPORTED", UNSUPPORTED)
             case _:
-                assert_never(command)
+                return self._identities.apply(message, command)
 
     def _answer_unreadable(self, raw: bytes, error: CannotUnderstand) -> bytes:
         """Keep what has no readable MSH, so that its sender's people can look at it."""

@@ -22,7 +22,7 @@ from reconcile.core.order import (
     ScheduledStep,
 )
 from reconcile.hl7 import fields
-from reconcile.hl7.adt import patient_update
+from reconcile.hl7.adt import patient_segment, patient_update
 from reconcile.hl7.errors import FieldInvalid, FieldMissing, SegmentError, ValueUnknown
 from reconcile.hl7.message import Message, Segment
 from reconcile.hl7.syntax import one_line
@@ -87,7 +87,8 @@ def order_updates(message: Message, timezone: tzinfo) -> tuple[OrderUpdate, ...]
         FieldInvalid: a Study UID, an authority or the patient is malformed.
     """
     patient = patient_update(message, timezone)
-    referring = _referring_of_visit(message)
+    visit = message.first("PV1")
+    referring = fields.referred_name(visit.repetitions(8)) if visit else ""
     updates: dict[tuple[str, ...], OrderUpdate] = {}
     for group in _groups(message):
         control = _control(group.orc)
@@ -99,6 +100,8 @@ def order_updates(message: Message, timezone: tzinfo) -> tuple[OrderUpdate, ...]
                 update,
                 referring_physician=referring or _ordering_provider(group),
                 said_at=said,
+                visit_number=fields.entity(visit, 19) if visit else "",
+                account_number=fields.entity(patient_segment(message), 18),
             )
             _gather(updates, whole)
     return tuple(updates.values())
@@ -265,11 +268,6 @@ def _start(group: _Group) -> str:
     said = [timing.text(7) for timing in group.timings]
     said += [group.orc.text(7, 4), group.request.text(27, 4), group.request.text(36)]
     return next(filter(None, map(fields.dt, said)), "")
-
-
-def _referring_of_visit(message: Message) -> str:
-    visit = message.first("PV1")
-    return fields.referred_name(visit.repetitions(8)) if visit else ""
 
 
 def _ordering_provider(group: _Group) -> str:

@@ -36,7 +36,7 @@ from reconcile.dicom.status import statuses
 from reconcile.flows.patient import FAULTS
 from reconcile.flows.resolve import ACTIONS
 from reconcile.hl7 import errors as hl7_errors
-from reconcile.hl7.dispatch import BUILDERS
+from reconcile.hl7.dispatch import BUILDERS, UNSUPPORTED
 from reconcile.hl7.orders import CONTROLS
 from reconcile.settings import OVERRIDES
 from reconcile.settings.model import Settings
@@ -172,6 +172,16 @@ def test_messages_are_those_of_the_door() -> None:
     """
     told = [row[0] for row in tables(page("hl7.md"))["Messages"][1:]]
     assert told == [f"{kind}^{event}" for kind, event in BUILDERS]
+
+
+def test_what_is_refused_and_listed_is_documented() -> None:
+    """
+    hl7.md names every event that is refused and listed for a person.
+    """
+    rows = tables(page("hl7.md"))["Refused and listed"][1:]
+    told = {("ADT", event) for row in rows for event in re.findall(r"A[0-9]{2}", row[0])}
+    assert told == UNSUPPORTED
+    assert not told & set(BUILDERS)
 
 
 def test_order_controls_are_those_of_the_door() -> None:

@@ -22,7 +22,7 @@ REPLAY = "replay of a held message"
 MEDIA = "one item for media with several patients"
 LATE_ORDERS = "orders that arrive after their images, or move to another patient"
 PRIVACY = "roles that may see protected patients"
-RETIREMENT = "messages that delete a person or cancel a visit"
+RETIREMENT = "messages that delete a person"
 
 
 class Row(NamedTuple):

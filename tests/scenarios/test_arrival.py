@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from uuid import uuid4
 
 from sqlalchemy.engine import make_url
 
@@ -13,6 +14,7 @@ from tests.scenarios.seen import (
     assert_coerced,
     assert_provisional,
     assigned_id,
+    held_messages,
     look,
     message,
     person,
@@ -28,11 +30,27 @@ ASSOCIATIONS = 64
 
 
 def test_row_44_a_merge_by_account_is_refused_by_name(archive: Archive):
-    """44: A36 and A42 are answered AR, unsupported event."""
+    """44: A36 and A42 are answered AR, unsupported event, and listed for a person."""
     for event in ("A36", "A42"):
-        answer = archive.send(adt(event, "100^^^A", "DOE^JANE", "19800102", "F"))
-        assert code(answer) == "AR"
-        assert str(answer["ERR.F3"]).startswith("201")
+        control_id = uuid4().hex[:20]
+        said = adt(event, "100^^^A", "DOE^JANE", "19800102", "F", control_id=control_id)
+        answers = [archive.send(said) for _ in range(2)]
+        assert [code(answer) for answer in answers] == ["AR", "AR"]
+        assert str(answers[0]["ERR.F3"]).startswith("201")
+        refused = message(archive, control_id)
+        assert refused["state"] == "refused"
+        listed = held_messages(archive, "UNSUPPORTED")
+        assert [i["message_id"] for i in listed].count(refused["id"]) == 1
+
+
+def test_row_57_a_cancelled_visit_changes_nobody(archive: Archive):
+    """57: A11 and A23 have no effect on identities, whatever they say."""
+    before = person(archive, "100^^^A")
+    for event in ("A11", "A23"):
+        said = adt(event, "100^^^A~57^^^A", "WHITE^WALTER", "19580907", "M")
+        assert code(archive.send(said)) == "AA"
+    assert person(archive, "100^^^A") == before
+    assert archive.items("/api/v1/patients", identifier="57^^^A") == []
 
 
 def test_row_49_a_message_verifies_whom_the_images_made(archive: Archive):

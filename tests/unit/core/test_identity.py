@@ -64,7 +64,14 @@ def test_normalising_twice_changes_nothing(domain: Domain, raw: str) -> None:
 
 @pytest.mark.parametrize(
     ("raw", "denied"),
-    [("UNKNOWN", True), ("unknown ", True), ("W/I", True), ("0", True), ("00", False)],
+    [
+        ("UNKNOWN", True),
+        ("unknown ", True),
+        ("W/I", True),
+        ("0", True),
+        ("00", False),
+        ("null", True),
+    ],
 )
 def test_ids_that_say_nothing_are_denied(raw: str, denied: bool) -> None:
     """

@@ -102,7 +102,9 @@ def test_ids_that_say_nothing_are_left_out():
     decision = outcome([("W/I", "A"), ("100", "A")], owners={A100: "p1"})
 
     assert UpdateOutcome.ALREADY_SAME == decision.outcome
-    assert UpdateOutcome.UNKNOWN_DOMAIN == outcome([("W/I", "A")]).outcome
+    assert UpdateOutcome.NO_IDENTIFIER == outcome([("W/I", "A")]).outcome
+    assert UpdateOutcome.NO_IDENTIFIER == outcome([("null", "B"), (" ", "A")]).outcome
+    assert UpdateOutcome.UNKNOWN_DOMAIN == outcome([("W/I", "B9")]).outcome
 
 
 def test_a_bare_identifier_is_of_the_feeds_first_domain():

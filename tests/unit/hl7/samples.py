@@ -32,6 +32,7 @@ def read(*segments: str) -> Message:
 
 
 PID = "PID|1||100^^^A||DOE^JANE||19800102|F"
+MRG = "MRG|200^^^A||ACCOUNT9||VISIT9"
 
 ORM = (
     msh("ORM^O01", "2.3.1"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,16 +12,27 @@ import pytest
 
 from reconcile.core.facts import Feed
 from reconcile.core.identity import PatientUpdate
+from reconcile.core.merge import (
+    DemographicsOnly,
+    IdentifierChange,
+    IdentifierMove,
+    IdentityCommand,
+    PatientLink,
+    PatientMerge,
+    PatientRetire,
+    VisitMove,
+)
 from reconcile.core.order import OrderUpdate
 from reconcile.errors import ReconcileError, ServiceUnavailable, TooLarge, UnknownKey
 from reconcile.flows.message import Fault, Outcome, Received
-from reconcile.hl7.dispatch import BUILDERS
+from reconcile.hl7.dispatch import BUILDERS, UNSUPPORTED
 from reconcile.hl7.door import Door
 from reconcile.hl7.feed import Peer, feed_of
 from reconcile.hl7.message import read_header, read_message
-from tests.unit.hl7.samples import OMI, ORM, PID, ZONE, adt, message, msh
+from tests.unit.hl7.samples import MRG, OMI, ORM, PID, ZONE, adt, message, msh
 
 AT = datetime(2026, 11, 22, 20, 15, tzinfo=UTC)
+Acted = PatientUpdate | DemographicsOnly | IdentityCommand | tuple[OrderUpdate, ...] | str
 APPLIED = Outcome("applied", "AA")
 PEER = Peer("192.0.2.1")
 FEEDS = (
@@ -46,7 +57,8 @@ class Memory:
 
     rows: dict[tuple[str, str, bytes], Row] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
-    commands: list[PatientUpdate | tuple[OrderUpdate, ...]] = field(default_factory=list)
+    commands: list[Acted] = field(default_factory=list)
+    said_at: datetime | None = None
     keeping: Exception | None = None
     acting: Exception | None = None
     outcome: Outcome = APPLIED
@@ -58,17 +70,28 @@ class Memory:
         fresh = Row(UUID(int=len(self.rows) + 1))
         return self.rows.setdefault((sender, control_id, body), fresh)
 
-    def settle(self, message_id: UUID, outcome: Outcome) -> None:
+    def settle(
+        self, message_id: UUID, outcome: Outcome, said_at: datetime | None = None
+    ) -> None:
         self.log.append(f"settle {outcome.acknowledgement}")
+        self.said_at = said_at
         self._write(message_id, outcome)
 
-    def apply(
-        self, message: Received, command: PatientUpdate | tuple[OrderUpdate, ...]
-    ) -> Outcome:
+    def refuse(self, message: Received, code: str, fault: Fault) -> Outcome:
+        self.log.append(f"list {code}")
+        outcome = Outcome("refused", "AR", fault)
+        self._write(message.message_id, outcome)
+        return outcome
+
+    def update_known(self, message: Received, command: DemographicsOnly) -> Outcome:
+        return self.apply(message, command)
+
+    def apply(self, message: Received, command: Acted) -> Outcome:
         self.log.append("act")
         if self.acting:
             raise self.acting
         self.commands.append(command)
+        self.said_at = message.said_at
         self._write(message.message_id, self.outcome)
         return self.outcome
 
@@ -94,6 +117,7 @@ def door(memory: Memory) -> Door:
         memory,
         memory,
         memory,
+        memory,
         timezone=ZONE,
         clock=lambda: AT,
         new_control_id=lambda: "A1",
@@ -108,27 +132,92 @@ def said(answer: bytes) -> tuple[str, str, str]:
     return found.segments[1].field(1), code, place
 
 
+def kind_of(name: str) -> type:
+    """What a message of the table makes of itself."""
+    kinds: dict[type, str] = {
+        tuple: "ORM OMG OMI",
+        str: "A11 A23 A38 ORU SIU",
+        PatientUpdate: "A01 A04 A05 A08 A28 A31",
+        PatientMerge: "A40 A18 A34 A30 A39",
+        IdentifierChange: "A47",
+        IdentifierMove: "A43",
+        VisitMove: "A44 A45",
+        PatientLink: "A24 A37",
+        PatientRetire: "A29",
+    }
+    named = name[4:] if name.startswith("ADT") else name[:3]
+    found = (kind for kind, names in kinds.items() if named in names.split())
+    return next(found, DemographicsOnly)
+
+
+def of_the_table(name: str) -> bytes:
+    """A message of a type and event with the segments that it needs."""
+    segments: tuple[str, ...] = (OMI if name.startswith("OMI") else ORM)[1:]
+    if name.startswith("ADT"):
+        segments = (PID, PID) if name[4:] in ("A24", "A37") else (PID, MRG, "PV1||N")
+    return message(msh(name.replace("*", "R01")), *segments)
+
+
 @pytest.mark.parametrize("name", sorted("^".join(key) for key in BUILDERS))
 def test_every_message_of_the_table_is_kept_then_acted_on(name: str) -> None:
     """Kept first; what acts also settles; acknowledged as it is said to be."""
-    segments = OMI if name.startswith("OMI") else ORM
     memory = Memory()
-    raw = message(msh(name), *segments[1:])
-    assert said(door(memory).handle(raw, PEER)) == ("AA", "", "")
-    assert memory.log == [f"keep RIS_A|RADIOLOGY 4711 {name}", "act"]
-    kind = tuple if name[:3] in ("ORM", "OMI") else PatientUpdate
-    assert isinstance(memory.commands[0], kind)
+    assert said(door(memory).handle(of_the_table(name), PEER)) == ("AA", "", "")
+    kept = f"keep RIS_A|RADIOLOGY 4711 {name.replace('*', 'R01')}"
+    if kind_of(name) is str:
+        assert memory.log == [kept, "settle AA"]
+    else:
+        assert memory.log == [kept, "act"]
+        assert isinstance(memory.commands[0], kind_of(name))
+
+
+@pytest.mark.parametrize("event", sorted(event for _, event in UNSUPPORTED))
+def test_what_changes_who_is_who_and_is_not_supported_is_listed(event: str) -> None:
+    """AR, once for a message that comes again; whatever its segments are."""
+    memory = Memory()
+    raw = message(msh(f"ADT^{event}"), PID)
+    for _ in range(2):
+        expected = ("AR", "201", "MSH^1^9^1^2")
+        assert said(door(memory).handle(raw, PEER)) == expected
+    assert [line.split()[0] for line in memory.log] == ["keep", "list", "keep"]
+
+
+@pytest.mark.parametrize(
+    ("evn", "hour"),
+    [
+        ("EVN||20261122101400||||20261122090000", 9),
+        ("EVN||20261122101400", 10),
+        ("EVN||2026", 11),
+        ("EVN", 11),
+    ],
+)
+@pytest.mark.parametrize("name", ["ADT^A08", "ADT^A23", "ADT^A40"])
+def test_when_what_a_message_tells_happened_is_told_on(
+    name: str, evn: str, hour: int
+) -> None:
+    """EVN-6, else EVN-2, else MSH-7."""
+    memory = Memory()
+    raw = message(msh(name, at="202611221100"), evn, PID, MRG)
+    assert said(door(memory).handle(raw, PEER))[0] == "AA"
+    assert memory.said_at is not None
+    local = memory.said_at.astimezone(ZONE)
+    assert (local.hour, local.utcoffset()) == (hour, timedelta(hours=1))
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("ADT^A40^ADT_A39", ("AR", "201", "MSH^1^9^1^2")),
-        ("ADT^A02", ("AR", "201", "MSH^1^9^1^2")),
+        ("ADT^A15", ("AR", "201", "MSH^1^9^1^2")),
+        ("ADT^*", ("AR", "201", "MSH^1^9^1^2")),
+        ("ADT^A40^ADT_A39", ("AE", "100", "MRG^1")),
+        ("ADT^A02^ADT_A01", ("AA", "", "")),
         ("ADT", ("AR", "201", "MSH^1^9^1^2")),
         ("ADT^a08", ("AR", "201", "MSH^1^9^1^2")),
         ("ORM^O02", ("AR", "201", "MSH^1^9^1^2")),
-        ("ORU^R01", ("AR", "200", "MSH^1^9^1^1")),
+        ("ORU^R01", ("AA", "", "")),
+        ("ORU", ("AA", "", "")),
+        ("SIU^S12^SIU_S12", ("AA", "", "")),
+        ("QBP^Q23^QBP_Q21", ("AR", "200", "MSH^1^9^1^1")),
         ("", ("AR", "200", "MSH^1^9^1^1")),
         ("ADT^A08^ADT_A40", ("AA", "", "")),
         ("ADT^A08^nonsense", ("AA", "", "")),

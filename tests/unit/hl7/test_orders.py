@@ -54,6 +54,16 @@ def test_orm_of_2_3_1() -> None:
     )
 
 
+@pytest.mark.parametrize("named", ["ORM^O01", "OMG^O19"])
+def test_an_order_is_of_its_visit_and_account(named: str) -> None:
+    """PV1-19 and PID-18, by which it may be moved later."""
+    pid, pv1 = PID + "|" * 10 + "ACCOUNT9^^^X", "PV1|1|O" + "|" * 17 + "VISIT9^^^X"
+    (order,) = orders(msh(named), pid, pv1, *group())
+    assert (order.visit_number, order.account_number) == ("VISIT9", "ACCOUNT9")
+    (order,) = orders(msh(named), PID, *group())
+    assert (order.visit_number, order.account_number) == ("", "")
+
+
 def test_omi_of_2_5_1() -> None:
     """One IPC per scheduled procedure step; its accession names its issuer."""
     (order,) = orders(*OMI)
