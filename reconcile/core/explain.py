@@ -44,6 +44,10 @@ _OUTCOMES: dict[str, tuple[str, str]] = {
         "It keeps its own Patient ID, with the issuer filled in: no feed has spoken of it.",
         "An ADT or order message that names this identifier, or a merge.",
     ),
+    "UNDONE": (
+        "A person has taken back what was decided of this study; it is held.",
+        "Assign it to a patient.",
+    ),
     "test": (
         "It belongs to a test patient and is kept apart from real ones.",
         "The domain's `test` in the configuration; later instances only.",

@@ -16,6 +16,8 @@ from reconcile.flows.patient import Patient, PatientFlow
 
 UNKNOWN_ORDER = Fault("204", "the order is not known", "ORC^1^2")
 
+OTHER_PATIENT = Fault("205", "the order belongs to another patient", "PID^1^3")
+
 #: Controls that bring an order into being; the others speak of one that is known.
 CREATES = frozenset({OrderControl.NEW, OrderControl.CHANGE})
 
@@ -70,8 +72,12 @@ class OrderFlow:
         effects = list(patient.effects)
         found = [self._find(connection, message, update) for update in updates]
         for update, (_, known) in zip(updates, found, strict=True):
-            if known is None and update.control not in CREATES:
+            if update.control in CREATES:
+                continue
+            if known is None:
                 return self._unknown(patient, effects)
+            if known.canonical_id != patient.root_id:
+                return self._of_another(connection, message, patient)
         moment = Moment(connection, patient.happening_id, self.messages.clock())
         done: list[Done] = []
         for update, (issuer, known) in zip(updates, found, strict=True):
@@ -117,6 +123,15 @@ class OrderFlow:
             flag_closed(moment, order_id, message.sender)
         return Done(
             order_id, f"{update.control.value}: order {order_id} {state.value}", former
+        )
+
+    def _of_another(
+        self, connection: Connection, message: Received, patient: Patient
+    ) -> Outcome:
+        """Who only tells of an order's state does not say whose it is."""
+        people = (str(patient.root_id),)
+        return self.messages.hold(
+            connection, message, "IDENTITY-CONFLICT", OTHER_PATIENT, person_ids=people
         )
 
     def _unknown(self, patient: Patient, effects: list[str]) -> Outcome:
