@@ -44,8 +44,8 @@ series_header = Table(
 #: How a name of the index is searched: `core.matchkeys.searched`, as PostgreSQL says it.
 #: It keeps of a name what is ASCII once marks are parted from their letters.
 SEARCHED_NAME = (
-    "ltrim(lower(regexp_replace(NORMALIZE((said #>> '{name,alphabetic}'::text[]), NFKD),"
-    " '[^ -~]'::text, ''::text, 'g'::text))) COLLATE \"C\""
+    "ltrim(lower(regexp_replace(NORMALIZE((said #>> '{name,alphabetic}'::text[])"
+    " COLLATE \"C\", NFKD), '[^ -~]'::text, ''::text, 'g'::text)))"
 )
 Index("ix_demographics_searched_name", text(f"({SEARCHED_NAME})"), _table=demographics)
 
