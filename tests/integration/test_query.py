@@ -60,7 +60,8 @@ def one(http: httpx.Client, **keys: Any) -> Dataset:
 
 def retrieved(http: httpx.Client, image: Dataset) -> Dataset:
     path = f"/api/v1/instances/{image.SOPInstanceUID}/file"
-    return pydicom.dcmread(BytesIO(http.get(path).raise_for_status().content))
+    found: Dataset = pydicom.dcmread(BytesIO(http.get(path).raise_for_status().content))
+    return found
 
 
 SAME = (
@@ -235,8 +236,8 @@ def matched(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             )
             made.store(image)
             if day == 2:
-                second = instance(**{e.keyword: e.value for e in image if e.keyword})
-                second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = uid()
+                same = {e.keyword: e.value for e in image if e.keyword}
+                second = instance(**{**same, "SOPInstanceUID": uid()})
                 second.SeriesInstanceUID, second.Modality = uid(), "MR"
                 made.store(second)
         made.store(instance(StudyDate="20260309", PatientName="DOE^JANE"))
