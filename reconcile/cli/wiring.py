@@ -5,6 +5,7 @@ No door is imported here: a process loads the one that it opens, and no other.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -89,6 +90,14 @@ def source(said: object) -> Source:
     """A [[source]] as the core knows it."""
     names = (name for name in Source.__dataclass_fields__ if hasattr(said, name))
     return Source(**{name: getattr(said, name) for name in names})
+
+
+def address_of(said: Destination) -> str:
+    """Where a destination has to come from: its host, if that is an address."""
+    try:
+        return str(ipaddress.ip_address(said.host))
+    except ValueError:
+        return ""
 
 
 def asking(said: Destination) -> Source:

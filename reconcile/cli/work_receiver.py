@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconcile.cli.tls import tls_context
-from reconcile.cli.wiring import asking, receiver_count, source
+from reconcile.cli.wiring import address_of, asking, receiver_count, source
 from reconcile.cli.work import Work
 from reconcile.dicom.acceptor import DicomDoor
 from reconcile.dicom.limits import Limits
@@ -41,7 +41,9 @@ def policy(settings: Settings) -> Policy:
 
     Who is both is read as the source that it is.
     """
-    peers = {each.ae_title: Peer(asking(each)) for each in settings.destination}
+    peers = {
+        each.ae_title: Peer(asking(each), address_of(each)) for each in settings.destination
+    }
     peers |= {
         each.ae_title: Peer(source(each), each.address, each.certificate)
         for each in settings.source

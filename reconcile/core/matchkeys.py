@@ -278,8 +278,7 @@ def searched(name: str) -> str:
 
 def narrowed(pattern: str) -> str:
     """A folded pattern of a name as one of LIKE that `searched` names match."""
-    said = "".join(_as_searched(c) for c in pattern)
-    return re.sub("%+", "%", said + "%")
+    return "".join(_as_searched(c) for c in pattern) + "%"
 
 
 def _as_searched(c: str) -> str:

@@ -113,7 +113,7 @@ def _candidates(asked: Asked) -> Iterable[Select[Any]]:
     if asked.accession is not None:
         studies = union(*_studies_with(asked.accession))
         yield select(_s.id).where(_s.study_id.in_(studies))
-    if isinstance(asked.name, Named) and _searched_for(asked.name) != "%":
+    if isinstance(asked.name, Named) and _searched_for(asked.name).strip("%"):
         yield _ids(*_named(_searched_for(asked.name)))
     if asked.birth_date is not None:
         yield _ids(*_born(asked.birth_date))

@@ -50,10 +50,12 @@ def studies(http: httpx.Client, path: str = "/dicom-web/studies", **keys: Any) -
     answer = http.get(path, params=keys).raise_for_status()
     if answer.status_code == 204:
         return []
-    return [Dataset.from_json(each) for each in answer.json()]
+    found: list[Any] = [Dataset.from_json(each) for each in answer.json()]
+    return found
 
 
 def one(http: httpx.Client, **keys: Any) -> Dataset:
+    found: Dataset
     [found] = studies(http, **keys)
     return found
 
