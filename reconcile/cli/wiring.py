@@ -5,6 +5,7 @@ No door is imported here: a process loads the one that it opens, and no other.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ from reconcile.core.facts import Source
 from reconcile.core.identity import Domain
 from reconcile.db.database import Database
 from reconcile.errors import ConfigurationError
+from reconcile.flows.query import QueryFlow
 from reconcile.flows.rules import Rules, built_in
 from reconcile.flows.store import StoreFlow
 from reconcile.settings import Settings, digest
+from reconcile.settings.model import Destination
 from reconcile.storage.local import LocalStorage
 
 
@@ -34,6 +37,11 @@ class Parts:
     database: Database
     storage: LocalStorage
     rules: Rules
+
+    @property
+    def query(self) -> QueryFlow:
+        """The flow that answers which studies there are."""
+        return QueryFlow(self.database, self.rules)
 
     def store(self, cause: str = "c-store") -> StoreFlow:
         """The flow of an arriving instance."""
@@ -80,7 +88,21 @@ def domain(said: object) -> Domain:
 
 def source(said: object) -> Source:
     """A [[source]] as the core knows it."""
-    return Source(**{name: getattr(said, name) for name in Source.__dataclass_fields__})
+    names = (name for name in Source.__dataclass_fields__ if hasattr(said, name))
+    return Source(**{name: getattr(said, name) for name in names})
+
+
+def address_of(said: Destination) -> str:
+    """Where a destination has to come from: its host, if that is an address."""
+    try:
+        return str(ipaddress.ip_address(said.host))
+    except ValueError:
+        return ""
+
+
+def asking(said: Destination) -> Source:
+    """A [[destination]] that is no source: it may query, and stores nothing."""
+    return Source(said.ae_title, domain=said.domain, query=said.query, stores=False)
 
 
 def sources(settings: Settings) -> Callable[[str], Source]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconcile.cli.tls import tls_context
-from reconcile.cli.wiring import receiver_count, source
+from reconcile.cli.wiring import address_of, asking, receiver_count, source
 from reconcile.cli.work import Work
 from reconcile.dicom.acceptor import DicomDoor
 from reconcile.dicom.limits import Limits
@@ -25,6 +25,7 @@ def run(work: Work) -> None:
         settler.submit,
         parts.storage.spool_dir,
         limits(parts.settings),
+        parts.query.pages,
     )
     for name, opened in work.sockets.items():
         door.serve(opened, tls_context(parts.settings, name))
@@ -36,8 +37,14 @@ def run(work: Work) -> None:
 
 
 def policy(settings: Settings) -> Policy:
-    """Who may associate: every [[source]], by calling AE title and address."""
+    """Who may associate: every source and destination, by AE title and address.
+
+    Who is both is read as the source that it is.
+    """
     peers = {
+        each.ae_title: Peer(asking(each), address_of(each)) for each in settings.destination
+    }
+    peers |= {
         each.ae_title: Peer(source(each), each.address, each.certificate)
         for each in settings.source
     }

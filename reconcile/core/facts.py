@@ -88,7 +88,12 @@ class InstanceFacts:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """How instances of one peer are read: its [[source]] in the configuration."""
+    """How instances of one peer are read: its [[source]] in the configuration.
+
+    Attributes:
+        query: it may query and retrieve.
+        stores: instances of it are taken; False: it is a destination and nothing else.
+    """
 
     ae_title: str
     domain: str = ""
@@ -101,6 +106,8 @@ class Source:
     cx_in_patient_id: bool = False
     codes: str = "top-level"
     authorised: str = "copy"
+    query: bool = True
+    stores: bool = True
 
 
 @dataclass(frozen=True, slots=True)

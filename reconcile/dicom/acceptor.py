@@ -15,20 +15,24 @@ import secrets
 import socket
 import ssl
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from reconcile.core.facts import Source
+from reconcile.core.matchkeys import Question
 from reconcile.dicom.association import Association, Wire
 from reconcile.dicom.connection import Connection
 from reconcile.dicom.library import configure_pynetdicom
 from reconcile.dicom.limits import Gate, Limits
 from reconcile.dicom.listener import Listener, listen
 from reconcile.dicom.loop import Loop
+from reconcile.dicom.messages import Pages
 from reconcile.dicom.negotiation import is_title
 from reconcile.dicom.policy import CLOSING, LIMIT_EXCEEDED, Policy, Refusal
 from reconcile.dicom.spool import Spools
-from reconcile.errors import ConfigurationError
+from reconcile.errors import ConfigurationError, SOPClassNotSupported
 from reconcile.flows.arrival import Arrival
 from reconcile.flows.settling import Answer
 
@@ -36,12 +40,15 @@ __all__ = ["DicomDoor", "listen"]
 
 LOG = logging.getLogger(__name__)
 
+FINDERS = 4
+"""Threads of one process that make answers to queries; who asks more waits."""
+
 _QUIET_SECONDS = 0.5
 _LOOK_SECONDS = 0.05
 
 
 class DicomDoor:
-    """Verification and Storage SCP of one process (PS3.4 Annexes A, B and GG).
+    """Verification, Storage and Query SCP of one process (PS3.4 Annexes A, B, C, GG).
 
     Args:
         policy: our AE title and who may associate.
@@ -53,6 +60,8 @@ class DicomDoor:
         spool_dir: where data sets lie that are too large for memory while they come; on
             the storage's file system.
         limits: of this process.
+        find: answers a question, page by page, for whoever sees patients as a domain
+            does; called in other threads. None: nothing is answered here.
     """
 
     def __init__(
@@ -61,6 +70,7 @@ class DicomDoor:
         submit: Callable[[Arrival, Answer], None],
         spool_dir: Path,
         limits: Limits | None = None,
+        find: Callable[[Question, str], Pages] | None = None,
     ) -> None:
         configure_pynetdicom()
         if not is_title(policy.ae_title):
@@ -68,6 +78,8 @@ class DicomDoor:
         self.policy = policy
         self.submit = submit
         self.limits = limits or Limits()
+        self._find = find
+        self._workers = ThreadPoolExecutor(FINDERS, thread_name_prefix="find")
         self.loop = Loop("dicom door")
         self.post = self.loop.post
         self.spools = Spools(spool_dir, self.limits)
@@ -102,6 +114,21 @@ class DicomDoor:
         )
         self._listeners.append(listener)
         self.post(listener.start)
+
+    def work(self, call: Callable[[], None]) -> None:
+        """Have something that takes time called in another thread."""
+        with suppress(RuntimeError):  # the door has closed
+            self._workers.submit(call)
+
+    def find(self, question: Question, view: str) -> Pages:
+        """Answers to a question, page by page.
+
+        Raises:
+            SOPClassNotSupported: nothing is answered here.
+        """
+        if self._find is None:
+            raise SOPClassNotSupported("queries are not answered here")
+        return self._find(question, view)
 
     # -- Coming in ---------------------------------------------------------------------
 
@@ -170,6 +197,7 @@ class DicomDoor:
         """
         if self.loop.started and not self._closing:
             self.loop.wait_for(self._close(grace, finish))
+        self._workers.shutdown(cancel_futures=True)
         self.spools.close()
         self.loop.end()
 

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from reconcile.core.facts import Source
+from reconcile.core.matchkeys import Question
 from reconcile.dicom.limits import Limits
-from reconcile.dicom.messages import Context, Messages, Request
+from reconcile.dicom.messages import Context, Messages, Pages, Request
 from reconcile.dicom.negotiation import AssociateRequest
 from reconcile.dicom.pdus import Fragment
 from reconcile.dicom.policy import ACCEPTANCE, Certificate, Refusal, agree
@@ -36,10 +37,12 @@ class Wire(Protocol):
         address: IP address of the peer.
         admitted: it holds a place; else it is only here to be told that there is none.
         certificate: the peer's, over TLS.
+        stalled: the peer does not read what was sent.
     """
 
     address: str
     admitted: bool
+    stalled: bool
     certificate: Certificate | None
 
     def settle(self) -> None:
@@ -64,6 +67,12 @@ class Door(Protocol):
     def submit(self, arrival: Arrival, answer: Answer) -> None:
         """Have an arrival stored; `answer` is called once, in another thread."""
 
+    def work(self, call: Callable[[], None]) -> None:
+        """Have something that takes time called in another thread."""
+
+    def find(self, question: Question, view: str) -> Pages:
+        """Answers to a question, page by page."""
+
 
 class Association:
     """An acceptor's association, from its connection to its last answer.
@@ -86,6 +95,8 @@ class Association:
         self.spools = door.spools
         self.post = door.post
         self.submit = door.submit
+        self.work = door.work
+        self.find = door.find
         self.upper = UpperLayer(door.limits)
         self.serving: Request | None = None
         self._door = door
@@ -101,6 +112,16 @@ class Association:
     def working(self) -> bool:
         """Whether a request waits, or is being carried out."""
         return self.serving is not None or bool(self._waiting)
+
+    @property
+    def may_send(self) -> bool:
+        """Whether the peer still takes messages."""
+        return self.upper.may_send
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the peer does not read what was sent."""
+        return self._wire.stalled
 
     @property
     def receiving(self) -> bool:
@@ -144,6 +165,11 @@ class Association:
 
     # -- What a request does -----------------------------------------------------------
 
+    def send(self, request: Request, command_set: bytes, data_set: bytes) -> None:
+        """Send a response that is not the last one; only while the peer `may_send`."""
+        self.upper.send_command(request.context_id, command_set)
+        self.upper.send_data(request.context_id, data_set)
+
     def respond(self, request: Request, command_set: bytes) -> None:
         """Send the last response, and go on with the next request."""
         request.discard()  # first: who is told that it is kept finds nothing in the spool
@@ -180,6 +206,8 @@ class Association:
             self._say_fault()
             self._drop()
         self._wire.settle()
+        if self.serving is not None:
+            self.serving.go_on()
         if self._yields and not yielded:
             self.post(self._have_a_turn)
 
@@ -215,9 +243,19 @@ class Association:
     def _take_fragment(self, fragment: Fragment) -> None:
         assert self._messages is not None
         request = self._messages.take(fragment)
-        if request is not None:
-            self._waiting.append(request)
-            self._carry_out()
+        if request is None:
+            return
+        if request.cancels is not None:
+            self._cancel(request.cancels)
+            return
+        self._waiting.append(request)
+        self._carry_out()
+
+    def _cancel(self, message_id: int) -> None:
+        """Of a request that is carried out, or waits."""
+        for request in (self.serving, *self._waiting):
+            if request is not None and request.command.message_id == message_id:
+                request.cancel()
 
     def _release_if_asked(self) -> None:
         """Only when nothing is left to be answered."""

@@ -15,10 +15,12 @@ from reconcile.errors import CannotUnderstand
 
 # Command Field (0000,0100): PS3.7 Table E.1-1; a response has the highest bit set
 C_STORE_RQ = 0x0001
+C_FIND_RQ = 0x0020
 C_ECHO_RQ = 0x0030
 C_CANCEL_RQ = 0x0FFF
 RESPONSE = 0x8000
 
+A_DATA_SET = 0x0001
 NO_DATA_SET = 0x0101
 """Command Data Set Type (0000,0800) where no data set follows."""
 
@@ -47,6 +49,7 @@ class CommandSet:
     data_set_type: int | None
     sop_class_uid: str
     sop_instance_uid: str
+    responded_to: int | None = None
 
     @property
     def has_data_set(self) -> bool:
@@ -70,6 +73,7 @@ class CommandSet:
             _number(values.get(_DATA_SET_TYPE)),
             _uid(values.get(_SOP_CLASS)),
             _uid(values.get(_SOP_INSTANCE)),
+            _number(values.get(_RESPONDED_TO)),
         )
 
 
@@ -97,10 +101,10 @@ def _uid(value: bytes | None) -> str:
     return (value or b"").decode("ascii", "replace").strip("\0 ")
 
 
-def response(request: CommandSet, answer: Answer) -> bytes:
-    """The command set of a response without a data set (PS3.7 Tables 9.3-2 and 9.3-13).
+def response(request: CommandSet, answer: Answer, *, data_set: bool = False) -> bytes:
+    """The command set of a response (PS3.7 Tables 9.3-2, 9.3-4 and 9.3-13).
 
-    A UID that is none is not repeated.
+    A UID that is none is not repeated. `data_set`: an identifier follows.
     """
     fields = []
     if is_uid(request.sop_class_uid):
@@ -108,7 +112,7 @@ def response(request: CommandSet, answer: Answer) -> bytes:
     fields += [
         _element(_FIELD, _US(request.field | RESPONSE)),
         _element(_RESPONDED_TO, _US(request.message_id or 0)),
-        _element(_DATA_SET_TYPE, _US(NO_DATA_SET)),
+        _element(_DATA_SET_TYPE, _US(A_DATA_SET if data_set else NO_DATA_SET)),
         _element(_STATUS, _US(answer.code)),
     ]
     if answer.offending:

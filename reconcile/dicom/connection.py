@@ -47,7 +47,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._reading = True
-        self._stalled = False
+        self.stalled = False
         self._closing = False
 
     @property
@@ -85,12 +85,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """The peer does not read what we send."""
-        self._stalled = True
+        self.stalled = True
         self._clocks.stalled(self._loop.time())
 
     def resume_writing(self) -> None:
         """It reads again."""
-        self._stalled = False
+        self.stalled = False
         self._clocks.unstalled()
         self.association.look()
 
@@ -119,7 +119,7 @@ class Connection(asyncio.BufferedProtocol):
             _close(transport)
 
     def _listen(self, transport: asyncio.Transport) -> None:
-        enough = self._stalled or self.association.full
+        enough = self.stalled or self.association.full
         if enough == self._reading:
             self._reading = not enough
             if enough:

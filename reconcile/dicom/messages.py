@@ -7,17 +7,19 @@ aborted. What any service does may not be put here, and no data set is decoded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from reconcile.core.facts import Source
+from reconcile.core.matchkeys import Question
 from reconcile.dicom.commands import CommandSet
 from reconcile.dicom.limits import Limits
 from reconcile.dicom.pdus import Fragment
 from reconcile.dicom.spool import Spools
 from reconcile.errors import CannotUnderstand, LimitExceeded
 from reconcile.flows.arrival import Arrival
+from reconcile.flows.query import Answer as Found
 from reconcile.flows.settling import Answer as Answered
 
 
@@ -29,14 +31,26 @@ class Context:
     transfer_syntax: str
 
 
+Pages = Iterator[list[Found]]
+
+
 class Peer(Protocol):
     """What a request may know of the association that it came over."""
 
     id: str
     address: str
+    called: str
     source: Source
     limits: Limits
     spools: Spools
+
+    @property
+    def may_send(self) -> bool:
+        """Whether the peer still takes messages."""
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the peer does not read what was sent."""
 
     def submit(self, arrival: Arrival, answer: Answered) -> None:
         """Have an arrival stored; `answer` is called once, in another thread."""
@@ -47,8 +61,17 @@ class Peer(Protocol):
         False: the door is gone, and it will not be called.
         """
 
+    def work(self, call: Callable[[], None]) -> None:
+        """Have something that takes time called in another thread."""
+
+    def find(self, question: Question, view: str) -> Pages:
+        """Answers to a question, page by page; each is made when it is asked for."""
+
     def look(self) -> None:
         """A request has become ready, or takes more: go on."""
+
+    def send(self, request: Request, command_set: bytes, data_set: bytes) -> None:
+        """Send a response that is not the last one; only while the peer `may_send`."""
 
     def respond(self, request: Request, command_set: bytes) -> None:
         """Send the last response, and go on with the next request."""
@@ -69,11 +92,13 @@ class Request:
         ready: everything has come, and it can be carried out.
         full: it takes no more for now; the peer is not read from.
         is_answered: there is a response to it.
+        cancels: Message ID of the request that it takes back; it is not carried out.
     """
 
     ready = False
     full = False
     is_answered = True
+    cancels: int | None = None
 
     def __init__(
         self, peer: Peer, context_id: int, context: Context, command: CommandSet
@@ -104,6 +129,12 @@ class Request:
     def serve(self) -> None:
         """Carry it out, without waiting for anything."""
         raise NotImplementedError
+
+    def go_on(self) -> None:
+        """What was sent has been written, while it is carried out; it may be again."""
+
+    def cancel(self) -> None:
+        """The peer does not want it any more (PS3.7 section 9.3.2.3)."""
 
     def discard(self) -> None:
         """Leave nothing behind: it is answered, or nobody wants it. Not while served."""

@@ -17,6 +17,7 @@ from reconcile.core.facts import Source
 from reconcile.dataset.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from reconcile.dicom.negotiation import Acceptance, Answered, AssociateRequest, Proposed
 from reconcile.dicom.sop_classes import (
+    FIND,
     STORAGE_SERVICE_CLASS,
     VERIFICATION,
     is_storage,
@@ -44,6 +45,7 @@ _REGISTERED = frozenset(
     uid for uid, said in UID_dictionary.items() if said[1] == "Transfer Syntax"
 )
 _DEFAULT = "1.2.840.10008.1.2"
+_PLAIN = frozenset({_DEFAULT, "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ class Policy:
     Attributes:
         ae_title: ours.
         peers: who is known by a calling AE title.
-        accept_unknown: others may come too, with the defaults of a source.
+        accept_unknown: others may store too, with the defaults of a source.
         any_called: take associations that call us by another name.
     """
 
@@ -156,7 +158,8 @@ class Policy:
             return CALLED_NOT_RECOGNISED
         peer = self.peers(calling)
         if peer is None:
-            return Source(calling) if self.accept_unknown else CALLING_NOT_RECOGNISED
+            unknown = Source(calling, query=False)
+            return unknown if self.accept_unknown else CALLING_NOT_RECOGNISED
         if not peer.is_at(address):
             return WRONG_ADDRESS
         if not peer.shows(certificate):
@@ -172,34 +175,49 @@ def agree(request: AssociateRequest, source: Source, maximum_pdu: int) -> Accept
         source: whose it is.
         maximum_pdu: the longest P-DATA-TF that we take, in bytes.
     """
-    contexts = answer_contexts(request.contexts, declared_storage(request.declared))
+    contexts = answer_contexts(
+        request.contexts, declared_storage(request.declared), stores=source.stores
+    )
     taken = {each.abstract_syntax for each in contexts if each.result == ACCEPTANCE}
-    asked = [uid for uid in request.extended if uid in taken - {VERIFICATION}]
+    asked = [uid for uid in request.extended if uid in taken - {VERIFICATION} - FIND]
+    queries = {
+        uid: request.extended[uid] for uid in request.extended if uid in taken & FIND
+    }
     return Acceptance(
         contexts,
         maximum_pdu,
         IMPLEMENTATION_CLASS_UID,
         IMPLEMENTATION_VERSION_NAME,
-        storage_extended(asked, coerce=source.coerce),
+        storage_extended(asked, coerce=source.coerce) | find_extended(queries),
     )
 
 
 def answer_contexts(
-    proposed: Iterable[Proposed], declared: Container[str]
+    proposed: Iterable[Proposed], declared: Container[str], *, stores: bool = True
 ) -> tuple[Answered, ...]:
     """The result of each proposed presentation context (PS3.8 section 7.1.1.14).
 
     Of the transfer syntaxes of a context the first one that the peer lists is taken, as
     long as it is registered: what is stored is kept as it comes, so the sender's first
     choice costs nobody a conversion. An unregistered one is taken where there is no other.
+    Queries are taken in one of the three that are neither compressed nor encapsulated.
+
+    Args:
+        proposed: contexts, in their order.
+        declared: SOP classes that the peer declares as storage.
+        stores: whether instances of this peer are taken at all.
     """
-    return tuple(_answer(context, declared) for context in proposed)
+    return tuple(_answer(context, declared, stores) for context in proposed)
 
 
-def _answer(context: Proposed, declared: Container[str]) -> Answered:
-    chosen = choose_transfer_syntax(context.transfer_syntaxes)
+def _answer(context: Proposed, declared: Container[str], stores: bool) -> Answered:
     abstract = context.abstract_syntax
-    if abstract != VERIFICATION and not is_storage(abstract, declared):
+    offered = context.transfer_syntaxes
+    if abstract in FIND:
+        offered = tuple(uid for uid in offered if uid in _PLAIN)
+    chosen = choose_transfer_syntax(offered)
+    served = abstract == VERIFICATION or abstract in FIND
+    if not served and not (stores and is_storage(abstract, declared)):
         result = ABSTRACT_SYNTAX_NOT_SUPPORTED
     elif not chosen:
         result = TRANSFER_SYNTAXES_NOT_SUPPORTED
@@ -239,3 +257,14 @@ def storage_extended(proposed: Iterable[str], *, coerce: bool) -> dict[str, byte
     """
     answer = bytes((2, 0, 1, 0, int(coerce), 0))
     return dict.fromkeys(proposed, answer)
+
+
+def find_extended(proposed: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Answers to C-FIND extended negotiation (PS3.4 section C.5.1.1, Table C.5.1-1).
+
+    Relational queries for who asks for them; of the other bytes nothing is done.
+    """
+    return {
+        uid: bytes((*asked[:1], *bytes(max(0, len(asked) - 1))))
+        for uid, asked in proposed.items()
+    }

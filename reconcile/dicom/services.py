@@ -5,8 +5,16 @@ A new service is a class of its own in a module of its own, and a line here.
 
 from __future__ import annotations
 
-from reconcile.dicom.commands import C_CANCEL_RQ, C_ECHO_RQ, C_STORE_RQ, response
-from reconcile.dicom.messages import Request, Services
+from reconcile.dicom.commands import (
+    C_CANCEL_RQ,
+    C_ECHO_RQ,
+    C_FIND_RQ,
+    C_STORE_RQ,
+    CommandSet,
+    response,
+)
+from reconcile.dicom.finding import FindRequest
+from reconcile.dicom.messages import Context, Peer, Request, Services
 from reconcile.dicom.sop_classes import VERIFICATION
 from reconcile.dicom.status import SUCCESS, Answer, answer_for
 from reconcile.dicom.storing import StoreRequest
@@ -25,17 +33,24 @@ class EchoRequest(Request):
 
 
 class CancelRequest(Request):
-    """A C-CANCEL-RQ: there is nothing here that could be cancelled (PS3.7 9.3.2.3)."""
+    """A C-CANCEL-RQ (PS3.7 section 9.3.2.3): it overtakes what it takes back."""
 
     is_answered = False
 
+    def __init__(
+        self, peer: Peer, context_id: int, context: Context, command: CommandSet
+    ) -> None:
+        super().__init__(peer, context_id, context, command)
+        self.cancels = command.responded_to
+
     def serve(self) -> None:
-        """Ignore it."""
+        """Ignore it: it says of nothing that it is taken back."""
         self.peer.done(self)
 
 
 SERVICES: Services = {
     C_STORE_RQ: StoreRequest,
+    C_FIND_RQ: FindRequest,
     C_ECHO_RQ: EchoRequest,
     C_CANCEL_RQ: CancelRequest,
 }

@@ -23,6 +23,10 @@ from pynetdicom.sop_class import uid_to_service_class
 from reconcile.dataset.iods import STORABLE
 
 VERIFICATION = "1.2.840.10008.1.1"
+# PS3.4 section C.6: of Patient/Study Only, which is retired, nothing is served
+PATIENT_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
+STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+FIND = frozenset({PATIENT_ROOT_FIND, STUDY_ROOT_FIND})
 STORAGE_SERVICE_CLASS = "1.2.840.10008.4.2"
 
 _STANDARD = "1.2.840.10008."

@@ -1,4 +1,4 @@
-"""Every status that a C-STORE is answered with, in one table.
+"""Every status that is answered, those of a C-STORE in one table.
 
 The class of an error decides its status (`reconcile.errors`); this module adds the two
 that are no errors, says what each means, and makes the related fields: Offending Element
@@ -26,6 +26,12 @@ from reconcile.flows.arrival import Stored
 
 SUCCESS = 0x0000
 COERCED = 0xB000
+# of C-FIND: PS3.4 Table C.4-1
+IDENTIFIER_DOES_NOT_MATCH = 0xA900
+CANCELLED = 0xFE00
+PENDING = 0xFF00
+PENDING_NOT_ALL = 0xFF01
+"""Optional keys of the identifier are not looked at, or not answered."""
 _TOLD_FIRST = (PATIENT_ID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, PATIENT_NAME)
 COMMENT_LENGTH = 64
 """Error Comment is LO with one value (PS3.7 section C.4.1)."""
@@ -57,6 +63,11 @@ def answer_for(error: BaseException) -> Answer:
     if isinstance(error, ReconcileError):
         return Answer(error.dimse_status, ascii_comment(str(error) or error.title))
     return Answer(ReconcileError.dimse_status, ascii_comment(ReconcileError.title))
+
+
+def identifier_error(error: Exception) -> Answer:
+    """The answer to an identifier that no question of its SOP class can be."""
+    return Answer(IDENTIFIER_DOES_NOT_MATCH, ascii_comment(str(error)))
 
 
 def answer_to(stored: Stored, *, warn: bool) -> Answer:

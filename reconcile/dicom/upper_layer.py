@@ -194,6 +194,10 @@ class UpperLayer:
         data = pdus.data_pdus(context_id, pdus.COMMAND, content, self.maximum)
         self._do(Event.SEND_DATA, data)
 
+    def send_data(self, context_id: int, content: bytes) -> None:
+        """Send the data set of a command, as `send_command`."""
+        self._do(Event.SEND_DATA, pdus.data_pdus(context_id, 0, content, self.maximum))
+
     def release(self) -> None:
         """Ask for the end of the association; in Sta6."""
         self._do(Event.RELEASE, pdus.release_rq())

@@ -20,6 +20,7 @@ from reconcile.db.registry import Loaded
 from reconcile.db.unresolved import Met
 from reconcile.flows import inside
 from reconcile.flows.arriving import Arriving, Moment, Placed
+from reconcile.flows.headers import keep_header
 
 # What is said of a value that was kept as received because it could not be written.
 _REVIEW_OF = {Refusal.VALUE: "IMPLAUSIBLE", Refusal.TAG: "IMPLAUSIBLE"}
@@ -42,6 +43,8 @@ def file_instance(
         revision = evidence.raise_study(moment.connection, row.id)
     found = _series(arriving, loaded, decision, row.id, whose, moment)
     series = found.row
+    if series.happening_id == moment.happening_id:
+        keep_header(arriving, series.id, moment)
     held_id = _held_id(arriving, decision, row.id, moment)
     wanted = targets(
         decision,

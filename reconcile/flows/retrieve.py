@@ -7,10 +7,12 @@ pages that have been passed on are given back.
 
 from __future__ import annotations
 
+import logging
 import mmap
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from uuid import UUID
 
 from reconcile.dataset.elements import encoding_of
 from reconcile.dataset.facts import Received, read
@@ -18,13 +20,15 @@ from reconcile.dataset.inflate import deflate
 from reconcile.dataset.originals import Coercion, Reason
 from reconcile.dataset.overlay import Plan, give_out, given, steps
 from reconcile.dataset.part10 import file_meta
-from reconcile.db import views_instances
-from reconcile.db.database import Database
+from reconcile.db import used, views_instances
+from reconcile.db.database import Database, DatabaseFault
 from reconcile.db.views_instances import Holding, Kept, Live
 from reconcile.errors import NotFound, ReconcileError
 from reconcile.flows.opened import data_set, readable
 from reconcile.storage.content import Extent, Location
 from reconcile.storage.local import LocalStorage
+
+LOG = logging.getLogger(__name__)
 
 Chunks = Generator[bytes, None, None]
 
@@ -82,7 +86,17 @@ class RetrieveFlow:
         """
         with self.database.read_only() as connection:
             found = views_instances.holding(connection, sop_instance_uid, study, series)
+            unused = used.unused_study(connection, found.kept.receipt_id)
+        if unused is not None:
+            self._use(unused)
         return self.as_given(found)
+
+    def _use(self, study_id: UUID) -> None:
+        """Note that a study is used: it keeps its UID. Given out it is, come what may."""
+        try:
+            self.database.run(lambda connection: used.use(connection, study_id))
+        except (ReconcileError, DatabaseFault) as error:
+            LOG.warning("use not noted study=%s error=%s", study_id, type(error).__name__)
 
     def received(
         self, sop_instance_uid: str, receipt: str = "", *, hidden: bool = True

@@ -12,6 +12,7 @@ from fastapi import Depends, Path, Request
 from reconcile.core.facts import Source
 from reconcile.db.database import Database
 from reconcile.flows.keys import Principal
+from reconcile.flows.query import QueryFlow
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules
 from reconcile.flows.store import StoreFlow
@@ -53,6 +54,11 @@ class Parts:
     def retrieve(self) -> RetrieveFlow:
         """The flow that gives instances out."""
         return RetrieveFlow(self.database, self.storage)
+
+    @property
+    def query(self) -> QueryFlow:
+        """The flow that answers which studies there are."""
+        return QueryFlow(self.database, self.rules)
 
     @property
     def resolving(self) -> StoreFlow:

@@ -7,12 +7,14 @@ from pathlib import Path
 from threading import Barrier
 
 from reconcile.core.facts import Source
+from reconcile.core.matchkeys import Question
 from reconcile.dicom.association import Association, Wire
 from reconcile.dicom.limits import Limits
-from reconcile.dicom.messages import Request
+from reconcile.dicom.messages import Pages, Request
 from reconcile.dicom.policy import Certificate, Refusal
 from reconcile.dicom.spool import WORKERS, Spools
 from reconcile.flows.arrival import Arrival
+from reconcile.flows.query import Answer as Found
 from reconcile.flows.settling import Answer
 
 
@@ -26,7 +28,8 @@ def work_ends(spools: Spools) -> None:
 class SomePeer:
     """Keeps what a request asks of it; what is posted waits for `serve_posted`."""
 
-    id, address = "a-1", "127.0.0.1"
+    id, address, called = "a-1", "127.0.0.1", "RECONCILE"
+    may_send, stalled = True, False
 
     def __init__(self, folder: Path, limits: Limits | None = None) -> None:
         self.source = Source("CT_A")
@@ -35,6 +38,9 @@ class SomePeer:
         self.submitted: list[tuple[Arrival, Answer]] = []
         self.posted: list[Callable[[], None]] = []
         self.responses: list[bytes] = []
+        self.sent: list[tuple[bytes, bytes]] = []
+        self.pages: list[list[Found]] = []
+        self.asked: list[tuple[Question, str]] = []
         self.ended: list[Request] = []
         self.looks = 0
         self.is_gone = False
@@ -47,8 +53,18 @@ class SomePeer:
             self.posted.append(call)
         return not self.is_gone
 
+    def work(self, call: Callable[[], None]) -> None:
+        call()
+
+    def find(self, question: Question, view: str) -> Pages:
+        self.asked.append((question, view))
+        return iter(self.pages)
+
     def look(self) -> None:
         self.looks += 1
+
+    def send(self, request: Request, command_set: bytes, data_set: bytes) -> None:
+        self.sent.append((command_set, data_set))
 
     def respond(self, request: Request, command_set: bytes) -> None:
         self.responses.append(command_set)
@@ -67,7 +83,7 @@ class SomePeer:
 class Line:
     """A connection and a door in one; what is posted is called at once."""
 
-    address, admitted = "127.0.0.1", True
+    address, admitted, stalled = "127.0.0.1", True, False
     certificate: Certificate | None = None
 
     def __init__(self, folder: Path, limits: Limits | None = None) -> None:
@@ -76,6 +92,8 @@ class Line:
         self.verdict: Source | Refusal = Source("CT_A")
         self.submitted: list[tuple[Arrival, Answer]] = []
         self.sent: list[bytes] = []
+        self.works: list[Callable[[], None]] = []
+        self.pages: list[list[Found]] = []
         self.is_cut = False
         self.association = Association(self, self, "a-1")
 
@@ -89,6 +107,12 @@ class Line:
 
     def submit(self, arrival: Arrival, answer: Answer) -> None:
         self.submitted.append((arrival, answer))
+
+    def work(self, call: Callable[[], None]) -> None:
+        self.works.append(call)
+
+    def find(self, question: Question, view: str) -> Pages:
+        return iter(self.pages)
 
     def settle(self) -> None:
         output = self.association.upper.take_output()

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from reconcile.dicom.commands import C_CANCEL_RQ, C_ECHO_RQ, C_STORE_RQ, CommandSet
+from reconcile.dicom.commands import (
+    C_CANCEL_RQ,
+    C_ECHO_RQ,
+    C_FIND_RQ,
+    C_STORE_RQ,
+    CommandSet,
+)
+from reconcile.dicom.finding import FindRequest
 from reconcile.dicom.limits import Limits
 from reconcile.dicom.messages import Context, Messages, Request, Services
 from reconcile.dicom.pdus import Fragment
@@ -137,9 +144,10 @@ def test_what_is_half_received_is_discarded(tmp_path: Path) -> None:
 
 
 def test_every_command_that_we_serve_stands_in_one_table() -> None:
-    """C-STORE, C-ECHO and C-CANCEL, and nothing else."""
+    """C-STORE, C-FIND, C-ECHO and C-CANCEL, and nothing else."""
     assert {
         C_STORE_RQ: StoreRequest,
+        C_FIND_RQ: FindRequest,
         C_ECHO_RQ: EchoRequest,
         C_CANCEL_RQ: CancelRequest,
     } == SERVICES

@@ -42,7 +42,7 @@ def test_an_unknown_peer_is_refused_or_taken_by_setting() -> None:
     """1/1/3 unless `accept_unknown`."""
     assert policy(None).admit("X", "ARCHIVE", "::1") is CALLING_NOT_RECOGNISED
     taken = policy(None, accept_unknown=True).admit("X", "ARCHIVE", "::1")
-    assert taken == Source("X")
+    assert taken == Source("X", query=False)
 
 
 def test_another_called_title_is_refused_or_taken_by_setting() -> None:

@@ -1,0 +1,92 @@
+"""What an answer to a query says of a study: as a retrieve would show it today.
+
+The header as it was received, what its series was coerced to on it, and, of a person who
+is verified, what the master patient index says now. Whoever asks from a domain of its own
+is told the patient's identifier there (IHE MIMA).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from reconcile.core import attributes as at
+from reconcile.core.attributes import Assign, Change, Element, Tag
+from reconcile.core.facts import PersonFacts
+from reconcile.core.identity import Domain, PatientIdentifier
+from reconcile.core.targets import domain_of, name_element
+
+
+def coerced(
+    received: Mapping[Tag, Element], changes: Iterable[Change]
+) -> dict[Tag, Element]:
+    """A header with what was assigned since, in order."""
+    found = dict(received)
+    for change in changes:
+        if not isinstance(change, Assign):
+            continue
+        if change.element is None:
+            found.pop(change.tag, None)
+        else:
+            found[change.tag] = change.element
+    return found
+
+
+def of_person(
+    header: Mapping[Tag, Element],
+    person: PersonFacts,
+    domains: Mapping[str, Domain],
+    view: str = "",
+) -> dict[Tag, Element]:
+    """A header with what the index says of its person.
+
+    Args:
+        header: as it is given out.
+        person: who it is.
+        domains: by name.
+        view: the domain of whoever asks; empty: the archive's own.
+    """
+    found = dict(header)
+    verified = person.state == "verified"
+    known = [i for i in person.identifiers if view and i.domain == view]
+    identifier = known[0] if known else person.assigned if verified else None
+    if identifier is not None:
+        found.pop(at.ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE, None)
+        found |= _identified(identifier, domains)
+        others = [i for i in person.identifiers if i != identifier]
+        found[at.OTHER_PATIENT_IDS_SEQUENCE] = at.element(
+            "SQ", *(_identified(other, domains) for other in others)
+        )
+    return found | (_known_as(person) if verified else {})
+
+
+def _identified(
+    identifier: PatientIdentifier, domains: Mapping[str, Domain]
+) -> dict[Tag, Element]:
+    """Patient ID with its issuer (PS3.3 Table 10-18)."""
+    domain = domain_of(identifier.domain, domains)
+    said: dict[Tag, Element] = {
+        at.PATIENT_ID: at.element("LO", identifier.value),
+        at.ISSUER_OF_PATIENT_ID: at.element("LO", domain.name),
+    }
+    if domain.universal_id and domain.universal_id != domain.name:
+        kind = domain.universal_id_type or "ISO"
+        universal = {
+            at.UNIVERSAL_ENTITY_ID: at.element("UT", domain.universal_id),
+            at.UNIVERSAL_ENTITY_ID_TYPE: at.element("CS", kind),
+        }
+        said[at.ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE] = at.element("SQ", universal)
+    return said
+
+
+def _known_as(person: PersonFacts) -> dict[Tag, Element]:
+    """Where the index says nothing, what was received stays."""
+    said, found = person.current, dict[Tag, Element]()
+    if said is None:
+        return found
+    if said.name:
+        found[at.PATIENT_NAME] = name_element(said.name)
+    if len(said.birth_date) == 8:
+        found[at.PATIENT_BIRTH_DATE] = at.element("DA", said.birth_date)
+    if said.sex:
+        found[at.PATIENT_SEX] = at.element("CS", said.sex)
+    return found

@@ -1,0 +1,229 @@
+"""Which series an index finds for the keys of a query.
+
+Each key that has an index gives ids of series that may match; it may give too many, never
+too few. What the keys mean is said in `core.matchkeys`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    FromClause,
+    Select,
+    and_,
+    false,
+    func,
+    intersect,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    union,
+)
+
+from reconcile.core.identity import PatientIdentifier
+from reconcile.core.matchkeys import (
+    Between,
+    Level,
+    Named,
+    OneOf,
+    Test,
+    Wild,
+    as_like,
+    narrowed,
+)
+from reconcile.db import tables as t
+from reconcile.db.headers import SEARCHED_NAME, series_header
+from reconcile.db.views import series_named, studies_named
+
+_h, _s, _st = series_header.c, t.series.c, t.study.c
+
+_HIGHEST = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True)
+class PatientKey:
+    """A Patient ID that is asked for.
+
+    Attributes:
+        identifiers: that it may be.
+        anywhere: the ID in whatever domain; empty: only these identifiers.
+        pattern: an ID with wild cards, in `domains`, or anywhere where there are none.
+        held: an ID, or a pattern, of a held study; empty: none.
+    """
+
+    identifiers: tuple[PatientIdentifier, ...] = ()
+    anywhere: tuple[str, ...] = ()
+    pattern: str = ""
+    domains: tuple[str, ...] = ()
+    held: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What narrows the rows; None: it does not."""
+
+    level: Level
+    patient: PatientKey | None = None
+    issuer: str = ""
+    study_uids: tuple[str, ...] = ()
+    series_uids: tuple[str, ...] = ()
+    accession: Test | None = None
+    name: Test | None = None
+    birth_date: Test | None = None
+    study_date: Test | None = None
+    modality_in_study: Test | None = None
+    modality: Test | None = None
+
+
+def links(link: FromClause, series: FromClause) -> ColumnElement[bool]:
+    """To the person under whom a series is filed now; a held one is nobody's."""
+    return and_(
+        link.c.identity_id == series.c.filed_identity_id,
+        func.upper_inf(link.c.recorded),
+        series.c.held.is_(None),
+    )
+
+
+def found_by(asked: Asked) -> CTE | None:
+    """Ids of the series that an index finds; None: no key has one.
+
+    Materialised: else a page's limit tempts the planner to look at every series there is.
+    """
+    queries = list(_candidates(asked))
+    if not queries:
+        return None
+    query = queries[0] if len(queries) == 1 else intersect(*queries)
+    return query.cte("found").prefix_with("MATERIALIZED", dialect="postgresql")
+
+
+def _candidates(asked: Asked) -> Iterable[Select[Any]]:
+    if asked.patient is not None:
+        yield _ids(*_of_patients(asked.patient))
+    if asked.study_uids:
+        studies = union(*(studies_named(uid) for uid in asked.study_uids))
+        yield select(_s.id).where(_s.study_id.in_(studies))
+    if asked.series_uids:
+        yield _ids(*(series_named(uid) for uid in asked.series_uids))
+    if asked.accession is not None:
+        studies = union(*_studies_with(asked.accession))
+        yield select(_s.id).where(_s.study_id.in_(studies))
+    if isinstance(asked.name, Named) and _searched_for(asked.name).strip("%"):
+        yield _ids(*_named(_searched_for(asked.name)))
+    if asked.birth_date is not None:
+        yield _ids(*_born(asked.birth_date))
+
+
+def _ids(*queries: Any) -> Select[Any]:
+    found = union(*queries).subquery()
+    return select(found.c[0].label("id"))
+
+
+def _of_persons(persons: Select[Any]) -> Select[Any]:
+    """The series of persons, by their own ids, and of all who were merged with them."""
+    one, p = t.person.alias("one"), t.person.alias("p")
+    link = t.identity_link.alias("l")
+    roots = select(one.c.canonical_id).where(one.c.id.in_(persons))
+    return (
+        select(_s.id)
+        .select_from(p)
+        .join(link, link.c.person_id == p.c.id)
+        .join(t.series, links(link, t.series))
+        .where(p.c.canonical_id.in_(roots))
+    )
+
+
+def _of_patients(key: PatientKey) -> Iterable[Select[Any]]:
+    identity, link = t.identity.c, t.identity_link.c
+    owned = (
+        select(link.person_id)
+        .join(t.identity, identity.id == link.identity_id)
+        .where(func.upper_inf(identity.valid), func.upper_inf(link.recorded))
+    )
+    pairs = [(each.domain, each.value) for each in key.identifiers]
+    ways: list[ColumnElement[bool]] = []
+    if pairs:
+        ways.append(tuple_(identity.domain, identity.id_norm).in_(pairs))
+    if key.anywhere:
+        ways.append(identity.id_norm.in_(key.anywhere))
+    if key.pattern:
+        like = and_(*within(identity.id_norm, Wild(key.pattern)))
+        ways.append(and_(like, identity.domain.in_(key.domains)) if key.domains else like)
+    yield _of_persons(owned.where(or_(*ways) if ways else false()))
+    if key.held:
+        wild = any(c in "*?" for c in key.held)
+        test = Wild(key.held) if wild else OneOf((key.held,))
+        yield (
+            select(_s.id)
+            .join(t.study, _st.id == _s.study_id)
+            .where(_s.held.is_not(None), *within(_st.held_id, test))
+        )
+
+
+def _studies_with(test: Test) -> Iterable[Select[Any]]:
+    """Studies that came under an accession number, or are linked to its order."""
+    yield (
+        select(_s.study_id)
+        .join(series_header, _h.series_id == _s.id)
+        .where(_h.accession_number != "", *within(_h.accession_number, test))
+    )
+    o, so = t.imaging_order.c, t.study_order.c
+    yield (
+        select(so.study_id)
+        .join(t.imaging_order, o.id == so.order_id)
+        .where(
+            o.accession_number != "",
+            *within(o.accession_number, test),
+            func.upper_inf(so.recorded),
+        )
+    )
+
+
+def _searched_for(test: Named) -> str:
+    """A pattern of alphabetic groups; a name in another script may stand in any group."""
+    pattern = test.groups[0]
+    return narrowed(pattern if len(test.groups) > 1 or pattern.isascii() else "*")
+
+
+def _named(like: str) -> Iterable[Select[Any]]:
+    said: ColumnElement[Any] = literal_column(SEARCHED_NAME)
+    yield select(_h.series_id).where(*_prefixed(_h.searched_name, like))
+    d = t.demographics.c
+    ours = select(d.person_id).where(*_prefixed(said, like), func.upper_inf(d.recorded))
+    yield _of_persons(ours)
+
+
+def _born(test: Test) -> Iterable[Select[Any]]:
+    d = t.demographics.c
+    yield select(_h.series_id).where(_h.birth_date != "", *within(_h.birth_date, test))
+    said = d.said["birth_date"].astext
+    yield _of_persons(
+        select(d.person_id).where(*within(said, test), func.upper_inf(d.recorded))
+    )
+
+
+def within(col: ColumnElement[Any], test: Test) -> list[ColumnElement[bool]]:
+    """A test of keys as SQL; bounds beside a pattern, since a plan knows no value of it."""
+    if isinstance(test, OneOf):
+        return [col.in_(test.values)]
+    if isinstance(test, Wild):
+        return _prefixed(col, as_like(test.pattern))
+    if isinstance(test, Between):
+        bounds = [col >= test.first] if test.first else []
+        return [*bounds, col <= test.last + _HIGHEST] if test.last else bounds
+    return []
+
+
+def _prefixed(col: ColumnElement[Any], like: str) -> list[ColumnElement[bool]]:
+    prefix = ""
+    for c in like:
+        if c in "%_\\":
+            break
+        prefix += c
+    bounds = [col >= prefix, col < prefix + _HIGHEST] if prefix else []
+    return [*bounds, col.like(like)]

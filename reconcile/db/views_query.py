@@ -1,0 +1,309 @@
+"""Studies as they are asked for by C-FIND and QIDO-RS: which, and what is known of them.
+
+A row stands for a part of a study: the series of one person, or those that are held. Its
+header is that of the part's first series. What narrows is said in SQL, and may let more
+through than matches: `core.matchkeys.fits` looks at each answer.
+
+The newest study comes first. A page goes on after the row that ended the one before it,
+so that what is added meanwhile shifts nothing, and no transaction waits for a peer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    and_,
+    column,
+    exists,
+    func,
+    or_,
+    select,
+    true,
+    tuple_,
+)
+
+from reconcile.core.attributes import Change, Element, Tag, from_listed
+from reconcile.core.matchkeys import Level, Test
+from reconcile.db import filed as f
+from reconcile.db import history as h
+from reconcile.db import tables as t
+from reconcile.db.headers import series_header
+from reconcile.db.views_found import Asked, found_by, links, within
+
+_h, _s, _st, _i = series_header.c, t.series.c, t.study.c, t.instance.c
+
+#: Rows of one page: what is in memory for one question.
+PAGE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """A place in the order of rows; empty: before the first."""
+
+    study_date: str
+    series_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A row: a part of a study, or one of its series.
+
+    Attributes:
+        person_id: whose it is, surviving merges; None: it is held, or nobody's.
+        as_received: it is given out as it came.
+    """
+
+    at: After
+    study_id: UUID
+    study_uid: str
+    series_uid: str
+    held: bool
+    person_id: UUID | None
+    as_received: bool
+    elements: dict[Tag, Element]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a part of a study has."""
+
+    modalities: tuple[str, ...]
+    series: int
+    instances: int
+
+
+# -- Rows ---------------------------------------------------------------------------
+
+
+def parts(connection: Connection, asked: Asked, after: After | None) -> list[Part]:
+    """At most `PAGE` rows that may match, the newest study first."""
+    person, link = t.person.alias("p"), t.identity_link.alias("l")
+    shown = _shown_instance(_s.id)
+    found = found_by(asked)
+    start: FromClause = series_header
+    if found is not None:
+        start = found.join(series_header, _h.series_id == found.c.id)
+    rows = (
+        start.join(t.series, _s.id == _h.series_id)
+        .join(t.study, _st.id == _s.study_id)
+        .outerjoin(link, links(link, t.series))
+        .outerjoin(person, person.c.id == link.c.person_id)
+        .join(shown, true())
+    )
+    query = (
+        select(
+            _h.study_date,
+            _h.series_id,
+            _h.elements,
+            _s.study_id,
+            _st.study_instance_uid,
+            _s.series_instance_uid,
+            _s.held,
+            person.c.canonical_id,
+            shown.c.as_received,
+        )
+        .select_from(rows)
+        .where(*_conditions(asked, person))
+        .order_by(_h.study_date.desc(), _h.series_id.desc())
+        .limit(PAGE)
+    )
+    if after is not None:
+        place = tuple_(_h.study_date, _h.series_id)
+        query = query.where(place < tuple_(after.study_date, after.series_id))
+    return [_part(row) for row in connection.execute(query)]
+
+
+def _part(row: Any) -> Part:
+    return Part(
+        After(row.study_date, row.series_id),
+        row.study_id,
+        row.study_instance_uid,
+        row.series_instance_uid,
+        row.held is not None,
+        row.canonical_id,
+        row.as_received,
+        row.elements,
+    )
+
+
+def _shown_instance(series_id: ColumnElement[Any]) -> FromClause:
+    """An instance of a series that is given out: without one there is no answer."""
+    i = t.instance.alias("shown")
+    query = select(i.c.as_received).where(i.c.series_id == series_id, ~i.c.hidden).limit(1)
+    return query.lateral("given")
+
+
+def _is_shown(series_id: ColumnElement[Any]) -> ColumnElement[bool]:
+    i = t.instance.alias()
+    return exists().where(i.c.series_id == series_id, ~i.c.hidden)
+
+
+def _conditions(asked: Asked, person: FromClause) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if asked.patient is None and not asked.study_uids:
+        found.append(person.c.state.is_distinct_from("test"))
+    if asked.study_date is not None:
+        found += [_h.study_date != "", *within(_h.study_date, asked.study_date)]
+    if asked.modality is not None and asked.level is Level.SERIES:
+        found += within(_h.modality, asked.modality)
+    if asked.modality_in_study is not None:
+        found.append(_has_modality(asked.modality_in_study))
+    if asked.issuer:
+        found.append(_has_identifier_of(asked.issuer, person))
+    if asked.level is Level.STUDY:
+        found.append(~_earlier(person, _of_the_same_study))
+    elif asked.level is Level.PATIENT:
+        found.append(~or_(_earlier(person, _of_the_same_study), _before_as_patient(person)))
+    return found
+
+
+def _earlier(person: FromClause, same: Any) -> ColumnElement[bool]:
+    """Whether the part has a series before this one, by whose header it is shown."""
+    o, oh = t.series.alias("o"), series_header.alias("oh")
+    op, ol = t.person.alias("op"), t.identity_link.alias("ol")
+    rows = (
+        o.join(oh, oh.c.series_id == o.c.id)
+        .outerjoin(ol, links(ol, o))
+        .outerjoin(op, op.c.id == ol.c.person_id)
+    )
+    query = select(1).select_from(rows)
+    return query.where(same(o, op, person), o.c.id < _s.id, _is_shown(o.c.id)).exists()
+
+
+def _of_the_same_study(
+    o: FromClause, op: FromClause, person: FromClause
+) -> ColumnElement[bool]:
+    return and_(
+        o.c.study_id == _s.study_id,
+        o.c.held.is_(None) == _s.held.is_(None),
+        op.c.canonical_id.is_not_distinct_from(person.c.canonical_id),
+    )
+
+
+def _before_as_patient(person: FromClause) -> ColumnElement[bool]:
+    """Whether the person has a series before this one, in whatever study."""
+    o, oh = t.series.alias("b"), series_header.alias("bh")
+    op, ol = t.person.alias("bp"), t.identity_link.alias("bl")
+    rows = (
+        op.join(ol, ol.c.person_id == op.c.id)
+        .join(o, links(ol, o))
+        .join(oh, oh.c.series_id == o.c.id)
+    )
+    query = select(1).select_from(rows)
+    return query.where(
+        op.c.canonical_id == person.c.canonical_id, o.c.id < _s.id, _is_shown(o.c.id)
+    ).exists()
+
+
+def _has_modality(test: Test) -> ColumnElement[bool]:
+    o, oh = t.series.alias("m"), series_header.alias("mh")
+    query = select(1).select_from(o.join(oh, oh.c.series_id == o.c.id))
+    return query.where(o.c.study_id == _s.study_id, *within(oh.c.modality, test)).exists()
+
+
+def _has_identifier_of(domain: str, person: FromClause) -> ColumnElement[bool]:
+    m, ml, mi = t.person.alias("m"), t.identity_link.alias("ml"), t.identity.alias("mi")
+    query = (
+        select(1)
+        .select_from(
+            m.join(ml, ml.c.person_id == m.c.id).join(mi, mi.c.id == ml.c.identity_id)
+        )
+        .where(
+            m.c.canonical_id == person.c.canonical_id,
+            func.upper_inf(ml.c.recorded),
+            func.upper_inf(mi.c.valid),
+            mi.c.domain == domain,
+        )
+    )
+    return query.exists()
+
+
+# -- What is known of rows ----------------------------------------------------------
+
+
+def assigned(connection: Connection, series: Iterable[UUID]) -> dict[UUID, list[Change]]:
+    """What is assigned to instances of some series, in the order in which it applies.
+
+    Of several forms the newest: those before it were raised to what it says since.
+    """
+    ids = list(series)
+    form, given = f.series_form.c, t.assignment.c
+    forms = (
+        select(form.series_id, form.stored_revision, given.assigns)
+        .join(t.assignment, given.id == form.assignment_id)
+        .where(form.series_id.in_(ids))
+        .order_by(form.stored_revision, given.id)
+    )
+    stored: dict[UUID, int] = {}
+    found: dict[UUID, list[Change]] = {}
+    for row in connection.execute(forms):
+        stored[row.series_id] = row.stored_revision
+        found[row.series_id] = [from_listed(said) for said in row.assigns]
+    for row in connection.execute(_scoped(ids)):
+        if row.revision > stored.get(row.series_id, -1):
+            changes = found.setdefault(row.series_id, [])
+            changes.extend(from_listed(said) for said in row.assigns)
+    return found
+
+
+def _scoped(ids: list[UUID]) -> Select[Any]:
+    scope, given, event = f.series_assignment.c, t.assignment.c, h.coercion_event.c
+    return (
+        select(scope.series_id, scope.revision, given.assigns)
+        .join(t.assignment, given.id == scope.assignment_id)
+        .join(h.coercion_event, event.id == scope.event_id)
+        .where(scope.series_id.in_(ids), func.upper_inf(scope.recorded))
+        .order_by(event.position)
+    )
+
+
+def counted(
+    connection: Connection, studies: Iterable[UUID]
+) -> dict[tuple[UUID, UUID | None, bool], Counted]:
+    """What the parts of some studies have, by (study, person, whether it is held)."""
+    link, person = t.identity_link.alias("l"), t.person.alias("p")
+    number = select(func.count()).where(_i.series_id == _s.id, ~_i.hidden)
+    given = number.correlate(t.series).lateral("given")
+    instances: ColumnElement[Any] = given.c[0]
+    query = (
+        select(
+            _s.study_id,
+            person.c.canonical_id,
+            _s.held.is_not(None).label("held"),
+            func.array_agg(_h.modality.distinct()).label("modalities"),
+            func.count(_s.id).label("series"),
+            func.sum(instances).label("instances"),
+        )
+        .select_from(
+            t.series.outerjoin(series_header, _h.series_id == _s.id)
+            .outerjoin(link, links(link, t.series))
+            .outerjoin(person, person.c.id == link.c.person_id)
+            .join(given, instances > 0)
+        )
+        .where(_s.study_id.in_(list(studies)))
+        .group_by(_s.study_id, person.c.canonical_id, column("held"))
+    )
+    return {
+        (row.study_id, row.canonical_id, row.held): Counted(
+            tuple(sorted(filter(None, row.modalities))), row.series, int(row.instances)
+        )
+        for row in connection.execute(query)
+    }
+
+
+def instances_of(connection: Connection, series: Iterable[UUID]) -> dict[UUID, int]:
+    """How many instances of some series are given out."""
+    query = (
+        select(_i.series_id, func.count().label("instances"))
+        .where(_i.series_id.in_(list(series)), ~_i.hidden)
+        .group_by(_i.series_id)
+    )
+    return {row.series_id: row.instances for row in connection.execute(query)}
