@@ -9,6 +9,7 @@ from reconcile.db import (
     outbox,
     remembered,
     suggestions,
+    telling,
     unresolved,
     waiting,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "outbox",
     "remembered",
     "suggestions",
+    "telling",
     "unresolved",
     "waiting",
 ]
