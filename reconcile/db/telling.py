@@ -7,7 +7,8 @@ constraint, so that it does no harm to find a thing twice. Events are found by t
 of their transaction, below which everything has ended.
 
 The places up to which everything was found are rows here, moved in the transaction that
-queues what was found.
+queues what was found. A place that lies in the future was seen by a clock that was set
+back since: it is looked from now on.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ OVERLAP = timedelta(seconds=10)
 #: Rows that are looked for in one transaction.
 BATCH = 500
 ARRIVALS, CHANGES, ITEMS = "arrivals", "changes", "items:"
+_NEVER = UUID(int=2**128 - 1)
 #: The place before all items.
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -158,10 +160,10 @@ def anything(
         connection,
         now=now,
         quiet=now - quiet,
-        arrived=_low(places[ARRIVALS]) if ARRIVALS in places else UUID(int=2**128 - 1),
+        arrived=_low(places[ARRIVALS], now) if ARRIVALS in places else _NEVER,
         xid=xid,
         event=event,
-        lows=[_low(places[each.name]) for each in known],
+        lows=[_low(places[each.name], now - each.after) for each in known],
         highs=[id_at(now - each.after) for each in known],
     )
     return bool(row.found)
@@ -186,8 +188,8 @@ SELECT EXISTS (SELECT FROM notification WHERE state = 'waiting' AND next_at <= :
 )
 
 
-def _low(position: str) -> UUID:
-    return id_at(datetime.fromisoformat(position) - OVERLAP)
+def _low(position: str, until: datetime) -> UUID:
+    return id_at(min(datetime.fromisoformat(position), until) - OVERLAP)
 
 
 def _split(position: str) -> tuple[str, str]:
@@ -200,8 +202,8 @@ def _split(position: str) -> tuple[str, str]:
 
 def look_for_arrivals(connection: Connection, position: str, until: datetime) -> None:
     """Remember the studies of which instances came; from `until` on look the next time."""
-    _ARRIVED(connection, low=_low(position))
-    move(connection, ARRIVALS, max(until, datetime.fromisoformat(position)).isoformat())
+    _ARRIVED(connection, low=_low(position, until))
+    move(connection, ARRIVALS, until.isoformat())
 
 
 _ARRIVED = Prepared(
@@ -284,15 +286,14 @@ def look_for_items(
     before = until - asked.after
     rows = _ITEMS(
         connection,
-        low=_low(position),
+        low=_low(position, before),
         high=id_at(before),
         kinds=list(asked.kinds),
         codes=list(asked.codes),
         most=BATCH,
     )
-    before = max(before, datetime.fromisoformat(position))
     if len(rows) == BATCH:
-        before = _made_at(rows[-1].id) + OVERLAP
+        before = min(before, _made_at(rows[-1].id) + OVERLAP)
     move(connection, asked.name, before.isoformat())
     return [Item(*row) for row in rows]
 

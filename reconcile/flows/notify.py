@@ -30,11 +30,11 @@ ITEMS = ("hold", "message", "review")
 #: Tries, the target's being away included: they take about two days.
 ATTEMPTS_MAX = 16
 BACKOFF_MIN, BACKOFF_MAX = timedelta(seconds=30), timedelta(hours=6)
-#: Nobody else tells what was taken, for so long; longer than telling it can take.
-LEASE = timedelta(minutes=3)
+#: No other process tells what was taken, for so long; it can be told again from then on.
+LEASE = timedelta(minutes=1)
 #: Notices that are taken at once for a target, and seconds that they may take together.
 TAKEN_MAX = 20
-SECONDS_MAX = 60.0
+SECONDS_MAX = 20.0
 #: Targets that are told at the same time.
 TARGETS_AT_ONCE = 4
 

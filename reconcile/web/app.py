@@ -17,6 +17,7 @@ from reconcile.web import (
     health,
     holds,
     lookups,
+    notifications,
     problems,
 )
 from reconcile.web.auth import Authenticate
@@ -39,7 +40,8 @@ def make_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     app.state.metrics = Metrics(parts.database)
     app.state.readiness = Readiness(parts)
-    for topic in (health, dicomweb, coercions, checks, lookups, holds, docs):
+    topics = (health, dicomweb, coercions, checks, lookups, holds, notifications, docs)
+    for topic in topics:
         app.include_router(topic.router)
     problems.install(app)
     # The last one added is the outermost.

@@ -87,11 +87,21 @@ def _lines(notice: Notice) -> Iterator[str]:
 
 def _hand_over(server: Server, message: EmailMessage) -> None:
     # By its own name as it knows it: nobody is asked for a longer one.
-    us = socket.gethostname()
+    us, password = socket.gethostname(), _password(server)
     with smtplib.SMTP(server.host, server.port, us, timeout=SECONDS) as session:
         if server.starttls:
             session.starttls(context=ssl.create_default_context())
         if server.user:
-            password = Path(server.password_file).read_text(encoding="utf-8").strip()
             session.login(server.user, password)
         session.send_message(message)
+
+
+def _password(server: Server) -> str:
+    if not server.user:
+        return ""
+    try:
+        return Path(server.password_file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise NotTold(
+            "the password for the mail server cannot be read", away=True
+        ) from None
