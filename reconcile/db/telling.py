@@ -137,7 +137,7 @@ def seen(connection: Connection, now: datetime) -> datetime:
 _OLDEST = Prepared(
     lambda: text("""
 SELECT min(xact_start) AS oldest FROM pg_stat_get_activity(NULL)
-WHERE pid <> pg_backend_pid() AND usesysid = to_regrole(current_user)
+WHERE pid <> pg_backend_pid() AND usesysid = to_regrole(quote_ident(current_user))
 AND datid = (SELECT oid FROM pg_database WHERE datname = current_database())
 """)
 )

@@ -106,7 +106,7 @@ DatabaseUrl = Annotated[
 StorageUrl = Annotated[
     str, _matching(r"|file:///.+", '"file:///FOLDER", or "" for a folder under the data')
 ]
-WebAddress = Annotated[str, AfterValidator(_web_address)]
+WebAddress = Annotated[str, AfterValidator(_web_address), Field(repr=False)]
 # RFC 5321 4.1.2, without the quoted forms that nobody uses.
 MailAddress = Annotated[
     str,

@@ -248,6 +248,24 @@ def test_who_is_new_is_told_of_all_that_is_open(hospital: Hospital, clock: Clock
     assert len(heard) == 2
 
 
+def test_more_items_than_fit_into_one_look_are_told(
+    hospital: Hospital, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next look goes on where the last one ended."""
+    monkeypatch.setattr(telling, "BATCH", 3)
+    for _ in range(8):
+        hold_one(hospital)
+    heard: list[str] = []
+    target = Target(
+        "ops", frozenset({"hold"}), lambda notice: heard.append(str(notice.item))
+    )
+    telling_all = flow(hospital, clock, target)
+    for seconds in range(0, 60, 5):
+        clock.ahead = timedelta(seconds=seconds)
+        rounds(telling_all)
+    assert len(heard) == len(set(heard)) == 8
+
+
 def test_an_item_whose_transaction_is_slow_is_told(
     hospital: Hospital, clock: Clock
 ) -> None:
