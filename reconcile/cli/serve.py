@@ -1,9 +1,9 @@
 """`reconcile serve`: the supervisor.
 
 It owns the embedded PostgreSQL, binds every port before a child exists, spawns (never
-forks) receivers, hl7 and web, restarts a child that dies, and says `ready` when all of
-them are. A child lives no longer than its supervisor: it reads its orders from standard
-input and stops when that ends.
+forks) receivers, hl7, web and jobs, restarts a child that dies, and says `ready` when
+all of them are. A child lives no longer than its supervisor: it reads its orders from
+standard input and stops when that ends.
 """
 
 from __future__ import annotations
@@ -153,11 +153,12 @@ class Supervisor:
 
     def _plan(self, urls: Urls) -> list[Child]:
         receivers = wiring.receiver_count(self.settings)
-        roles = ["receiver"] * receivers + ["hl7", "web"]
-        doors = {
+        roles = ["receiver"] * receivers + ["hl7", "web", "jobs"]
+        doors: dict[str, tuple[str, ...]] = {
             "receiver": ("dicom", "dicom_tls"),
             "hl7": ("hl7", "hl7_tls"),
             "web": ("http", "http_tls"),
+            "jobs": (),
         }
         children = []
         for role in roles:

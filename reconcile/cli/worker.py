@@ -1,4 +1,4 @@
-"""One process of the archive: a receiver, the HL7 door or the web door.
+"""One process of the archive: a receiver, the HL7 door, the web door, or the jobs.
 
 It is told on standard input what to do, on sockets that are bound already, says "ready"
 on standard output when its door is open, and stops when standard input ends: so no child
@@ -25,10 +25,11 @@ ROLES = {
     "receiver": "reconcile.cli.work_receiver",
     "hl7": "reconcile.cli.work_hl7",
     "web": "reconcile.cli.work_web",
+    "jobs": "reconcile.cli.work_jobs",
 }
 
 # Connections to the database; PostgreSQL takes 100 as it comes, ours 200.
-POOL = {"hl7": 20, "web": 16}
+POOL = {"hl7": 20, "web": 16, "jobs": 6}
 RECEIVERS_POOL = 96
 
 

@@ -127,6 +127,13 @@ coercion_event = Table(
     Index("ix_coercion_event_recorded_at", "recorded_at", "id"),
     # The sealer's watermark.
     Index("ix_coercion_event_xid", "xid"),
+    # What changed stored studies: whoever tells of it reads nothing else.
+    Index(
+        "ix_coercion_event_study_level",
+        "xid",
+        "id",
+        postgresql_where=text("level = 'study'"),
+    ),
 )
 
 coercion_value = Table(

@@ -10,6 +10,7 @@ from reconcile.db import (
     outbox,
     remembered,
     suggestions,
+    telling,
     unresolved,
     waiting,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "outbox",
     "remembered",
     "suggestions",
+    "telling",
     "unresolved",
     "waiting",
 ]

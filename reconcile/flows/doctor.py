@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from reconcile.db import views_checks
+from reconcile.db import views_checks, views_outbox
 from reconcile.db.database import Database
 from reconcile.errors import NotFound
 from reconcile.storage.content import Location
@@ -17,6 +17,8 @@ from reconcile.storage.local import LocalStorage
 
 #: A held study that nobody looked at for longer is a finding.
 HOLD_AGE_MAX = timedelta(days=3)
+#: A target that could not be told for longer is a finding.
+UNTOLD_AGE_MAX = timedelta(minutes=5)
 #: What is younger may be on its way: its bytes are there, its row is not committed.
 STORING_SECONDS_MAX = 60.0
 SECOND_LOOK_SECONDS = 2.0
@@ -47,6 +49,7 @@ class Doctor:
         yield from self._rows_without_bytes()
         yield from self._bytes_without_rows()
         yield from self._holds()
+        yield from self._untold()
         yield from self._rows()
 
     def _fence(self) -> Iterator[Finding]:
@@ -90,6 +93,20 @@ class Doctor:
                 subject = f"{items.count} x {items.code}, the oldest {age.days} days"
                 advice = f"decide them: `reconcile hold list --code {items.code}`"
                 yield Finding("open-hold", subject, advice)
+
+    def _untold(self) -> Iterator[Finding]:
+        """Who cannot be told what happened: given up, or in vain for a while."""
+        with self.database.read_only() as connection:
+            found = views_outbox.untold(connection)
+        for each in found:
+            if each.given_up:
+                subject = f"{each.given_up} for {each.target}, the last: {each.error}"
+                advice = "mend it, then `reconcile notification retry --all`"
+                yield Finding("notification-given-up", subject, advice)
+            elif each.since and self.clock() - each.since > UNTOLD_AGE_MAX:
+                subject = f"{each.target}, {each.failing} wait: {each.error}"
+                advice = "it is tried again by itself: look at its address and its server"
+                yield Finding("target-unreachable", subject, advice)
 
     def _rows(self) -> Iterator[Finding]:
         with self.database.read_only() as connection:

@@ -19,6 +19,8 @@ def problems(settings: Settings) -> Iterator[Problem]:
     yield from _repeated("feed", senders, "application")
     titles = [each.ae_title for each in settings.destination]
     yield from _repeated("destination", titles, "ae_title")
+    yield from _repeated("notify", [each.name for each in settings.notify], "name")
+    yield from _notify(settings)
     yield from _ambiguous_domains(settings)
     yield from _unknown_domains(settings)
     yield from _doors(settings)
@@ -63,6 +65,26 @@ def _unknown_domains(settings: Settings) -> Iterator[Problem]:
     for place, names in named:
         if any(name and name not in known for name in names):
             yield Problem(place, allowed)
+
+
+def _notify(settings: Settings) -> Iterator[Problem]:
+    """Everybody who is told has one address, and a name that no [[destination]] has."""
+    mail = settings.mail
+    titles = [each.ae_title for each in settings.destination if each.availability]
+    for at, each in enumerate(settings.notify):
+        if bool(each.url) == bool(each.mail):
+            yield Problem(("notify", at, "name"), "either `url` or `mail` beside it")
+        if each.secret_file and not each.url:
+            yield Problem(("notify", at, "secret_file"), "`url` beside it")
+        if each.mail and not (mail.host and mail.sender):
+            yield Problem(("notify", at, "mail"), "[mail] host and sender beside it")
+        if each.name in titles:
+            allowed = "a name that no [[destination]] with availability has"
+            yield Problem(("notify", at, "name"), allowed)
+    if bool(mail.user) != bool(mail.password_file):
+        yield Problem(("mail", "user"), "`user` and `password_file`, or neither")
+    if mail.user and not mail.starttls:
+        yield Problem(("mail", "starttls"), "true, where a password is sent")
 
 
 def _doors(settings: Settings) -> Iterator[Problem]:

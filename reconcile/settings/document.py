@@ -29,6 +29,7 @@ ALLOWED = {
     "string_type": "a text in quotes",
     "string_too_short": "a text that is not empty",
     "tuple_type": "a list in brackets",
+    "too_short": "a list that is not empty",
     "dict_type": "a table",
     "model_type": "a table",
     "missing": "it cannot be left out",
@@ -36,6 +37,13 @@ ALLOWED = {
     "greater_than_equal": "at least {ge}",
     "less_than_equal": "at most {le}",
     "value_error": "{error}",
+}
+
+# Tables, and which of their keys name files.
+FILES = {
+    "tls": ("certificate", "key", "ca"),
+    "mail": ("password_file",),
+    "notify": ("secret_file",),
 }
 
 
@@ -180,11 +188,17 @@ def _model_at(model: type[BaseModel], place: Place) -> type[BaseModel]:
 
 
 def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Files named in [tls] are beside the configuration file."""
-    tls = content.get("tls")
-    for name in ("certificate", "key", "ca"):
-        if isinstance(tls, dict) and isinstance(tls.get(name), str) and tls[name]:
-            tls[name] = str(folder / tls[name])
+    """Files that are named in it are beside the configuration file."""
+    for table, names in FILES.items():
+        said = content.get(table)
+        for each in said if isinstance(said, list) else [said]:
+            for name in names:
+                if (
+                    isinstance(each, dict)
+                    and isinstance(each.get(name), str)
+                    and each[name]
+                ):
+                    each[name] = str(folder / each[name])
     return content
 
 

@@ -10,11 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from reconcile.settings.values import (
     Address,
     AETitle,
+    AllTold,
     DatabaseUrl,
     Dates,
     HoldCode,
+    HoldCodes,
+    MailAddress,
     Name,
     Names,
+    Natural,
     Network,
     OptionalName,
     Positive,
@@ -23,6 +27,7 @@ from reconcile.settings.values import (
     TimeZone,
     UidRoot,
     UniversalIdType,
+    WebAddress,
     is_loopback,
 )
 
@@ -86,11 +91,16 @@ class Auth(_Table):
 
 
 class Serve(_Table):
-    """How the archive runs. `receivers` are processes; 0: one per core."""
+    """How the archive runs. `receivers` are processes; 0: one per core.
+
+    `quiet` is how many seconds nothing has to come of a study that is called received.
+    """
 
     receivers: Annotated[int, Field(ge=0, le=256)] = 0
     accept_unknown: bool = False
     timezone: TimeZone = "UTC"
+    quiet: Positive = 60
+    public_url: WebAddress = ""
 
 
 class Holds(_Table):
@@ -181,6 +191,31 @@ class Destination(_Table):
     domain: OptionalName = ""
     on_correction: Literal["hl7", "resend", "task", "none"] = "task"
     query: bool = True
+    availability: bool = False
+
+
+class Mail(_Table):
+    """The server that takes our mail; its password is in a file."""
+
+    host: str = ""
+    port: Annotated[int, Field(ge=1, le=65535)] = 25
+    sender: MailAddress = ""
+    starttls: bool = True
+    user: str = ""
+    password_file: str = ""
+
+
+class Notify(_Table):
+    """Who is told of what: by webhook or by mail. Minutes."""
+
+    name: Name
+    url: WebAddress = ""
+    secret_file: str = ""
+    mail: MailAddress = ""
+    on: AllTold
+    codes: HoldCodes = ()
+    after: Natural = 0
+    repeat: Natural = 0
 
 
 class Settings(_Table):
@@ -200,6 +235,8 @@ class Settings(_Table):
     source: Annotated[tuple[Source, ...], Field(strict=False)] = ()
     feed: Annotated[tuple[Feed, ...], Field(strict=False)] = ()
     destination: Annotated[tuple[Destination, ...], Field(strict=False)] = ()
+    mail: Mail = Mail()
+    notify: Annotated[tuple[Notify, ...], Field(strict=False)] = ()
 
     @property
     def http_is_loopback(self) -> bool:

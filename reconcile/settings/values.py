@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
@@ -45,6 +46,19 @@ def _network(value: str) -> str:
             ipaddress.ip_network(value, strict=False)
     except ValueError as error:
         raise ValueError('an IP address or a network such as "192.0.2.0/24"') from error
+    return value
+
+
+def _web_address(value: str) -> str:
+    """An address without a password in it: the configuration holds no secrets."""
+    allowed = '"http://HOST/PATH" or "https://HOST/PATH" without user and password, or ""'
+    try:
+        said = urlsplit(value)
+        known = said.scheme in ("http", "https") and said.hostname and said.port != 0
+    except ValueError:
+        raise ValueError(allowed) from None
+    if value and (not known or "@" in said.netloc or re.search(r"[^!-~]", value)):
+        raise ValueError(allowed)
     return value
 
 
@@ -92,6 +106,15 @@ DatabaseUrl = Annotated[
 StorageUrl = Annotated[
     str, _matching(r"|file:///.+", '"file:///FOLDER", or "" for a folder under the data')
 ]
+WebAddress = Annotated[str, AfterValidator(_web_address), Field(repr=False)]
+# RFC 5321 4.1.2, without the quoted forms that nobody uses.
+MailAddress = Annotated[
+    str,
+    _matching(
+        r"|[^\x00-\x20\x7f-\uffff<>,;:\"@]+@[\w.-]+",
+        'an address such as "a@example.org", or ""',
+    ),
+]
 Date = Annotated[str, _matching(r"\d{8}", "a date as YYYYMMDD")]
 Show = Literal["separate", "hidden"]
 HoldCode = Annotated[str, _matching(r"[A-Z][A-Z0-9-]*", "a code of holds")]
@@ -101,3 +124,8 @@ UniversalIdType = Literal["", "DNS", "EUI64", "ISO", "URI", "UUID", "X400", "X50
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 Dates = Annotated[tuple[Date, ...], Field(strict=False)]
 Positive = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+# What people and systems can be told of.
+Told = Literal["hold", "message", "review", "study-received", "study-changed"]
+AllTold = Annotated[tuple[Told, ...], Field(strict=False, min_length=1)]
+HoldCodes = Annotated[tuple[HoldCode, ...], Field(strict=False)]

@@ -17,6 +17,7 @@ from reconcile.web import (
     health,
     holds,
     lookups,
+    notifications,
     problems,
     qido,
 )
@@ -40,7 +41,18 @@ def make_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     app.state.metrics = Metrics(parts.database)
     app.state.readiness = Readiness(parts)
-    for topic in (health, dicomweb, qido, coercions, checks, lookups, holds, docs):
+    topics = (
+        health,
+        dicomweb,
+        qido,
+        coercions,
+        checks,
+        lookups,
+        holds,
+        notifications,
+        docs,
+    )
+    for topic in topics:
         app.include_router(topic.router)
     problems.install(app)
     # The last one added is the outermost.

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from reconcile.db import views_checks
+from reconcile.db import views_checks, views_outbox
 from reconcile.db.database import Database
 from reconcile.errors import ServiceUnavailable
 
@@ -62,6 +62,7 @@ class _Held(Collector):
             with self._database.read_only() as connection:
                 items = views_checks.open_items(connection)
                 estimates = views_checks.estimates(connection)
+                untold = views_outbox.untold(connection)
         except ServiceUnavailable:
             up.add_metric([], 0)
             yield up
@@ -70,6 +71,17 @@ class _Held(Collector):
         yield up
         yield _by_code(items)
         yield _estimated(estimates)
+        yield _untold(untold)
+
+
+def _untold(found: Iterable[views_outbox.Untold]) -> Metric:
+    text = "What nobody could be told yet, by who is to be told"
+    rows = GaugeMetricFamily("reconcile_notifications", text, labels=("target", "state"))
+    for each in found:
+        rows.add_metric([each.target, "waiting"], each.waiting)
+        rows.add_metric([each.target, "failing"], each.failing)
+        rows.add_metric([each.target, "given-up"], each.given_up)
+    return rows
 
 
 def _by_code(items: Iterable[views_checks.OpenItems]) -> Metric:

@@ -10,7 +10,7 @@ import pytest
 from tests.support.instances import instance
 from tests.support.running import Archive
 
-ROLES = ("receiver", "hl7", "web")
+ROLES = ("receiver", "hl7", "web", "jobs")
 
 
 @pytest.fixture

@@ -40,7 +40,17 @@ from reconcile.hl7.dispatch import BUILDERS, UNSUPPORTED
 from reconcile.hl7.orders import CONTROLS
 from reconcile.settings import OVERRIDES
 from reconcile.settings.model import Settings
-from reconcile.web import checks, coercions, dicomweb, docs, health, holds, lookups, qido
+from reconcile.web import (
+    checks,
+    coercions,
+    dicomweb,
+    docs,
+    health,
+    holds,
+    lookups,
+    notifications,
+    qido,
+)
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -251,7 +261,17 @@ def test_routes_are_documented() -> None:
     """
     http.md lists every route, and no other.
     """
-    routers = (health, dicomweb, qido, coercions, checks, lookups, holds, docs)
+    routers = (
+        health,
+        dicomweb,
+        qido,
+        coercions,
+        checks,
+        lookups,
+        holds,
+        notifications,
+        docs,
+    )
     known = {
         f"{method} {route.path}"
         for each in routers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from io import BytesIO
 
 import pydicom
@@ -10,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from reconcile.cli.main import app
+from reconcile.db import outbox
 from tests.support.filled import fill
 from tests.support.instances import data_offset, instance, part10
 from tests.support.kept import locations, lose
@@ -148,6 +150,32 @@ def test_an_imported_file_is_given_back_with_its_meta_information(filled, tmp_pa
     run("import", tmp_path / "one.dcm", "--source", "CT_A")
 
     assert run("instance", "received", image.SOPInstanceUID).stdout_bytes == file
+
+
+def test_who_could_not_be_told_is_listed_and_tried_again(filled):
+    """
+    By state and target; one by its id, or all that were given up.
+    """
+    run("notification", "list", code=1)
+    news = [outbox.New("ops", "hold", str(n), body={}) for n in range(3)]
+    now = datetime.now(UTC)
+
+    def give_up(connection):
+        outbox.queue(connection, news, now)
+        for due in outbox.claim(connection, "ops", now, now, 3):
+            outbox.settle(connection, due.id, "given-up", now, "answered 500")
+
+    filled.hospital.database.run(give_up)
+    listed = rows("notification", "list", "--state", "given-up", "--target", "ops")
+    assert [each["error"] for each in listed] == ["answered 500"] * 3
+    assert "answered 500" in run("notification", "list").stdout
+    assert [row["code"] for row in rows("doctor", code=1)] == ["notification-given-up"]
+    assert "1 to be" in run("notification", "retry", listed[0]["id"]).stdout
+    assert "2 to be" in run("notification", "retry", "--all").stdout
+    assert "0 to be" in run("notification", "retry", "--all").stdout
+    assert {each["state"] for each in rows("notification", "list")} == {"waiting"}
+    run("notification", "retry", code=2)
+    run("notification", "retry", "nothing", code=1)
 
 
 def test_keys_are_shown_once(filled):

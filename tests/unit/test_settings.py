@@ -110,7 +110,33 @@ host = "127.0.0.1"
 port = 11113
 domain = "A"
 on_correction = "task"
+availability = true
+
+[mail]
+host = "smtp"
+port = 587
+sender = "archive@example.org"
+starttls = true
+user = "archive"
+password_file = "mail.password"
+
+[[notify]]
+name = "chat"
+url = "https://chat.example.org:8443/hooks?room=1"
+secret_file = "chat.secret"
+on = ["hold", "message", "review", "study-received", "study-changed"]
+codes = ["NO-IDENTITY"]
+after = 15
+repeat = 60
+
+[[notify]]
+name = "administrators"
+mail = "pacs@example.org"
+on = ["hold"]
 """
+
+MAIL = "[mail]\nhost='h'\nsender='a@b'\n"
+NOTIFY = "[[notify]]\nname='n'\non=['hold']\n"
 
 
 def read(folder: Path, text: str, **env: str) -> Settings:
@@ -133,6 +159,7 @@ def test_every_documented_key_is_taken(tmp_path: Path) -> None:
     assert settings.source[1].query is False
     assert settings.feed[0].authority == ("A", "E")
     assert settings.destination[0].port == 11113
+    assert settings.notify[0].on[3:] == ("study-received", "study-changed")
 
 
 def test_nothing_configured_is_a_configuration(tmp_path: Path) -> None:
@@ -165,14 +192,19 @@ def test_a_database_url_names_the_driver(tmp_path: Path) -> None:
 
 def test_a_password_is_not_shown(tmp_path: Path) -> None:
     """Settings may be printed."""
-    assert "secret" not in repr(read(tmp_path, EXAMPLE))
+    shown = repr(read(tmp_path, EXAMPLE))
+    assert "writer:secret" not in shown
+    assert "room=1" not in shown  # some webhooks are known by nothing but their address
 
 
 def test_tls_files_are_beside_the_configuration(tmp_path: Path) -> None:
     """A relative path means the same wherever the archive is started."""
-    tls = read(tmp_path, EXAMPLE).tls
-    assert tls.certificate == str(tmp_path / "server.pem")
-    assert tls.key == "/keys/server.key"
+    settings = read(tmp_path, EXAMPLE)
+    assert settings.tls.certificate == str(tmp_path / "server.pem")
+    assert settings.tls.key == "/keys/server.key"
+    assert settings.mail.password_file == str(tmp_path / "mail.password")
+    files = [each.secret_file for each in settings.notify]
+    assert files == [str(tmp_path / "chat.secret"), ""]
 
 
 WRONG = [
@@ -217,6 +249,28 @@ WRONG = [
     ("[[feed]]\napplication='R'\nauthority='E'\n", 3, ["a list"]),
     ("[[destination]]\nae_title='V'\nhost='h'\nport=0\n", 4, ["at least 1"]),
     ("[[destination]]\nae_title='V'\nhost='h'\nport=1\ndomain='Q'\n", 5, ["[[domain]]"]),
+    (NOTIFY, 2, ["[[notify]] name", "either `url` or `mail`"]),
+    (NOTIFY + "url='http://h/'\nmail='a@b'\n" + MAIL, 2, ["either `url` or `mail`"]),
+    (NOTIFY + "mail='a@b'\n", 4, ["[mail] host and sender"]),
+    (NOTIFY + "mail='nobody'\n", 4, ["an address such as"]),
+    (NOTIFY + "url='ftp://h/'\n", 4, ["http://HOST/PATH"]),
+    (NOTIFY + "url='https://u:hunter2@h/'\n", 4, ["without user and password"]),
+    (NOTIFY + "url='https://h:99999/'\n", 4, ["http://HOST/PATH"]),
+    (NOTIFY + "url='https://h/a b'\n", 4, ["http://HOST/PATH"]),
+    (NOTIFY + "url='http://h/'\n" + NOTIFY, 6, ["not named before"]),
+    (NOTIFY + "mail='a@b'\nsecret_file='s'\n" + MAIL, 5, ["secret_file", "`url`"]),
+    ("[[notify]]\nname='n'\nurl='http://h/'\non=[]\n", 4, ["a list that is not empty"]),
+    ("[[notify]]\nname='n'\nurl='http://h/'\non=['all']\n", 4, ["'study-changed'"]),
+    (NOTIFY + "url='http://h/'\nafter=-1\n", 5, ["at least 0"]),
+    (MAIL + "user='u'\n", 4, ["`password_file`"]),
+    (MAIL + "user='u'\npassword_file='p'\nstarttls=false\n", 6, ["[mail] starttls"]),
+    (
+        "[[destination]]\nae_title='n'\nhost='h'\nport=1\navailability=true\n"
+        + NOTIFY
+        + "url='http://h/'\n",
+        7,
+        ["no [[destination]]"],
+    ),
 ]
 
 
