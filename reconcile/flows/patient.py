@@ -103,13 +103,21 @@ class PatientFlow:
     def _of_known(
         self, connection: Connection, message: Received, update: PatientUpdate
     ) -> PatientUpdate:
-        """The update with those identifiers that the sender may speak of and are known."""
-        said = said_identifiers(update, message.feed, self.messages.rules.domains)
+        """The update with those identifiers that the sender may speak of and are known.
+
+        Whom only images have told of is not known: a visit does not register anybody.
+        """
+        rules = self.messages.rules
+        said = said_identifiers(update, message.feed, rules.domains)
         names = [("identity", i.domain, i.value) for i in said.assignable]
         lock(connection, names, shared=False)
         owned = persons.owners(connection, said.assignable, for_change=True)
-        known = tuple((said.assignable[i], Issuer(i.domain)) for i in owned)
-        return replace(update, identifiers=known)
+        ids = {owner[1] for owner in owned.values()}
+        facts = persons.facts(connection, ids, rules.archive_domain)
+        unknown = {one for one, person in facts.items() if person.state == "provisional"}
+        known = [i for i, owner in owned.items() if str(owner[1]) not in unknown]
+        named = tuple((said.assignable[i], Issuer(i.domain)) for i in known)
+        return replace(update, identifiers=named)
 
     def settle(
         self, connection: Connection, message: Received, update: PatientUpdate

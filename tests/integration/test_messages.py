@@ -20,6 +20,7 @@ from reconcile.flows.message import Fault, MessageFlow, Outcome, Received
 from reconcile.flows.order import UNKNOWN_ORDER, OrderFlow
 from reconcile.flows.patient import PatientFlow
 from tests.support.hospital import JANE, RICHARD, RIS_A, RIS_B, Hospital, clock
+from tests.support.instances import instance
 
 SAID_AT = datetime(2026, 11, 22, 9, 14, tzinfo=UTC)
 OF_JANE = (("100", Issuer("A")),)
@@ -58,13 +59,17 @@ def count_of(hospital: Hospital) -> tuple[int, int]:
 
 
 def visited(
-    hospital: Hospital, said: Demographics, *named: tuple[str, str], feed: Feed = RIS_A
+    hospital: Hospital,
+    said: Demographics,
+    *named: tuple[str, str],
+    feed: Feed = RIS_A,
+    control_id: str = "VISIT",
 ) -> Outcome:
     """An ADT^A02."""
     flow = MessageFlow(hospital.database, hospital.rules, clock)
     identifiers = tuple((value, Issuer(domain)) for value, domain in named)
     command = DemographicsOnly(PatientUpdate(identifiers, said, said_at=SAID_AT))
-    return PatientFlow(flow).update_known(kept(flow, "VISIT", feed), command)
+    return PatientFlow(flow).update_known(kept(flow, control_id, feed), command)
 
 
 def test_a_visit_updates_a_patient_who_is_known(hospital: Hospital) -> None:
@@ -101,6 +106,18 @@ def test_a_visit_creates_nobody(
 def test_a_visit_of_another_person_is_held(hospital: Hospital) -> None:
     """Who stands in it is not Jane: an overlay is born in a transfer as well."""
     assert visited(hospital, RICHARD, ("100", "A")).state == "held"
+
+
+def test_a_visit_registers_nobody_whom_images_have_told_of(hospital: Hospital) -> None:
+    """They stay provisional: also where it says who they are, or somebody else."""
+    hospital.store(instance(PatientID="149", PatientName="JONES^MARY"))
+    state = select(t.person.c.state).order_by(t.person.c.id)
+    before = count_of(hospital), rows(hospital, state)
+    assert before[1][-1].state == "provisional"
+    for number, said in enumerate((Demographics(PersonName("JONES^MARY")), RICHARD)):
+        outcome = visited(hospital, said, ("149", "A"), control_id=f"VISIT{number}")
+        assert outcome.acknowledgement == "AA"
+    assert (count_of(hospital), rows(hospital, state)) == before
 
 
 # -- Orders by the sender's own numbers ----------------------------------------------------
