@@ -36,7 +36,8 @@ class Bag:
     """Names to draw from; what heads leave of a thousand is shared by the tail."""
 
     def __init__(self, head: str, tail: list[Written] | None = None) -> None:
-        names, weights = [], []
+        names: list[Written] = []
+        weights: list[float] = []
         for entry in head.split():
             name, _, often = entry.rpartition(":")
             latin, ideographs, sound = (*name.replace("_", " ").split("/"), "", "")[:3]

@@ -367,7 +367,8 @@ def junior(random: Random, known: Person) -> Person:
 
 def first_of_near_twins(random: Random, known: Person) -> Person:
     """A record whose twin, `second_of_near_twins`, has nearly the same name."""
-    return replace(known, given=random.choice(TWINS)[0], middle="", ideographs=("", ""), sound=("", ""))
+    given = random.choice(TWINS)[0]
+    return replace(known, given=given, middle="", ideographs=("", ""), sound=("", ""))
 
 
 def second_of_near_twins(random: Random, known: Person) -> Person:

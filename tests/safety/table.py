@@ -79,13 +79,14 @@ def tasks(rows: Iterable[str], pairs: int) -> Iterator[Task]:
             yield name, part, min(_AT_ONCE, pairs - begun)
 
 
-def measured(pairs: int, rows: Iterable[str] = ROWS) -> dict[str, Counted]:
-    """All rows, counted on all cores."""
+def measured(pairs: int, rows: Iterable[str] = ROWS) -> Iterator[tuple[str, Counted]]:
+    """All rows, counted on all cores; each as soon as it is complete."""
     table = {name: Counted() for name in rows}
     with get_context("spawn").Pool(os.cpu_count()) as pool:
-        for name, found in pool.imap_unordered(count, tasks(table, pairs)):
+        for name, found in pool.imap(count, tasks(table, pairs)):
             table[name] += found
-    return table
+            if table[name].pairs == pairs:
+                yield name, table[name]
 
 
 def bound(row: Row, found: Counted) -> float:
@@ -129,11 +130,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--row", action="append", choices=list(ROWS), help="only this one")
     asked = parser.parse_args(arguments)
     begun = time.monotonic()
-    table = measured(asked.pairs, asked.row or ROWS)
-    print(f"{asked.pairs} pairs of every row, seed {SEED}\n{head()}")
-    for name, found in table.items():
-        print(line(name, found))
-    broken = [words for name, found in table.items() if (words := missed(name, found))]
+    print(f"{asked.pairs} pairs of every row, seed {SEED}\n{head()}", flush=True)
+    broken = []
+    for name, found in measured(asked.pairs, asked.row or ROWS):
+        print(line(name, found), flush=True)
+        broken += [words] if (words := missed(name, found)) else []
     for words in broken:
         print(f"MISSED  {words}")
     print(f"{time.monotonic() - begun:.0f} s", file=sys.stderr)
