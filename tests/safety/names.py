@@ -35,6 +35,9 @@ class Written:
 class Bag:
     """Names to draw from; what heads leave of a thousand is shared by the tail."""
 
+    names: list[Written]
+    weights: list[float]
+
     def __init__(self, head: str, tail: list[Written] | None = None) -> None:
         names: list[Written] = []
         weights: list[float] = []
