@@ -18,6 +18,7 @@ from reconcile.web import (
     holds,
     lookups,
     problems,
+    suggestions,
 )
 from reconcile.web.auth import Authenticate
 from reconcile.web.guard import Guard
@@ -39,7 +40,7 @@ def make_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     app.state.metrics = Metrics(parts.database)
     app.state.readiness = Readiness(parts)
-    for topic in (health, dicomweb, coercions, checks, lookups, holds, docs):
+    for topic in (health, dicomweb, coercions, checks, lookups, holds, suggestions, docs):
         app.include_router(topic.router)
     problems.install(app)
     # The last one added is the outermost.

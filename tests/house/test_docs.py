@@ -40,7 +40,16 @@ from reconcile.hl7.dispatch import BUILDERS
 from reconcile.hl7.orders import CONTROLS
 from reconcile.settings import OVERRIDES
 from reconcile.settings.model import Settings
-from reconcile.web import checks, coercions, dicomweb, docs, health, holds, lookups
+from reconcile.web import (
+    checks,
+    coercions,
+    dicomweb,
+    docs,
+    health,
+    holds,
+    lookups,
+    suggestions,
+)
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -241,7 +250,7 @@ def test_routes_are_documented() -> None:
     """
     http.md lists every route, and no other.
     """
-    routers = (health, dicomweb, coercions, checks, lookups, holds, docs)
+    routers = (health, dicomweb, coercions, checks, lookups, holds, suggestions, docs)
     known = {
         f"{method} {route.path}"
         for each in routers
