@@ -10,7 +10,6 @@ from uuid import UUID
 
 from sqlalchemy import Connection, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.orm import aliased
 
 from reconcile.db import persons
 from reconcile.db import tables as t
@@ -21,6 +20,7 @@ from reconcile.db.views import Page, Where, decode_cursor, page, uuid_of
 from reconcile.errors import NotFound
 
 _row = duplicate_suggestion.c
+_one, _other = t.person.alias("one"), t.person.alias("other")
 
 Pair = tuple[UUID, UUID]
 
@@ -68,15 +68,14 @@ def verified(connection: Connection, after: UUID | None, limit: int) -> list[UUI
 
 def told_apart(connection: Connection) -> frozenset[Pair]:
     """Surviving persons of whom somebody said that they are not one; lesser id first."""
-    one, other = aliased(t.person), aliased(t.person)
     query = (
-        select(one.canonical_id, other.canonical_id)
+        select(_one.c.canonical_id, _other.c.canonical_id)
         .select_from(not_same)
-        .join(one, one.id == not_same.c.one_id)
-        .join(other, other.id == not_same.c.other_id)
+        .join(_one, _one.c.id == not_same.c.one_id)
+        .join(_other, _other.c.id == not_same.c.other_id)
         .where(func.upper_inf(not_same.c.recorded))
     )
-    return frozenset((min(a, b), max(a, b)) for a, b in connection.execute(query).tuples())
+    return frozenset((min(a, b), max(a, b)) for a, b in connection.execute(query))
 
 
 def suggest(connection: Connection, found: Sequence[Suspected], at: datetime) -> None:
@@ -119,12 +118,11 @@ def suggestions(
 
     Pairs of which one was merged since are left out.
     """
-    one, other = aliased(t.person), aliased(t.person)
     query = (
         select(duplicate_suggestion)
-        .join(one, one.id == _row.one_id)
-        .join(other, other.id == _row.other_id)
-        .where(one.canonical_id == one.id, other.canonical_id == other.id)
+        .join(_one, _one.c.id == _row.one_id)
+        .join(_other, _other.c.id == _row.other_id)
+        .where(_one.c.canonical_id == _one.c.id, _other.c.canonical_id == _other.c.id)
     )
     if state:
         query = query.where(_row.state == state)

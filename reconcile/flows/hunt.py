@@ -150,12 +150,11 @@ class HuntFlow:
     def _suggest(self, pairs: list[Pair], index: Index, at: datetime) -> int:
         with self._database.read_only() as connection:
             known = self._facts(connection, {each for pair in pairs for each in pair})
-        both = ((pair, *(known.get(str(each)) for each in pair)) for pair in pairs)
-        found = [
-            suspected
-            for pair, one, other in both
-            if one and other and (suspected := self._compare(pair, one, other, index))
-        ]
+        found = []
+        for pair in pairs:
+            one, other = (known.get(str(each)) for each in pair)
+            if one and other and (suspected := self._compare(pair, one, other, index)):
+                found.append(suspected)
         self._database.run(lambda connection: suggesting.suggest(connection, found, at))
         return len(found)
 
