@@ -122,10 +122,7 @@ def _jaro(a: str, b: str) -> float:
 
 
 def _may_be_close(a: str, b: str) -> bool:
-    """Whether the letters in common could make two words close, in whatever order.
-
-    Most words are not, and this says so in a tenth of the time of comparing them.
-    """
+    """Whether letters in common could make two words close; quick, most cannot be."""
     of_a, of_b = set(a), set(b)
     common = min(len(a) - len(of_a - of_b), len(b) - len(of_b - of_a))
     most = (common / len(a) + common / len(b) + 1) / 3
@@ -162,9 +159,9 @@ def covered(few: Tokens, many: Tokens) -> Match:
     levels: list[list[Match]] = []
     for a in few:
         levels.append([pairing(a, b) for b in many])
-        if max(levels[-1]) == Match.NONE:
+        if not any(levels[-1]):
             return Match.NONE
-    best = min(max(row) for row in levels)
+    best = min(map(max, levels))
     if len(few) == 1:
         return best
     for least in (Match.EQUAL, Match.CLOSE, Match.INITIAL):
@@ -300,10 +297,7 @@ def _share_script(a: NameParts, b: NameParts) -> bool:
 
 def _scripts(parts: Tokens) -> set[str]:
     """Scripts of the letters; a digit is of all, so "?" stands for none."""
-    text = "".join(parts)
-    letters = {c for c in text if c.isalpha()}
-    if text.isascii():
-        return {"LATIN"} if letters else set()
+    letters = {c for c in "".join(parts) if c.isalpha()}
     return {unicodedata.name(c, "?").split()[0] for c in letters}
 
 

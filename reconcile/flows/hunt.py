@@ -15,8 +15,6 @@ from hashlib import blake2b
 from itertools import combinations, groupby
 from uuid import UUID
 
-from sqlalchemy import Connection
-
 from reconcile.core import names
 from reconcile.core.blocking import blocking_keys
 from reconcile.core.candidates import Index, Sought, name_key, rank, shown
@@ -121,15 +119,12 @@ class HuntFlow:
             after = read.ids[-1] if read.ids else None
             with self._database.read_only() as connection:
                 ids = suggesting.verified(connection, after, PAGE)
-                known = self._facts(connection, ids)
+                known = persons.facts(connection, ids, self._rules.archive_domain)
             if not ids:
                 return read
             for person_id in ids:
                 self._take(read, person_id, known[str(person_id)])
             self._progress("persons", len(read.ids), 0)
-
-    def _facts(self, connection: Connection, ids: Iterable[UUID]) -> dict[str, PersonFacts]:
-        return persons.facts(connection, ids, self._rules.archive_domain)
 
     def _take(self, read: _Read, person_id: UUID, person: PersonFacts) -> None:
         place = len(read.ids)
@@ -149,7 +144,8 @@ class HuntFlow:
 
     def _suggest(self, pairs: list[Pair], index: Index, at: datetime) -> int:
         with self._database.read_only() as connection:
-            known = self._facts(connection, {each for pair in pairs for each in pair})
+            both = {each for pair in pairs for each in pair}
+            known = persons.facts(connection, both, self._rules.archive_domain)
         found = []
         for pair in pairs:
             one, other = (known.get(str(each)) for each in pair)
