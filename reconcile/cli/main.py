@@ -20,6 +20,8 @@ from reconcile.cli.context import Config, Data, reported
 from reconcile.cli.doctor import doctor
 from reconcile.cli.importing import import_files
 from reconcile.cli.logs import configure_logging
+from reconcile.cli.suggestions import app as suggestion
+from reconcile.cli.suggestions import hunt
 from reconcile.settings import load
 
 app = typer.Typer(
@@ -38,8 +40,10 @@ app.add_typer(holds.app, name="hold")
 app.add_typer(notification.app, name="notification")
 app.add_typer(keys.app, name="key")
 app.add_typer(schema.app, name="db")
+app.add_typer(suggestion, name="suggestion")
 app.command("doctor")(doctor)
 app.command("check")(check)
+app.command("hunt")(hunt)
 app.command("import")(import_files)
 
 

@@ -29,7 +29,7 @@ from reconcile.core.identity import (
 from reconcile.core.issuers import Named, issuer_domain, received_identifier
 
 #: The rule's name and version, as audit rows tell it. Raise it when decisions change.
-RULE = "identity@1"
+RULE = "identity@2"
 
 
 class Outcome(StrEnum):

@@ -13,7 +13,7 @@ Rule 5: reasons are words, without a patient's data. They are kept and shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from reconcile.core import dates, names
@@ -70,7 +70,7 @@ class _Evidence:
         name: of the group that agrees best; None: the names say nothing.
         groups_differ: another group says otherwise.
         generations_differ: JR on one side, SR on the other.
-        multiple_birth: the person has a twin.
+        multiple_birth: the person has a twin, says a feed or a newborn's numbering.
     """
 
     name: NameAgreement | None
@@ -104,13 +104,22 @@ def corroborate(
         The best outcome of all versions that say most (rule 3).
     """
     subject = _subject(header, domain)
-    multiple = any(version.multiple_birth for version in versions)
-    compared = [_compare(subject, _subject(v, domain), multiple) for v in versions]
+    compared = _of_twins([_compare(subject, _subject(v, domain), v) for v in versions])
     if not compared:
         return Corroboration(Gate.NOINFO, ("nothing is known of the person",))
     most = max(evidence.knows for evidence in compared)
     verdicts = [(e, _verdict(e)) for e in compared if e.knows == most]
     return min(verdicts, key=_badness)[1]
+
+
+def _of_twins(compared: Sequence[_Evidence]) -> list[_Evidence]:
+    """Where one version speaks of a twin, all do: BABY GIRL A has one called B."""
+    multiple = any(
+        evidence.multiple_birth
+        or (evidence.name is not None and evidence.name.numbered_apart)
+        for evidence in compared
+    )
+    return [replace(evidence, multiple_birth=multiple) for evidence in compared]
 
 
 # From best to worst. What agrees, but is too little to confirm, is better than what
@@ -135,7 +144,7 @@ def _subject(said: Demographics, domain: Domain) -> _Subject:
     )
 
 
-def _compare(header: _Subject, version: _Subject, multiple_birth: bool) -> _Evidence:
+def _compare(header: _Subject, version: _Subject, said: Demographics) -> _Evidence:
     pairs = list(zip(header.groups, version.groups, strict=True))
     found = [agreement for a, b in pairs if (agreement := names.compare(a, b))]
     generations = [{a.generation, b.generation} for a, b in pairs]
@@ -145,7 +154,7 @@ def _compare(header: _Subject, version: _Subject, multiple_birth: bool) -> _Evid
         sex_differs={header.sex, version.sex} == {"M", "F"},
         groups_differ=len({agreement.agrees for agreement in found}) > 1,
         generations_differ=any(0 not in g and len(g) > 1 for g in generations),
-        multiple_birth=multiple_birth,
+        multiple_birth=said.multiple_birth,
     )
 
 

@@ -71,6 +71,8 @@ def fold(text: str) -> str:
 def tokens(text: str) -> Tokens:
     """The folded words of `text`; everything but letters and digits parts them."""
     folded = fold(text[:GROUP_CHARACTERS_MAX])
+    if folded.isascii() and folded.isalnum():
+        return (folded,)
     return tuple("".join(c if _is_letter(c) else " " for c in folded).split())[:TOKENS_MAX]
 
 
@@ -82,6 +84,8 @@ def _is_letter(c: str) -> bool:
 
 def contract(token: str) -> str:
     """The form in which Müller, Mueller and Muller are one name."""
+    if "e" not in token:
+        return token
     return token.replace("ae", "a").replace("oe", "o").replace("ue", "u")
 
 
@@ -117,6 +121,16 @@ def _jaro(a: str, b: str) -> float:
     return (common / len(a) + common / len(b) + (common - moved) / common) / 3
 
 
+def _may_be_close(a: str, b: str) -> bool:
+    """Whether letters in common could make two words close; quick, most cannot be."""
+    of_a, of_b = set(a), set(b)
+    common = min(len(a) - len(of_a - of_b), len(b) - len(of_b - of_a))
+    most = (common / len(a) + common / len(b) + 1) / 3
+    # Winkler's credit for the beginning: all of it, if the first letter is the same.
+    most += 0.4 * (1 - most) if a[0] == b[0] else 0
+    return most > CLOSE_ENOUGH - 1e-9
+
+
 def is_initial(word: str) -> bool:
     """Whether a token is one letter; a single ideograph or syllable is a whole name."""
     return len(word) == 1 and word < "\u2e80"
@@ -128,7 +142,7 @@ def pairing(a: str, b: str) -> Match:
         return Match.EQUAL
     if is_initial(a) or is_initial(b):
         return Match.INITIAL if a[0] == b[0] else Match.NONE
-    if min(len(a), len(b)) < CLOSE_CHARACTERS_MIN:
+    if min(len(a), len(b)) < CLOSE_CHARACTERS_MIN or not _may_be_close(a, b):
         return Match.NONE
     return Match.CLOSE if jaro_winkler(a, b) >= CLOSE_ENOUGH else Match.NONE
 
@@ -142,9 +156,13 @@ def covered(few: Tokens, many: Tokens) -> Match:
     """The best level at which every token of `few` has a partner of its own in `many`."""
     if not few or len(few) > len(many):
         return Match.NONE
-    levels = [[pairing(a, b) for b in many] for a in few]
-    best = min(max(row) for row in levels)
-    if len(few) == 1 or best == Match.NONE:
+    levels: list[list[Match]] = []
+    for a in few:
+        levels.append([pairing(a, b) for b in many])
+        if not any(levels[-1]):
+            return Match.NONE
+    best = min(map(max, levels))
+    if len(few) == 1:
         return best
     for least in (Match.EQUAL, Match.CLOSE, Match.INITIAL):
         if least <= best and _all_find_partners(levels, least):

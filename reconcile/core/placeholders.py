@@ -40,6 +40,8 @@ def _entries(placeholders: tuple[str, ...]) -> tuple[Entry, ...]:
 
 
 def _without(name: NameParts, entries: tuple[Entry, ...]) -> NameParts:
+    if not name:
+        return name
     given = name.forenames
     for first, second in entries:
         if _begins(name.family, first) and _begins(given, second):

@@ -49,7 +49,7 @@ happening = Table(
     key("cause"),
     # Association and message id, or MSH-10.
     key("cause_id"),
-    # Rule with its version, as "identity@1"; and the rungs that decided.
+    # Rule with its version, as "identity@2"; and the rungs that decided.
     key("rule"),
     key("rung"),
     # SHA-256 of the decision-relevant configuration in force.

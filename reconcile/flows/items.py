@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from reconcile.core.candidates import is_near_miss, rank
+from reconcile.core.candidates import Sought, rank
 from reconcile.core.coercion import Decision, Outcome
+from reconcile.core.hints import is_near_miss
 from reconcile.core.identity import Domain
 from reconcile.db import holds, persons
 from reconcile.db.registry import Loaded
@@ -97,7 +98,7 @@ def _candidates(
         known.pop(str(placed.person_id), None)
     name = decision.identity.domain if decision.identity else arriving.source.domain
     domain = arriving.rules.domains.get(name, Domain(name))
-    ranked = rank(header, decision.identity, list(known.values()), domain)
+    sought = Sought(header, decision.identity, domain, arriving.facts.study_date)
     named = loaded.facts.persons
     return [
         {
@@ -106,7 +107,7 @@ def _candidates(
             "bits": candidate.bits,
             "reasons": list(candidate.reasons),
         }
-        for place, candidate in enumerate(ranked)
+        for place, candidate in enumerate(rank(sought, list(known.values())))
         # Whom the evidence names is part of the question, however little they fit.
         if place < CANDIDATES_MAX or candidate.person_id in named
     ]

@@ -20,6 +20,7 @@ from reconcile.web import (
     notifications,
     problems,
     qido,
+    suggestions,
 )
 from reconcile.web.auth import Authenticate
 from reconcile.web.guard import Guard
@@ -50,6 +51,7 @@ def make_app(parts: Parts) -> FastAPI:
         lookups,
         holds,
         notifications,
+        suggestions,
         docs,
     )
     for topic in topics:

@@ -50,6 +50,7 @@ from reconcile.web import (
     lookups,
     notifications,
     qido,
+    suggestions,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -270,6 +271,7 @@ def test_routes_are_documented() -> None:
         lookups,
         holds,
         notifications,
+        suggestions,
         docs,
     )
     known = {

@@ -140,7 +140,7 @@ def test_row_64_a_decision_is_told_with_its_rule_and_its_evidence(archive: Archi
     """64: the event names rule, rungs, actor and cause; explaining again says the same."""
     seen = store(archive, instance())
     [event] = seen.events
-    assert event["rule"] == "identity@1"
+    assert event["rule"] == "identity@2"
     assert event["rung"] == "I+G:CONFIRM"
     assert (event["actor"], event["source"]) == ("CT_A", "CT_A")
     assert event["cause_id"].startswith("CT_A/")

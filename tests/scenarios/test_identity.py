@@ -39,7 +39,7 @@ def test_row_01_an_id_of_the_sources_domain_becomes_the_archives_own(archive: Ar
     seen = store(archive, image)
     assert_coerced(seen, "E1")
     assert seen.rung == seen.events[0]["rung"] == "I+G:CONFIRM"
-    assert seen.events[0]["rule"] == "identity@1"
+    assert seen.events[0]["rule"] == "identity@2"
     kept = archive.received(image.SOPInstanceUID)
     assert (kept.PatientID, "OriginalAttributesSequence" in kept) == ("100", False)
 

@@ -227,6 +227,29 @@ def test_newborn_twins_are_told_apart_by_their_numbering(name: str, gate: Gate) 
     assert gate is corroborate(said(name, born), versions, DOMAIN).gate
 
 
+@pytest.mark.parametrize(
+    ("name", "gate"),
+    [
+        ("KOCH^BABY GIRL A", Gate.CONFIRM),
+        ("KOCH^BABYGIRL", Gate.CONFIRM),
+        ("KOCH^BABY GIRL B", Gate.TWIN),
+        ("KOCH^BABY BOY", Gate.TWIN),
+    ],
+)
+def test_a_numbering_speaks_of_a_twin_that_no_feed_has_told_of(
+    name: str, gate: Gate
+) -> None:
+    """
+    Whoever is called BABY GIRL A has a twin called B, whatever PID-24 leaves out.
+    """
+    born = "20240110"
+    baby = said("KOCH^BABY GIRL A", born)
+    assert gate is corroborate(said(name, born), [baby], DOMAIN).gate
+    assert (
+        gate is corroborate(said(name, born), [said("KOCH^MIA", born), baby], DOMAIN).gate
+    )
+
+
 @pytest.mark.parametrize("header", [said("DOE"), said("", "1980")])
 def test_too_little_is_no_contradiction(header: Demographics) -> None:
     """
