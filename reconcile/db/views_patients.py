@@ -185,7 +185,7 @@ def _person(connection: Connection, person_id: UUID, as_of: datetime | None) -> 
     members = _members(connection, person_id, as_of)
     return Person(
         person_id,
-        row.state,
+        _state(connection, row.state, members),
         _identifiers(connection, person_id, members, as_of),
         _demographics(connection, person_id, members, as_of),
         _parent(connection, person_id, as_of),
@@ -193,6 +193,16 @@ def _person(connection: Connection, person_id: UUID, as_of: datetime | None) -> 
         (),
         _studies(connection, members, as_of),
     )
+
+
+def _state(connection: Connection, own: str, members: Sequence[UUID]) -> str:
+    """Of one whom only images made: verified, where one merged into them is."""
+    if own != "provisional" or len(members) == 1:
+        return own
+    query = select(t.person.c.id).where(
+        t.person.c.id.in_(members), t.person.c.state == "verified"
+    )
+    return own if connection.execute(query).first() is None else "verified"
 
 
 def _identifiers(

@@ -50,6 +50,7 @@ def test_a_survivor_is_not_overwritten_by_who_was_merged_into_them():
 
     assert JANE == known_as([said(JANE)], [[said(RICHARD, hours=9)]])
     known = known_as([said(bare)], [[said(RICHARD)]])
+    assert known is not None
     assert ("DOE^JANE", "19750506") == (known.name.alphabetic, known.birth_date)
 
 
@@ -59,7 +60,9 @@ def test_what_a_survivor_cleared_is_not_filled():
     """
     own = [said(JANE), said(Demographics(), "sex", hours=1)]
 
-    assert "" == known_as(own, [[said(RICHARD)]]).sex
+    known = known_as(own, [[said(RICHARD)]])
+    assert known is not None
+    assert "" == known.sex
 
 
 def test_versions_are_those_that_somebody_really_had():
