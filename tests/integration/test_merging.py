@@ -453,8 +453,13 @@ def test_a_link_moves_nothing(hospital):
     """46: recorded, taken back; of what was never linked nothing changes."""
     never = unchanged(hospital, lambda: hospital.link("100^^^A", "200^^^A", linked=False))
     assert ("already-same", "AA") == (never.state, never.acknowledgement)
-    linked = unchanged(hospital, lambda: hospital.link("100^^^A", "200^^^A", at=NOON))
+    before = person(hospital, "100^^^A")
+    linked = hospital.link("100^^^A", "200^^^A", at=NOON)
     assert linked.state == "applied"
+    [shown] = person(hospital, "100^^^A").links
+    assert (shown.one, shown.other, shown.source) == ("100^^^A", "200^^^A", "RIS_A")
+    assert person(hospital, "200^^^A").links == (shown,)
+    assert replace(person(hospital, "100^^^A"), links=()) == before
     again = hospital.link("200^^^A", "100^^^A", at=NOON)
     assert again.state == "already-same"
     old = hospital.link("100^^^A", "200^^^A", linked=False, at=NOON - timedelta(hours=1))
