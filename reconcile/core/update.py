@@ -115,6 +115,7 @@ def decide_update(
     *,
     may_create: bool = True,
     may_follow: bool = True,
+    registers: bool = False,
 ) -> UpdateDecision:
     """Decide what a patient message does.
 
@@ -126,6 +127,8 @@ def decide_update(
         persons: those persons, as they were before the message.
         may_create: whether a patient whom nobody knows is made.
         may_follow: whether what is said of somebody who was merged is taken at all.
+        registers: whether the message may give an identifier to somebody new, where its
+            domain uses identifiers again.
 
     Source:
         IHE ITI-30, ITI-8 (patient identity feed); RAD-4, RAD-12.
@@ -147,19 +150,20 @@ def decide_update(
     domain = domains[next(iter(said.known)).domain]
     verdict = corroborate(update.demographics, person.versions, domain)
     if verdict.gate in OVERLAY and domain.gate != "off" and not domain.temporary:
-        return _other_person(said, person, verdict.reasons)
+        reused = registers and domain.reuse
+        return _other_person(said, person, verdict.reasons, reused=reused)
     if not gains and person.state == "verified" and not _news(update, person.current):
         return UpdateDecision(UpdateOutcome.ALREADY_SAME, person.person_id)
     return UpdateDecision(UpdateOutcome.UPDATE, person.person_id, gains, verdict.reasons)
 
 
 def _other_person(
-    said: Said, person: PersonFacts, reasons: tuple[str, ...]
+    said: Said, person: PersonFacts, reasons: tuple[str, ...], *, reused: bool
 ) -> UpdateDecision:
     """The message describes somebody else than the owner of its identifiers."""
     untold = person.state == "provisional" and person.current is None
     again = tuple(said.assignable)
-    if untold and not person.subsumed:
+    if reused or (untold and not person.subsumed):
         outcome = UpdateOutcome.NEW_INCARNATION
         return UpdateDecision(outcome, person.person_id, again, reasons)
     outcome = UpdateOutcome.SUSPECTED_OVERLAY

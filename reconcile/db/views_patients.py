@@ -12,13 +12,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, tuple_
 
 from reconcile.core import attributes as at
 from reconcile.core.identity import Demographics, PatientIdentifier
 from reconcile.core.survivorship import Said, known_as
 from reconcile.core.targets import name_element
 from reconcile.db import tables as t
+from reconcile.db.links import identifier_link
 from reconcile.db.persons import to_said
 from reconcile.db.views import uuid_of
 from reconcile.errors import NotFound
@@ -47,6 +48,17 @@ class Merge:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """Two identifiers, as CX, that a sender has linked (A24); it moves nothing."""
+
+    one: str
+    other: str
+    source: str
+    happening: UUID
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class StudyOf:
     """A study that belongs to a person, or has series that do."""
 
@@ -64,7 +76,7 @@ class Person:
     demographics: Mapping[str, Any]
     merged_into: UUID | None
     merges: tuple[Merge, ...]
-    links: tuple[Any, ...]
+    links: tuple[Link, ...]
     studies: tuple[StudyOf, ...]
 
 
@@ -183,16 +195,27 @@ def _person(connection: Connection, person_id: UUID, as_of: datetime | None) -> 
     if row is None or (as_of is not None and row.created_at > as_of):
         raise NotFound("there is no person of this id")
     members = _members(connection, person_id, as_of)
+    identifiers = _identifiers(connection, person_id, members, as_of)
     return Person(
         person_id,
-        row.state,
-        _identifiers(connection, person_id, members, as_of),
+        _state(connection, row.state, members),
+        identifiers,
         _demographics(connection, person_id, members, as_of),
         _parent(connection, person_id, as_of),
         _merges(connection, members, as_of),
-        (),
+        _links(connection, identifiers, as_of),
         _studies(connection, members, as_of),
     )
+
+
+def _state(connection: Connection, own: str, members: Sequence[UUID]) -> str:
+    """Of one whom only images made: verified, where one merged into them is."""
+    if own != "provisional" or len(members) == 1:
+        return own
+    query = select(t.person.c.id).where(
+        t.person.c.id.in_(members), t.person.c.state == "verified"
+    )
+    return own if connection.execute(query).first() is None else "verified"
 
 
 def _identifiers(
@@ -256,6 +279,30 @@ def _merges(
     return tuple(
         Merge(row.subsumed_id, row.survivor_id, row.happening_id, row.began, row.ended)
         for row in connection.execute(query.order_by(began))
+    )
+
+
+def _links(
+    connection: Connection, identifiers: Sequence[Identifier], as_of: datetime | None
+) -> tuple[Link, ...]:
+    """Links that name one of some identifiers; the other may be nobody's."""
+    k = identifier_link.c
+    named = [(each.issuer, each.id) for each in identifiers]
+    touched = or_(
+        tuple_(k.one_domain, k.one_value).in_(named),
+        tuple_(k.other_domain, k.other_value).in_(named),
+    )
+    query = select(identifier_link, func.lower(k.recorded).label("began"))
+    query = query.where(touched, _holds(k.recorded, as_of)).order_by(k.id)
+    return tuple(
+        Link(
+            str(PatientIdentifier(row.one_value, row.one_domain)),
+            str(PatientIdentifier(row.other_value, row.other_domain)),
+            row.source,
+            row.happening_id,
+            row.began,
+        )
+        for row in connection.execute(query)
     )
 
 

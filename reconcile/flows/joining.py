@@ -103,8 +103,8 @@ class Joining:
         decision = decide_merge(
             facts, teller.feed, self.rules.domains, teller.source, teller.said_at
         )
-        known = (facts.prior.owner, facts.surviving.owner)
-        subjects = tuple(dict.fromkeys(owner.root_id for owner in known if owner))
+        known = [*facts.prior.owners.values(), *facts.surviving.owners.values()]
+        subjects = tuple(dict.fromkeys(owner.root_id for owner in known))
         if not decision.outcome.changes:
             return Merged(decision, subjects=subjects)
         return self._join(connection, teller, wanted, facts, decision)
@@ -219,7 +219,7 @@ class Joining:
         )
         self._close(connection, prior, one, happening_id)
         now = merges.roots(connection, [one.person_id])
-        self.settle(connection, happening_id, now)
+        self.settle(connection, happening_id, now, before)
         effect = f"{decision.outcome.value}: patient {one.person_id} into {other.person_id}"
         subjects = (str(one.person_id), str(other.person_id))
         return Merged(decision, happening_id, before | now, subjects, (effect,))
@@ -232,10 +232,16 @@ class Joining:
         update: PatientUpdate | None,
         happening_id: UUID,
     ) -> persons.Owned:
-        """The owner of a side, made where nobody knows it: its images may still come."""
+        """The owner of a side, made where nobody knows it: its images may still come.
+
+        They gain what the side names besides, and nobody has.
+        """
         found = side.owner
         if found is not None:
             identity_id, person_id = UUID(found.identity_id), UUID(found.person_id)
+            for identifier, raw in side.said.assignable.items():
+                if identifier not in side.owners:
+                    persons.own(connection, identifier, raw, person_id, happening_id)
             return persons.Owned(identity_id, person_id, UUID(found.root_id))
         test = any(self.rules.domains[i.domain].test for i in side.said.known)
         state = "test" if test else "provisional"
@@ -271,12 +277,19 @@ class Joining:
             incarnations.close(connection, [owned.identity_id], happening_id)
 
     def settle(
-        self, connection: Connection, happening_id: UUID, concerned: frozenset[UUID]
+        self,
+        connection: Connection,
+        happening_id: UUID,
+        concerned: frozenset[UUID],
+        before: frozenset[UUID] = frozenset(),
     ) -> None:
-        """Whatever rests on the persons is decided anew, and told of it."""
+        """Whatever rests on the persons is decided anew, and told of it.
+
+        `before`: who were surviving persons, and are no more.
+        """
         self.mint(connection, concerned, happening_id)
         evidence.raise_persons(connection, concerned)
-        self.reached(connection, happening_id, concerned)
+        self.reached(connection, happening_id, concerned | before)
 
     def mint(
         self, connection: Connection, concerned: Iterable[UUID], happening_id: UUID

@@ -143,6 +143,7 @@ class PatientFlow:
             rules.domains,
             may_create=not (strict and message.event == "ADT^A08"),
             may_follow=not (strict and message.event.startswith("ADT")),
+            registers=message.event in REGISTERS,
         )
         refusal = self._refuse(connection, message, decision, tuple(sorted(facts)))
         if refusal:

@@ -33,8 +33,11 @@ from reconcile.dataset.part10 import (
 from reconcile.db.views_audit import Event
 from reconcile.dicom.policy import storage_extended
 from reconcile.dicom.status import statuses
+from reconcile.flows.identifiers import TAKEN, UNKNOWN_VISIT
+from reconcile.flows.merge import MERGE_FAULTS
 from reconcile.flows.patient import FAULTS
 from reconcile.flows.resolve import ACTIONS
+from reconcile.flows.speaking import SIDE_FAULTS
 from reconcile.hl7 import errors as hl7_errors
 from reconcile.hl7.dispatch import BUILDERS, UNSUPPORTED
 from reconcile.hl7.orders import CONTROLS
@@ -218,6 +221,9 @@ def test_error_codes_are_those_that_are_sent() -> None:
         if issubclass(kind, errors.ReconcileError)
     }
     sent = raised | {fault.code for fault in FAULTS.values()}
+    sent |= {fault.code for fault in MERGE_FAULTS.values()}
+    sent |= {refused.fault.code for refused in SIDE_FAULTS.values()}
+    sent |= {TAKEN.code, UNKNOWN_VISIT.code}
     rows = tables(page("hl7.md"))["Acknowledgements"]
     assert {row[0] for row in rows if row[0].isdigit()} == sent
 

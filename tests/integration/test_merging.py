@@ -453,8 +453,13 @@ def test_a_link_moves_nothing(hospital):
     """46: recorded, taken back; of what was never linked nothing changes."""
     never = unchanged(hospital, lambda: hospital.link("100^^^A", "200^^^A", linked=False))
     assert ("already-same", "AA") == (never.state, never.acknowledgement)
-    linked = unchanged(hospital, lambda: hospital.link("100^^^A", "200^^^A", at=NOON))
+    before = person(hospital, "100^^^A")
+    linked = hospital.link("100^^^A", "200^^^A", at=NOON)
     assert linked.state == "applied"
+    [shown] = person(hospital, "100^^^A").links
+    assert (shown.one, shown.other, shown.source) == ("100^^^A", "200^^^A", "RIS_A")
+    assert person(hospital, "200^^^A").links == (shown,)
+    assert replace(person(hospital, "100^^^A"), links=()) == before
     again = hospital.link("200^^^A", "100^^^A", at=NOON)
     assert again.state == "already-same"
     old = hospital.link("100^^^A", "200^^^A", linked=False, at=NOON - timedelta(hours=1))
@@ -534,5 +539,38 @@ def test_a_steward_takes_the_same_steps(hospital):
     assert (done.outcome.value, done.persons) == ("merged", {one, other})
     back = hospital.database.run(unmerge)
     assert back.persons == {one, other}
-    assert [each for each, _ in reached] == [done.happening_id, back.happening_id]
+    told = [(done.happening_id, done.persons), (back.happening_id, back.persons)]
+    assert reached == told
     assert hospital.database.run(unmerge).happening_id is None
+
+
+def test_an_identifier_of_a_domain_that_uses_them_again(hospital):
+    """What came under it before stays with the owner of before."""
+    feed = replace(EMPI, application="EMPI")
+    source = replace(MR_B, ae_title="CT_R", domain="R")
+    hospital.patient(JANE, "1^^^R", feed=feed)
+    hospital.store(instance(PatientID="1"), source)
+    before = person(hospital, "1^^^R")
+    held = hospital.patient(RICHARD, "1^^^R", feed=feed)
+    assert held.state == "held"
+    assert hospital.patient(RICHARD, "1^^^R", feed=feed, event="A28").state == "applied"
+    now = person(hospital, "1^^^R")
+    assert (before.id != now.id, now.studies) == (True, ())
+    with hospital.database.read_only() as connection:
+        kept = views_patients.by_id(connection, str(before.id))
+    assert len(kept.studies) == 1
+
+
+def test_what_a_merge_names_besides_is_theirs_as_well(hospital):
+    """MRG-1 holds one that is known, and one that nobody has."""
+    assert hospital.merge("100^^^A~102^^^A", "200^^^A~202^^^A").state == "applied"
+    for identifier in ("102^^^A", "202^^^A"):
+        assert own_id(hospital, identifier) == own_id(hospital, "100^^^A")
+
+
+def test_two_merges_of_one_message_wait(hospital):
+    """MRG-1 names two persons: nobody is merged, both are shown."""
+    hospital.patient(JANE, "300^^^A")
+    done = unchanged(hospital, lambda: hospital.merge("300^^^A", "100^^^A~200^^^A"))
+    assert done.state == "held"
+    assert len(items(hospital, "message")["IDENTITY-CONFLICT"].candidates) == 3

@@ -17,8 +17,16 @@ from reconcile.core.identity import (
 )
 from reconcile.core.update import UpdateOutcome, decide_update, said_identifiers
 
-DOMAINS = {d.name: d for d in (Domain("A", deny=("W/I",)), Domain("B"), Domain("E"))}
-RIS_A = Feed("RIS_A", authority=("A", "E"))
+DOMAINS = {
+    d.name: d
+    for d in (
+        Domain("A", deny=("W/I",)),
+        Domain("B"),
+        Domain("E"),
+        Domain("R", reuse=True),
+    )
+}
+RIS_A = Feed("RIS_A", authority=("A", "E", "R"))
 JANE = Demographics(PersonName("DOE^JANE"), "19800102", "F")
 RICHARD = Demographics(PersonName("ROE^RICHARD"), "19750506", "M")
 A100, B555 = PatientIdentifier("100", "A"), PatientIdentifier("555", "B")
@@ -151,3 +159,18 @@ def test_a_message_about_somebody_else_than_the_images_takes_the_identifier():
 
     assert ("p4", (A300,)) == (decision.person_id, decision.gains)
     assert decision.reasons
+
+
+def test_an_identifier_is_used_again_where_its_domain_allows_it():
+    """
+    Only by a message that registers somebody; the same in a domain that does not is an
+    overlay.
+    """
+    r1 = PatientIdentifier("1", "R")
+    known = ([("1", "R")], RICHARD, {r1: "p1"})
+    registers = {"registers": True}
+
+    assert UpdateOutcome.SUSPECTED_OVERLAY == outcome(*known).outcome
+    assert UpdateOutcome.NEW_INCARNATION == outcome(*known, profile=registers).outcome
+    other = outcome([("100", "A")], RICHARD, {A100: "p1"}, profile=registers)
+    assert UpdateOutcome.SUSPECTED_OVERLAY == other.outcome
