@@ -86,8 +86,17 @@ class Restate:
         changed = sorted({each.study.id for each in said})
         revisions = filed.raise_studies(moment.connection, changed)
         rows: list[Assigned] = []
-        for each in said:
-            rows += self._record(moment, each, revisions[each.study.id], reason)
+        assignments: dict[str, UUID] = {}  # most studies change alike
+        told = [self._event(moment, e, revisions[e.study.id], reason) for e in said]
+        event_ids = events.record_studies(moment.connection, told)
+        for each, event_id in zip(said, event_ids, strict=True):
+            key = repr(each.change.assigns)
+            if key not in assignments:
+                assignments[key] = self._assignment(moment, each.change, reason)
+            rows += [
+                Assigned(s.id, event_id, assignments[key], revisions[each.study.id])
+                for s in each.series
+            ]
         filed.assign(
             moment.connection,
             rows,
@@ -106,13 +115,14 @@ class Restate:
         known = self._known(connection, study_ids, series)
         said: list[Said] = []
         for study_id, of_it in groupby(series, lambda each: each.study_id):
-            study = studies[study_id]
+            study, here = studies[study_id], list[Said]()
             for each in of_it:
                 change = self._change(study, each, forms, known)
                 if change is not None:
                     patient = _patient(study, each, known.persons)
                     alone = Said(study, (each,), each.person_id, patient, change)
-                    said = _with(said, alone)
+                    here = _with(here, alone)
+            said += here
         return said
 
     def _change(
@@ -157,9 +167,18 @@ class Restate:
 
     # -- saying it ----------------------------------------------------------------------
 
-    def _record(
+    def _assignment(self, moment: Moment, change: Restated, reason: Reason) -> UUID:
+        return stored.assignment(
+            moment.connection,
+            assigns=change.assigns,
+            modifying_system=self.rules.modifying_system,
+            source="",
+            reason=reason,
+        )
+
+    def _event(
         self, moment: Moment, said: Said, revision: int, reason: Reason
-    ) -> list[Assigned]:
+    ) -> tuple[events.StudyEvent, Values]:
         change, system = said.change, self.rules.modifying_system
         coercion = Coercion(change.assigns, moment.now, system, "", reason)
         original = {at.INSTANCE_COERCION_DATETIME: {"vr": "DT"}, **change.original}
@@ -181,15 +200,7 @@ class Restate:
             keywords(sorted(state_of([change.assigns]))),
             moment.now,
         )
-        event_id = events.record_study(moment.connection, event, values)
-        assignment_id = stored.assignment(
-            moment.connection,
-            assigns=change.assigns,
-            modifying_system=system,
-            source="",
-            reason=reason,
-        )
-        return [Assigned(s.id, event_id, assignment_id, revision) for s in said.series]
+        return event, values
 
 
 def _with_references(change: Restated) -> Restated:
