@@ -75,12 +75,23 @@ class Restate:
         return self.studies(moment, found, reason)
 
     def studies(
-        self, moment: Moment, study_ids: Collection[UUID], reason: Reason = "COERCE"
+        self,
+        moment: Moment,
+        study_ids: Collection[UUID],
+        reason: Reason = "COERCE",
+        *,
+        renamed: bool = True,
     ) -> tuple[UUID, ...]:
-        """Say anew what some studies are given out as; those in which that changed."""
+        """Say anew what some studies are given out as; those in which that changed.
+
+        `renamed`: where the Study UID changes, what instances say of their own study is
+        said of the new one; else they came out of a study that is still there.
+        """
         if not study_ids:
             return ()
         said = self._to_be_said(moment, sorted(study_ids))
+        if renamed:
+            said = [replace(s, change=_with_references(s.change)) for s in said]
         if not said:
             return ()
         changed = sorted({each.study.id for each in said})
@@ -133,8 +144,7 @@ class Restate:
         known: Known,
     ) -> Restated | None:
         ways = [state_of(way) for way in forms.get(series.id, ())]
-        change = restated(ways, self._wanted(study, series, known)) if ways else None
-        return _with_references(change) if change else None
+        return restated(ways, self._wanted(study, series, known)) if ways else None
 
     def _wanted(self, study: Study, series: Series, known: Known) -> State:
         domains = self.rules.domains
