@@ -14,6 +14,7 @@ from uuid import UUID
 from reconcile.core.merge import (
     IdentifierChange,
     IdentifierMove,
+    Identifiers,
     IdentityCommand,
     PatientLink,
     PatientMerge,
@@ -80,6 +81,9 @@ HELD = frozenset(
 #: Of these, what is never answered with AA.
 ANSWERED_AE = frozenset({MergeOutcome.NOT_AUTHORITATIVE, MergeOutcome.TEST_REAL_MERGE})
 
+#: While one of these is held, what speaks of the same identifiers waits.
+MERGING = PatientMerge | IdentifierChange | IdentifierMove
+
 
 @dataclass(frozen=True, slots=True)
 class MergeFlow:
@@ -95,7 +99,11 @@ class MergeFlow:
             ServiceUnavailable: nothing was changed; the message stays in the inbox.
         """
         return self.messages.act(
-            message, lambda c, received: self._step(c, received, command), alone=True
+            message,
+            lambda c, received: self._step(c, received, command),
+            named=_named(command),
+            alone=True,
+            merges_them=isinstance(command, MERGING),
         )
 
     @property
@@ -134,8 +142,8 @@ class MergeFlow:
         def happen(connection: Connection, told: dict[str, Any]) -> UUID:
             return self.messages.happen(connection, message, told)
 
-        at = said_at or self.messages.clock()
-        return Teller(message.feed, message.sender, at, happen)
+        at = self.messages.told_at(message, said_at)
+        return Teller(message.feed, message.sender, at, happen, message.came_at)
 
     # -- answers ---------------------------------------------------------------------
 
@@ -219,6 +227,19 @@ def _reviews(done: Merged) -> tuple[str, ...]:
     if done.decision.risky and done.outcome is MergeOutcome.MERGED:
         found.append(MergeOutcome.RISKY.value)
     return tuple(found)
+
+
+def _named(command: IdentityCommand) -> Identifiers:
+    """The identifiers of both sides."""
+    match command:
+        case PatientMerge():
+            return (*command.surviving.identifiers, *command.prior)
+        case IdentifierChange() | IdentifierMove() | VisitMove():
+            return (*command.patient.identifiers, *command.prior)
+        case PatientLink():
+            return (*command.one, *command.other)
+        case PatientRetire():
+            return command.patient
 
 
 def _said_at(command: IdentityCommand) -> datetime | None:
