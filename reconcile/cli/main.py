@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from reconcile import __version__
-from reconcile.cli import audit, holds, keys, lookup, notification, schema
+from reconcile.cli import audit, holds, keys, lookup, messages, notification, schema
 from reconcile.cli.check import check
 from reconcile.cli.context import Config, Data, reported
 from reconcile.cli.doctor import doctor
@@ -35,6 +35,7 @@ app.add_typer(lookup.patient, name="patient")
 app.add_typer(lookup.study, name="study")
 app.add_typer(lookup.instance, name="instance")
 app.add_typer(holds.app, name="hold")
+app.add_typer(messages.app, name="message")
 app.add_typer(notification.app, name="notification")
 app.add_typer(keys.app, name="key")
 app.add_typer(schema.app, name="db")

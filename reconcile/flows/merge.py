@@ -49,6 +49,9 @@ MERGE_FAULTS: dict[MergeOutcome, Fault] = {
     MergeOutcome.IDENTITY_CONFLICT: Fault(
         "205", "the identifiers of one side belong to different patients", "PID^1^3"
     ),
+    MergeOutcome.OTHER_DOMAIN: Fault(
+        "204", "PID-3.4 and MRG-1.4 name different authorities", "MRG^1^1"
+    ),
     MergeOutcome.UNKNOWN_PATIENT: Fault("204", "PID-3 or MRG-1 names nobody", "MRG^1^1"),
     MergeOutcome.CYCLE: Fault(
         "205", "the surviving patient is merged into the prior one", "MRG^1^1"
@@ -57,7 +60,7 @@ MERGE_FAULTS: dict[MergeOutcome, Fault] = {
         "205", "the prior patient is merged into somebody else", "MRG^1^1"
     ),
     MergeOutcome.SUBSUMED_PATIENT: Fault(
-        "204", "the surviving patient is merged into somebody else", "PID^1^3"
+        "204", "one of the two is merged into somebody else", "PID^1^3"
     ),
     MergeOutcome.VETOED: Fault(
         "207", "a person has declared the two to be different patients", "MRG^1^1"

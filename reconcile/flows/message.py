@@ -280,9 +280,7 @@ class MessageFlow:
         except _TakenBack as taken:
             return taken.outcome
 
-    def _wait(
-        self, connection: Connection, message: Received, blocker: UUID
-    ) -> Outcome:
+    def _wait(self, connection: Connection, message: Received, blocker: UUID) -> Outcome:
         held = self.hold(connection, message, WAITING, WAITS)
         effects = (f"waits for message {blocker}",)
         return replace(held, effects=effects, waits_for=blocker)
@@ -306,9 +304,7 @@ class MessageFlow:
         else:
             self._close_items(connection, stored, outcome, asked or Asked())
 
-    def _flag_reuse(
-        self, connection: Connection, stored: Stored, outcome: Outcome
-    ) -> None:
+    def _flag_reuse(self, connection: Connection, stored: Stored, outcome: Outcome) -> None:
         """A message has the control id of another one, and was acted on all the same."""
         if inbox.is_reused(connection, stored):
             self._list(connection, stored, "review", CONTROL_ID_REUSE, outcome)
@@ -338,9 +334,7 @@ class MessageFlow:
         happening_id = outcome.happening_id or self._tell(
             connection, stored, {"outcome": outcome.state, "item": code}
         )
-        item = holds.Item(
-            kind, code, source=stored.sender, message_id=stored.message_id
-        )
+        item = holds.Item(kind, code, source=stored.sender, message_id=stored.message_id)
         holds.open_item(connection, item, happening_id)
 
     def told_at(self, message: Received, said_at: datetime | None) -> datetime:

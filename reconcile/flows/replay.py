@@ -75,7 +75,8 @@ class ReplayFlow:
         if stored.state not in REPLAYABLE:
             raise NotReplayable(f"it is {stored.state}: it does nothing twice")
         outcome = self._again(stored, asked)
-        released = 0 if asked.dry_run or outcome.state == "held" else self.release()
+        over = outcome.state != "held" and not asked.dry_run
+        released = self.release_after() if over else 0
         return Replayed(stored.message_id, outcome, asked.dry_run, released)
 
     def release(self) -> int:
@@ -89,6 +90,14 @@ class ReplayFlow:
             tried.add(fresh[0])
             settled += self._released(fresh[0].message_id)
         return settled
+
+    def release_after(self) -> int:
+        """As `release`, after something that is done: what cannot be done now is later."""
+        try:
+            return self.release()
+        except ServiceUnavailable as error:
+            log.warning("messages that waited are not acted on yet: %s", error)
+            return 0
 
     def sweep(self) -> int:
         """Act on what a crash left behind, in the order in which it came; how many.

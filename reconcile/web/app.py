@@ -17,6 +17,7 @@ from reconcile.web import (
     health,
     holds,
     lookups,
+    messages,
     notifications,
     problems,
     qido,
@@ -49,6 +50,7 @@ def make_app(parts: Parts) -> FastAPI:
         checks,
         lookups,
         holds,
+        messages,
         notifications,
         docs,
     )
