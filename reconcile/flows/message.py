@@ -60,6 +60,7 @@ class Outcome:
         effects: what was done, in words without patient data.
         code: of the item that it is listed under; empty: of none.
         waits_for: the message that has to be settled first.
+        pending: it is held, and its sender was not told by all means that it is wrong.
     """
 
     state: str
@@ -69,6 +70,7 @@ class Outcome:
     happening_id: UUID | None = None
     code: str = ""
     waits_for: UUID | None = None
+    pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +237,7 @@ class MessageFlow:
             step: does what it says.
             named: the identifiers that it speaks of.
             alone: it changes who is who; nobody decides on that meanwhile.
-            merges_them: while it is held, what speaks of the same waits.
+            merges_them: while it is pending, what speaks of the same waits.
         """
 
         def settled(connection: Connection) -> Outcome:
@@ -251,7 +253,7 @@ class MessageFlow:
                 if blocker
                 else step(connection, message)
             )
-            held = outcome.state == "held" and merges_them
+            held = outcome.pending and merges_them
             self._finish(
                 connection,
                 stored,
@@ -396,7 +398,10 @@ class MessageFlow:
         acknowledgement = answer or message.feed.held_answer
         told = fault if acknowledgement != "AA" else None
         effects = (f"held: {code}",)
-        return Outcome("held", acknowledgement, told, effects, happening_id, code)
+        pending = not answer
+        return Outcome(
+            "held", acknowledgement, told, effects, happening_id, code, pending=pending
+        )
 
     def review(
         self,

@@ -33,7 +33,9 @@ from reconcile.dataset.part10 import (
 from reconcile.db.views_audit import Event
 from reconcile.dicom.policy import storage_extended
 from reconcile.dicom.status import statuses
+from reconcile.flows.message import WAITS
 from reconcile.flows.patient import FAULTS
+from reconcile.flows.replay import OF_A_MESSAGE
 from reconcile.flows.resolve import ACTIONS
 from reconcile.hl7 import errors as hl7_errors
 from reconcile.hl7.dispatch import BUILDERS, UNSUPPORTED
@@ -48,6 +50,7 @@ from reconcile.web import (
     health,
     holds,
     lookups,
+    messages,
     notifications,
     qido,
 )
@@ -216,7 +219,7 @@ def test_error_codes_are_those_that_are_sent() -> None:
         for _, kind in inspect.getmembers(module, inspect.isclass)
         if issubclass(kind, errors.ReconcileError)
     }
-    sent = raised | {fault.code for fault in FAULTS.values()}
+    sent = raised | {WAITS.code} | {fault.code for fault in FAULTS.values()}
     rows = tables(page("hl7.md"))["Acknowledgements"]
     assert {row[0] for row in rows if row[0].isdigit()} == sent
 
@@ -269,6 +272,7 @@ def test_routes_are_documented() -> None:
         checks,
         lookups,
         holds,
+        messages,
         notifications,
         docs,
     )
@@ -326,6 +330,8 @@ def test_actions_on_an_item_are_documented() -> None:
     rows = tables(page("holds.md"))["Resolve an item"][1:]
     told = {(row[1], row[0]) for row in rows}
     assert told == {(code, each) for code, ways in ACTIONS.items() for each in ways}
+    rows = tables(page("holds.md"))["Messages"]
+    assert {row[0] for row in rows} >= set(OF_A_MESSAGE)
 
 
 # -- All pages ----------------------------------------------------------------------
