@@ -5,16 +5,21 @@ The HL7 door over a real registry; what it reads comes as bytes.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import func, select, text
+from typer.testing import CliRunner
 
+from reconcile.cli.main import app
 from reconcile.cli.wiring import Parts, parts, sources
 from reconcile.cli.work_hl7 import hl7_door
 from reconcile.core.identity import PatientIdentifier
@@ -32,11 +37,14 @@ from reconcile.flows.resolve import ResolveFlow, Wanted
 from reconcile.hl7.feed import Peer
 from reconcile.hl7.message import read_message
 from reconcile.settings import load
+from reconcile.web.parts import Parts as WebParts
+from tests.support.archive import open_door
 from tests.support.messages import adt, orm
 from tests.support.running import HOSPITAL, REGISTRATION
 
 CLINIC = '\n[[domain]]\nname = "CLINIC9"\n'
 OF_CLINIC = HOSPITAL.replace('["A", "E", "T"]', '["A", "E", "T", "CLINIC9"]') + CLINIC
+RISKY_HOLD = 'risky_merge = "hold"'
 CAREFUL = HOSPITAL.replace(
     'authority = ["A", "E", "T"]', 'authority = ["A", "E", "T"]\nrisky_merge = "hold"'
 )
@@ -298,7 +306,7 @@ def test_later_messages_wait_behind_a_held_merge(inbox: Inbox) -> None:
         )
         assert list(each.effects) == [f"waits for message {merge.id}"]
         assert inbox.items(each) == ["WAITING"]
-    free = inbox.send(adt("A08", "401^^^A", "KOCH^LEA MARIA", "20240110", "F"))
+    free = inbox.send(adt("A08", "401^^^A", "KOCH^LEA^MARIA", "20240110", "F"))
     assert free.state == "applied"
     assert inbox.name("100^^^A") == "DOE^JANE"
     assert inbox.replay(waiting[0]).state == "held"
@@ -364,7 +372,7 @@ def test_who_has_no_authority_makes_nobody_wait(inbox: Inbox) -> None:
 def test_a_feed_that_wants_errors_is_told_that_its_message_waits(inbox: Inbox) -> None:
     """`held_answer = "AE"`: 206, and not sent again unchanged."""
     inbox.parts.database.close()
-    inbox.configure(CAREFUL.replace('"hold"', '"hold"\nheld_answer = "AE"'))
+    inbox.configure(CAREFUL.replace(RISKY_HOLD, f'{RISKY_HOLD}\nheld_answer = "AE"'))
     inbox.send(RISKY)
     waits = inbox.send(adt("A08", "100^^^A", "DOE^JANE", "19800102", "F"))
     assert waits.acknowledgement == "AE"
@@ -441,6 +449,85 @@ def test_what_waited_is_swept_where_the_one_who_settled_it_died(inbox: Inbox) ->
     assert inbox.flow.sweep() == 1
     assert inbox.message(waits.control_id).state == "applied"
     assert inbox.name("100^^^A") == "DOE^JANE^AFTER"
+
+
+# -- The doors ---------------------------------------------------------------------------
+
+
+def test_over_http_by_who_may(inbox: Inbox) -> None:
+    """Shown with what it says; replayed once; a dry run is one."""
+    held = inbox.send(
+        orm("100^^^A", "DOE^JANE", "19800102", "F", accession="W1", control="CA")
+    )
+    path = f"/api/v1/messages/{held.id}"
+    with http(inbox) as client:
+        shown = client.get(path).raise_for_status().json()
+        assert (shown["state"], shown["control_id"]) == ("refused", held.control_id)
+        assert "PID|||100^^^A||DOE^JANE" in shown["text"]
+        inbox.send(orm("100^^^A", "DOE^JANE", "19800102", "F", accession="W1"))
+        dry = client.post(f"{path}/replay", json={"dry_run": True}).json()
+        assert (dry["state"], dry["message"]["state"]) == ("applied", "refused")
+        done = client.post(f"{path}/replay", json={"reason": "ordered by now"}).json()
+        assert (done["state"], done["message"]["state"]) == ("applied", "applied")
+        assert client.post(f"{path}/replay").status_code == 409
+        assert client.post("/api/v1/messages/none/replay").status_code == 404
+        assert client.get("/api/v1/messages/none").status_code == 404
+
+
+def test_an_item_is_resolved_over_http_by_a_replay(inbox: Inbox) -> None:
+    """Held again: the item stays open, and the decision is told."""
+    held = inbox.send(adt("A28", "6^^^CLINIC9", "DOE^JOHN", "19800102"))
+    item = inbox.item(held)
+    wanted = {"action": "replay", "reason": "looked at", "version": item.version}
+    path = f"/api/v1/holds/{item.id}/resolve"
+    with http(inbox) as client:
+        told = client.post(path, json=wanted)
+        assert (told.status_code, told.json()["hold"]["state"]) == (201, "open")
+        assert client.post(path, json=wanted | {"action": "accept"}).status_code == 400
+        told = client.post(path, json=wanted | {"action": "reject"})
+        assert (told.status_code, told.json()["hold"]["state"]) == (201, "closed")
+        assert client.post(path, json=wanted).status_code == 409
+
+
+def test_from_the_command_line(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listed, shown, tried, replayed; exit code 1 where it is still held."""
+    monkeypatch.setenv("RECONCILE_DATABASE_URL", inbox.urls.writer)
+    monkeypatch.setenv("RECONCILE_DATABASE_OWNER_URL", inbox.urls.owner)
+    monkeypatch.setenv("RECONCILE_DATABASE_READER_URL", inbox.urls.reader)
+    held = inbox.send(adt("A28", "6^^^CLINIC9", "DOE^JOHN", "19800102"))
+    assert str(held.id) in command(inbox, "list", "--state", "held")
+    assert "DOE^JOHN" not in command(inbox, "list")
+    assert "DOE^JOHN" in command(inbox, "show", str(held.id))
+    assert "held: UNKNOWN-DOMAIN" in command(inbox, "replay", str(held.id), code=1)
+    (inbox.folder / "hospital.toml").write_text(OF_CLINIC, encoding="utf-8")
+    assert "would be applied" in command(inbox, "replay", str(held.id), "--dry-run")
+    assert inbox.message(held.control_id).state == "held"
+    said = command(inbox, "replay", str(held.id), "--reason", "domain added", "--json")
+    assert json.loads(said)["message"]["state"] == "applied"
+    command(inbox, "replay", str(held.id), code=1)
+
+
+@contextmanager
+def http(inbox: Inbox) -> Iterator[httpx.Client]:
+    """The HTTP door of the inbox's archive."""
+    made = inbox.parts
+    web = WebParts(
+        made.database,
+        made.storage,
+        made.rules,
+        require_keys=False,
+        act_again=inbox.door.again,
+    )
+    with open_door(web) as client:
+        yield client
+
+
+def command(inbox: Inbox, *arguments: str, code: int = 0) -> str:
+    """What `reconcile message` says."""
+    config = ["--config", str(inbox.folder / "hospital.toml"), "--data", str(inbox.folder)]
+    done = CliRunner().invoke(app, ["message", *arguments, *config])
+    assert done.exit_code == code, done.output
+    return done.output
 
 
 # -- Control ids -------------------------------------------------------------------------
