@@ -18,7 +18,7 @@ from reconcile.cli.context import (
     say_next,
 )
 from reconcile.cli.wiring import Parts
-from reconcile.db import views_holds
+from reconcile.db import domains, views_holds
 from reconcile.db.views import Where
 from reconcile.db.views_holds import Message
 from reconcile.flows.message import Asked
@@ -30,9 +30,11 @@ MessageId = Annotated[str, typer.Argument(metavar="ID")]
 
 
 def replays(parts: Parts) -> ReplayFlow:
-    """What acts again on messages, as the HL7 door does."""
+    """What acts again on messages, as the HL7 door does; with domains that are new."""
     from reconcile.cli.work_hl7 import hl7_door
 
+    configured = list(parts.rules.domains.values())
+    parts.database.run(lambda connection: domains.keep(connection, configured))
     return ReplayFlow(parts.database, hl7_door(parts).again)
 
 

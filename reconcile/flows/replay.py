@@ -15,7 +15,7 @@ from reconcile.db.database import Connection, Database
 from reconcile.db.inbox import Stored
 from reconcile.db.views import uuid_of
 from reconcile.errors import NotFound, ReconcileError, ServiceUnavailable, WrongUse
-from reconcile.flows.message import REPLAYABLE, Asked, Outcome
+from reconcile.flows.outcome import REPLAYABLE, Asked, Outcome
 
 log = logging.getLogger(__name__)
 

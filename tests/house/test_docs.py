@@ -33,7 +33,7 @@ from reconcile.dataset.part10 import (
 from reconcile.db.views_audit import Event
 from reconcile.dicom.policy import storage_extended
 from reconcile.dicom.status import statuses
-from reconcile.flows.message import WAITS
+from reconcile.flows.outcome import WAITS
 from reconcile.flows.patient import FAULTS
 from reconcile.flows.replay import OF_A_MESSAGE
 from reconcile.flows.resolve import ACTIONS
