@@ -18,7 +18,6 @@ FORWARD = "forwarding and notification of corrections"
 QUERY = "the query doors (C-FIND, QIDO-RS, Modality Worklist)"
 MPPS = "modality performed procedure steps and storage commitment"
 SEAL = "the sealed log and its verification"
-REPLAY = "replay of a held message"
 MEDIA = "one item for media with several patients"
 LATE_ORDERS = "orders that arrive after their images, or move to another patient"
 PRIVACY = "roles that may see protected patients"
@@ -39,11 +38,11 @@ ROWS: dict[int, Row] = {
     3: Row("a bare ID, and no default issuer"),
     4: Row("one local ID in two sites", QUERY),
     5: Row("a domain by its OID and by its name"),
-    6: Row("an issuer that is not configured", REPLAY),
+    6: Row("an issuer that is not configured"),
     7: Row("no ID, but an order"),
     8: Row("neither ID nor order"),
     9: Row("a known ID among the other patient IDs"),
-    10: Row("IDs of two persons in one message", REPLAY),
+    10: Row("IDs of two persons in one message"),
     # B. Identifier normalisation
     11: Row("padding"),
     12: Row("leading zeros"),
