@@ -218,8 +218,11 @@ def _standing(
 ) -> MergeDecision | None:
     """What stands already, or is older than what stands; None: it is news."""
     prior, surviving = facts.prior.owner, facts.surviving.owner
-    if prior is None or surviving is None:
+    if prior is None:
         return None
+    if surviving is None:
+        elsewhere = prior.person_id != prior.root_id
+        return MergeDecision(MergeOutcome.SUBSUMED_ELSEWHERE) if elsewhere else None
     same = [e for e in facts.edges if e.prior_id == prior.person_id]
     inverse = [e for e in facts.edges if e.prior_id == surviving.person_id]
     if any(edge.live for edge in same):

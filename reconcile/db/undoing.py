@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from reconcile.db import evidence, merges
+from reconcile.db import evidence, incarnations, merges
 from reconcile.db import filed as f
 from reconcile.db import history as h
 from reconcile.db import links as k
@@ -112,6 +112,7 @@ def strike(connection: Connection, happening_id: UUID, by: UUID) -> Struck:
     for table, name in _RANGED:
         opened[table.name] = _reopen(connection, table, name, happening_id, by)
     persons = _persons(connection, closed, opened)
+    persons |= incarnations.strike(connection, happening_id, by)
     studies = {row.study_id for row in closed["study_order"]}
     studies |= {row.study_id for row in opened["study_order"]}
     studies |= _strike_assignments(connection, happening_id)
