@@ -99,7 +99,7 @@ def strike(connection: Connection, happening_id: UUID, by: UUID) -> set[UUID]:
     """
     concerned: set[UUID] = set()
     known = {"happening_id": happening_id, "by": by}
-    for row in _STRUCK(connection, **known):
+    for row in connection.execute(_STRUCK, known).all():
         if not row.rested:
             _END(connection, identity_id=row.id, happening_id=by)
             continue
@@ -108,7 +108,7 @@ def strike(connection: Connection, happening_id: UUID, by: UUID) -> set[UUID]:
             person_id = persons.create(connection, "provisional", by)
         _link(connection, row.id, person_id, by)
         concerned.add(person_id)
-    for row in _ENDED(connection, happening_id=happening_id):
+    for row in connection.execute(_ENDED, known).all():
         named = PatientIdentifier(row.id_norm, row.domain)
         if named not in persons.owners(connection, [named]):
             made = persons.own(connection, named, row.id_raw, row.person_id, by)
@@ -125,8 +125,7 @@ def _link(connection: Connection, identity_id: UUID, person_id: UUID, by: UUID) 
 
 # Live identities that it brought, without a live link: something else may rest on them,
 # or on another one that it brought for the same new person.
-_STRUCK = Prepared(
-    lambda: text("""
+_STRUCK = text("""
 WITH made AS (
     SELECT DISTINCT ON (i.id) i.id, l.person_id, p.happening_id = :happening_id AS came,
         EXISTS (
@@ -158,11 +157,8 @@ SELECT id, person_id, came AS came_with_it,
     own OR (came AND bool_or(own) OVER (PARTITION BY person_id)) AS rested
 FROM made ORDER BY id
 """)
-)
-_ENDED = Prepared(
-    lambda: text("""
+_ENDED = text("""
 SELECT i.domain, i.id_norm, i.id_raw, i.closed_by, l.person_id FROM identity i
 JOIN identity_link l ON l.identity_id = i.id AND upper_inf(l.recorded)
 WHERE i.ended_by = :happening_id AND NOT upper_inf(i.valid)
 """)
-)

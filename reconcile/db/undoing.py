@@ -112,11 +112,11 @@ def strike(connection: Connection, happening_id: UUID, by: UUID) -> Struck:
     for table, name in _RANGED:
         opened[table.name] = _reopen(connection, table, name, happening_id, by)
     persons = _persons(connection, closed, opened)
-    persons |= incarnations.strike(connection, happening_id, by)
     studies = {row.study_id for row in closed["study_order"]}
     studies |= {row.study_id for row in opened["study_order"]}
     studies |= _strike_assignments(connection, happening_id)
     studies |= _strike_filings(connection, happening_id, by)
+    persons |= incarnations.strike(connection, happening_id, by)
     renamed = _rename_back(connection, closed["uid_map"], opened["uid_map"])
     mapped = {row.received_uid for row in closed["uid_map"] if row.level == "study"}
     return Struck(frozenset(persons), frozenset(studies | renamed), frozenset(mapped))

@@ -222,7 +222,9 @@ def _told(connection: Connection, identifier: PatientIdentifier) -> Any:
 
 
 def _studies(hospital: Hospital, value: str, domain: str) -> list[str]:
-    tests: dict[str, mk.Test] = {at.PATIENT_ID: mk.Wild("*") if value == "*" else OneOf((value,))}
+    tests: dict[str, mk.Test] = {
+        at.PATIENT_ID: mk.Wild("*") if value == "*" else OneOf((value,))
+    }
     question = Question(Level.STUDY, tests, mk.KEYS[Level.STUDY], Issuer(domain))
     flow = QueryFlow(hospital.database, hospital.rules)
     found = [answer for page in flow.pages(question) for answer in page]

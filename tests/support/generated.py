@@ -123,7 +123,9 @@ class Drawn:
         patient = f"{self.patient()}00^^^A"
         kind = self.rng.choice(["resolve", "resolve", "resolve", "assign", "undo"])
         if kind == "assign" and self.studies:
-            return Act("assign", patient=patient, study_uid=self.rng.choice(self.studies)[1])
+            return Act(
+                "assign", patient=patient, study_uid=self.rng.choice(self.studies)[1]
+            )
         if kind == "undo":
             happened = len(archive.happenings())
             return Act("undo", self.rng.randrange(happened)) if happened else None
@@ -160,3 +162,70 @@ def lived(archive: Archive, seed: int, steps: int) -> list[Step]:
             archive.do(step)
             done.append(step)
     return done
+
+
+# -- Of senders that each keep their order -------------------------------------------------
+
+#: Who patients are, where only who is the same is merged: two persons in all.
+ONE_OF = (PEOPLE[0], PEOPLE[0], PEOPLE[0], PEOPLE[4], PEOPLE[4])
+
+
+def senders(rng: Random) -> list[list[Step]]:
+    """What each of four senders says, in its own order; no two of them disagree.
+
+    Each feed speaks of its own domain alone, nobody is merged twice, only who is described
+    alike is merged, and headers of images are what the feeds say of the patient.
+    """
+    drawn = Drawn(rng)
+    feeds = [_agreed(drawn, domain) for domain in "AB"]
+    return [*feeds, *([_agreed_image(drawn, d) for _ in range(4)] for d in "AB")]
+
+
+def _agreed(drawn: Drawn, domain: str) -> list[Step]:
+    """Registrations, updates, merges down a list, and orders of one feed."""
+    rng, said = drawn.rng, list[Step]()
+    sender = f"RIS_{domain}"
+    priors = list(range(1, len(ONE_OF)))
+    for _ in range(8):
+        patient, draw = drawn.patient(), rng.random()
+        named = f"{patient}00^^^{domain}"
+        if draw < 0.5:
+            event = rng.choice(["A28", "A08", "A04"])
+            said.append(Message(sender, event, named, ONE_OF[patient], number=drawn.next()))
+        elif draw < 0.75 and priors:
+            prior = priors.pop(rng.randrange(len(priors)))
+            alike = [n for n in range(prior) if ONE_OF[n] == ONE_OF[prior]]
+            if not alike:
+                continue
+            one, other = f"{rng.choice(alike)}00^^^{domain}", f"{prior}00^^^{domain}"
+            said.append(Message(sender, "A40", one, Who(), other, drawn.next()))
+        else:
+            number = drawn.next()
+            accession = f"ACC{domain}{number}"
+            order = Message(sender, "O01", named, ONE_OF[patient], "", number, accession)
+            said.append(order)
+    return said
+
+
+def _agreed_image(drawn: Drawn, domain: str) -> Image:
+    """Of a study of its own, under the identifier that its modality's domain knows."""
+    patient, number = drawn.patient(), drawn.next()
+    said = ONE_OF[patient]
+    values: dict[str, Any] = {
+        "PatientID": f"{patient}00",
+        "PatientName": said.name,
+        "PatientBirthDate": said.birth_date,
+        "PatientSex": said.sex,
+        "StudyInstanceUID": f"{ROOT}.2.{number}",
+        "SeriesInstanceUID": f"{ROOT}.2.{number}.1",
+        "SOPInstanceUID": f"{ROOT}.3.{number}",
+    }
+    return Image(instance(**values), CT_A if domain == "A" else MR_B)
+
+
+def interleaved(each: list[list[Step]], rng: Random) -> list[Step]:
+    """All that senders say, in some order that keeps the order of each."""
+    left, found = [list(said) for said in each], list[Step]()
+    while any(left):
+        found.append(rng.choice([said for said in left if said]).pop(0))
+    return found

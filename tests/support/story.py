@@ -7,7 +7,7 @@ can be taken from the records of an archive, and played into another one.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from pydicom.dataset import Dataset
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from reconcile.core.facts import Source
 from reconcile.db import filed
@@ -250,6 +250,19 @@ class Archive:
             rows = connection.execute(select(t.hold).order_by(t.hold.c.id)).all()
         return [(n, r.kind, r.code) for n, r in enumerate(rows) if r.state == "open"]
 
+    def live_edges(self) -> set[tuple[UUID, UUID]]:
+        """(subsumed, survivor) of every merge that stands."""
+        e = t.merge_edge.c
+        query = select(e.subsumed_id, e.survivor_id).where(func.upper_inf(e.recorded))
+        with self.hospital.database.read_only() as connection:
+            return {(one, other) for one, other in connection.execute(query)}
+
+    def canonical(self) -> dict[UUID, UUID]:
+        """Who is cached to have survived for each person."""
+        query = select(t.person.c.id, t.person.c.canonical_id)
+        with self.hospital.database.read_only() as connection:
+            return {one: root for one, root in connection.execute(query)}
+
     def causes(self) -> list[str]:
         """What made each happening."""
         query = select(h.happening.c.cause).order_by(h.happening.c.id)
@@ -315,15 +328,24 @@ def _acts(archive: Archive) -> list[tuple[datetime, Step]]:
             if row.cause == "undo":
                 act = Act("undo", happenings.index(row.undoes))
             elif row.cause == "steward":
-                study = select(t.study.c.study_instance_uid)
-                study = study.where(t.study.c.id == UUID(row.cause_id))
-                uid = connection.execute(study).scalar_one()
+                uid = _received_uid(connection, UUID(row.cause_id))
                 act = Act("assign", patient=patient, study_uid=uid)
             else:
                 number = holds.index(UUID(row.cause_id))
                 act = Act("resolve", number, row.explanation["action"], patient)
             found.append((row.recorded_at, act))
     return found
+
+
+def _received_uid(connection: Any, study_id: UUID) -> str:
+    """A Study UID that a study came under: it may have been renamed since."""
+    m, study = t.uid_map.c, t.study.c
+    query = (
+        select(m.received_uid)
+        .join(t.study, study.study_instance_uid == m.assigned_uid)
+        .where(study.id == study_id, m.level == "study", m.kind == "map")
+    )
+    return str(connection.execute(query.order_by(m.received_uid)).scalars().first())
 
 
 def _filed_under(connection: Any, happening_id: UUID) -> str:
@@ -336,6 +358,3 @@ def _filed_under(connection: Any, happening_id: UUID) -> str:
     )
     row = connection.execute(query).first()
     return f"{row.id_norm}^^^{row.domain}" if row else ""
-
-
-__all__ = ["BY", "FEEDS", "Act", "Archive", "Callable", "Image", "Message", "Who", "recorded"]
