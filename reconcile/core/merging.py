@@ -218,11 +218,8 @@ def _standing(
 ) -> MergeDecision | None:
     """What stands already, or is older than what stands; None: it is news."""
     prior, surviving = facts.prior.owner, facts.surviving.owner
-    if prior is None:
-        return None
-    if surviving is None:
-        elsewhere = prior.person_id != prior.root_id
-        return MergeDecision(MergeOutcome.SUBSUMED_ELSEWHERE) if elsewhere else None
+    if prior is None or surviving is None:
+        return _of_one_known(prior)
     same = [e for e in facts.edges if e.prior_id == prior.person_id]
     inverse = [e for e in facts.edges if e.prior_id == surviving.person_id]
     if any(edge.live for edge in same):
@@ -242,6 +239,13 @@ def _standing(
     if feed.profile == STRICT and surviving.person_id != surviving.root_id:
         return MergeDecision(MergeOutcome.SUBSUMED_PATIENT)
     return None
+
+
+def _of_one_known(prior: Owner | None) -> MergeDecision | None:
+    """Nothing was said of the two; but who is merged already is joined to nobody else."""
+    if prior is None or prior.person_id == prior.root_id:
+        return None
+    return MergeDecision(MergeOutcome.SUBSUMED_ELSEWHERE)
 
 
 def _was_taken_back(

@@ -57,7 +57,7 @@ def make(cluster: Cluster, tmp_path: Path) -> Iterator[Make]:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_was_recorded_makes_the_same_registry_again(make: Make, seed: int) -> None:
     """
-    Inbox, received instances and stewards' actions, in their recorded order, into an empty
+    Inbox, received instances and stewards' actions, in recorded order, into an empty
     database: the same but for what is minted. And nothing is left to be said anew.
     """
     first, second = make(), make()
@@ -72,7 +72,7 @@ def test_what_was_recorded_makes_the_same_registry_again(make: Make, seed: int) 
         assert disagreements(archive.hospital) == []
 
 
-# -- What is taken back ----------------------------------------------------------------------
+# -- What is taken back ------------------------------------------------------------------
 
 #: So much is there before anything is taken back.
 BEFORE = 8
@@ -144,7 +144,7 @@ def test_unmerge_after_merge_shows_everybody_what_was(make: Make, seed: int) -> 
     assert disagreements(archive.hospital) == []
 
 
-# -- In whatever order -----------------------------------------------------------------------
+# -- In whatever order -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -185,7 +185,7 @@ def test_merges_that_contradict_each_other_are_listed_alike(make: Make) -> None:
     assert ends[0] == ends[1]
 
 
-# -- Many at once ----------------------------------------------------------------------------
+# -- Many at once ------------------------------------------------------------------------
 
 
 def test_merges_by_many_at_once_make_a_forest(make: Make) -> None:

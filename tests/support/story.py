@@ -261,7 +261,7 @@ class Archive:
         """Who is cached to have survived for each person."""
         query = select(t.person.c.id, t.person.c.canonical_id)
         with self.hospital.database.read_only() as connection:
-            return {one: root for one, root in connection.execute(query)}
+            return {row.id: row.canonical_id for row in connection.execute(query)}
 
     def causes(self) -> list[str]:
         """What made each happening."""
