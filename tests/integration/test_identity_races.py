@@ -73,6 +73,7 @@ def assigned(hospital: Hospital) -> dict[str, str]:
 # -- A pair of merges, and a study between them --------------------------------------------
 
 
+@pytest.mark.timeout(3600)
 def test_a_merge_and_its_inverse_leave_one_person(hospital: Hospital) -> None:
     """A into B against B into A: one person in the end, found by both, and no deadlock."""
     with ThreadPoolExecutor(2) as pool:
@@ -95,6 +96,7 @@ def test_a_merge_and_its_inverse_leave_one_person(hospital: Hospital) -> None:
         assert connection.execute(live).scalar_one() == ROUNDS
 
 
+@pytest.mark.timeout(3600)
 def test_a_merge_between_two_instances_of_a_study(hospital: Hospital) -> None:
     """One stored before, one after, one beside it: all are given out as the survivor's."""
     images: dict[str, str] = {}

@@ -18,7 +18,7 @@ from random import Random
 import pytest
 
 from tests.integration.test_reaching import said_anew
-from tests.support.canonical import answers, registry_of
+from tests.support.canonical import Registry, answers, registry_of
 from tests.support.database import Cluster
 from tests.support.generated import PEOPLE, Drawn, interleaved, lived, senders
 from tests.support.given import disagreements
@@ -147,12 +147,26 @@ def test_unmerge_after_merge_shows_everybody_what_was(make: Make, seed: int) -> 
 # -- In whatever order -------------------------------------------------------------------
 
 
+def alike(registry: Registry) -> Registry:
+    """Without what only images have told of people."""
+    persons = frozenset(
+        (state, identifiers, "" if state == "provisional" else words)
+        for state, identifiers, words in registry.persons
+    )
+    items = frozenset(each for each in registry.items if each[0][1] != "PROVISIONAL")
+    return replace(registry, persons=persons, items=items)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_order_of_senders_does_not_matter(make: Make, seed: int) -> None:
     """
     One authority per domain, nobody merged twice, only who is described alike is merged:
-    each sender's own order kept, the end is the same: identities, what people are known
-    as, whose each image is and what it is given out as, links to orders, open items.
+    each sender's own order kept, the end is the same: identities, whose each image is and
+    what it is given out as, links to orders, what feeds say of people, open items.
+
+    Left out is what only images have told of people, with the item PROVISIONAL that says
+    so: where a merge names an identifier before its first image comes, the person is there
+    already, and the image's words are not kept as theirs. Nothing is given out by them.
     """
     said, rng = senders(Random(seed)), Random(seed)
     found = []
@@ -161,8 +175,8 @@ def test_the_order_of_senders_does_not_matter(make: Make, seed: int) -> None:
         archive.play(interleaved(said, rng))
         found.append(registry_of(archive.hospital))
         assert disagreements(archive.hospital) == []
-    assert found[1] == found[0]
-    assert found[2] == found[0]
+    assert alike(found[1]) == alike(found[0])
+    assert alike(found[2]) == alike(found[0])
 
 
 def test_merges_that_contradict_each_other_are_listed_alike(make: Make) -> None:
