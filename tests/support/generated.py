@@ -153,12 +153,13 @@ class Drawn:
         return self.act(archive)
 
 
-def lived(archive: Archive, seed: int, steps: int) -> list[Step]:
-    """Let a history drawn from a seed happen; what happened."""
+def lived(archive: Archive, seed: int, steps: int, *, undoing: bool = True) -> list[Step]:
+    """Let a history drawn from a seed happen; what happened. Or one without undoing."""
     drawn, done = Drawn(Random(seed)), []
     for _ in range(steps):
         step = drawn.step(archive)
-        if step is not None:
+        is_undo = isinstance(step, Act) and step.kind == "undo"
+        if step is not None and (undoing or not is_undo):
             archive.do(step)
             done.append(step)
     return done
