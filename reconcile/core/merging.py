@@ -225,7 +225,7 @@ def _standing(
     """What stands already, or is older than what stands; None: it is news."""
     prior, surviving = facts.prior.owner, facts.surviving.owner
     if prior is None or surviving is None:
-        return None
+        return _of_one_known(prior)
     same = [e for e in facts.edges if e.prior_id == prior.person_id]
     inverse = [e for e in facts.edges if e.prior_id == surviving.person_id]
     if any(edge.live for edge in same):
@@ -246,6 +246,13 @@ def _standing(
     if subsumed:
         return MergeDecision(MergeOutcome.SUBSUMED_ELSEWHERE)
     return None
+
+
+def _of_one_known(prior: Owner | None) -> MergeDecision | None:
+    """Nothing was said of the two; but who is merged already is joined to nobody else."""
+    if prior is None or prior.person_id == prior.root_id:
+        return None
+    return MergeDecision(MergeOutcome.SUBSUMED_ELSEWHERE)
 
 
 def _was_taken_back(

@@ -115,9 +115,17 @@ def receipts_of(connection: Connection, hold_id: UUID) -> tuple[UUID, ...]:
 
 
 def close_of(
-    connection: Connection, study_id: UUID, code: str, closed_by: str, at: datetime
+    connection: Connection,
+    study_id: UUID,
+    code: str,
+    closed_by: str,
+    at: datetime,
+    happening_id: UUID,
 ) -> tuple[UUID, ...]:
-    """Close what was held of a study for one reason, where no series of it still is."""
+    """Close what was held of a study for one reason, where no series of it still is.
+
+    `happening_id` explains it: who takes that back is asked again.
+    """
     hold, series = t.hold.c, t.series.c
     left = select(series.id).where(series.study_id == study_id, series.held == code)
     if connection.execute(left).first() is not None:
@@ -130,7 +138,7 @@ def close_of(
     )
     found = tuple(connection.execute(query.order_by(hold.id)).scalars())
     for hold_id in found:
-        close(connection, hold_id, closed_by, at)
+        close(connection, hold_id, closed_by, at, answered_by(happening_id))
     return found
 
 
@@ -166,6 +174,11 @@ def message_of(connection: Connection, hold_id: UUID) -> UUID | None:
     """The message that an item is about."""
     query = select(t.hold.c.message_id).where(t.hold.c.id == hold_id)
     return connection.execute(query).scalar()
+
+
+def answered_by(happening_id: UUID) -> dict[str, Any]:
+    """The resolution of an item that closes of itself: what explained it."""
+    return {"happening": str(happening_id)}
 
 
 def open_reviews(connection: Connection, study_ids: Sequence[UUID]) -> list[Row[Any]]:

@@ -10,10 +10,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, insert, text
 
 from reconcile.core.identity import PatientIdentifier
 from reconcile.db import persons
+from reconcile.db import tables as t
+from reconcile.db.ids import uuid7
 from reconcile.db.prepared import Prepared
 
 
@@ -83,3 +85,80 @@ UPDATE identity SET closed_by = :happening_id
 WHERE id = ANY (CAST(:identities AS uuid[])) AND closed_by IS NULL
 """)
 )
+
+
+# -- Undo; the links that a happening made are ended already --------------------------
+
+
+def strike(connection: Connection, happening_id: UUID, by: UUID) -> set[UUID]:
+    """Take back what a happening made of identifiers; the persons concerned.
+
+    An identifier that it brought and that nothing else rests on is nobody's again. What
+    others rest on stays with the person it was made for, or is a person's of its own
+    where there was one before. Whose it had ended has it again, unless it is somebody's.
+    """
+    concerned: set[UUID] = set()
+    known = {"happening_id": happening_id, "by": by}
+    for row in connection.execute(_STRUCK, known).all():
+        if not row.rested:
+            _END(connection, identity_id=row.id, happening_id=by)
+            continue
+        person_id: UUID = row.person_id
+        if not row.came_with_it:
+            person_id = persons.create(connection, "provisional", by)
+        _link(connection, row.id, person_id, by)
+        concerned.add(person_id)
+    for row in connection.execute(_ENDED, known).all():
+        named = PatientIdentifier(row.id_norm, row.domain)
+        if named not in persons.owners(connection, [named]):
+            made = persons.own(connection, named, row.id_raw, row.person_id, by)
+            if row.closed_by is not None:
+                close(connection, [made], row.closed_by)
+            concerned.add(row.person_id)
+    return concerned
+
+
+def _link(connection: Connection, identity_id: UUID, person_id: UUID, by: UUID) -> None:
+    link = {"id": uuid7(), "identity_id": identity_id, "person_id": person_id}
+    connection.execute(insert(t.identity_link).values(**link, happening_id=by))
+
+
+# Live identities that it brought, without a live link: something else may rest on them,
+# or on another one that it brought for the same new person.
+_STRUCK = text("""
+WITH made AS (
+    SELECT DISTINCT ON (i.id) i.id, l.person_id, p.happening_id = :happening_id AS came,
+        EXISTS (
+            SELECT FROM series s WHERE s.filed_identity_id = i.id
+            AND s.happening_id <> :happening_id
+        ) OR EXISTS (
+            SELECT FROM imaging_order o WHERE o.identity_id = i.id
+            AND o.happening_id <> :happening_id
+        ) OR EXISTS (
+            SELECT FROM demographics d WHERE d.identity_id = i.id
+            AND upper_inf(d.recorded) AND d.happening_id <> :happening_id
+        ) OR EXISTS (
+            SELECT FROM merge_edge e WHERE e.prior_identity_id = i.id
+            AND upper_inf(e.recorded) AND e.happening_id <> :happening_id
+        ) OR EXISTS (
+            SELECT FROM merge_edge e JOIN person q ON q.id = e.survivor_id
+            WHERE e.survivor_id = l.person_id AND e.surviving_identity_id = i.id
+            AND upper_inf(e.recorded) AND e.happening_id <> :happening_id
+        ) AS own
+    FROM identity_link l
+    JOIN identity i ON i.id = l.identity_id
+    JOIN person p ON p.id = l.person_id
+    WHERE l.ended_by = :by AND upper_inf(i.valid) AND NOT EXISTS (
+        SELECT FROM identity_link o WHERE o.identity_id = i.id AND upper_inf(o.recorded)
+    )
+    ORDER BY i.id, l.id DESC
+)
+SELECT id, person_id, came AS came_with_it,
+    own OR (came AND bool_or(own) OVER (PARTITION BY person_id)) AS rested
+FROM made ORDER BY id
+""")
+_ENDED = text("""
+SELECT i.domain, i.id_norm, i.id_raw, i.closed_by, l.person_id FROM identity i
+JOIN identity_link l ON l.identity_id = i.id AND upper_inf(l.recorded)
+WHERE i.ended_by = :happening_id AND NOT upper_inf(i.valid)
+""")

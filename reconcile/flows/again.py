@@ -80,7 +80,14 @@ class Again:
         if first is None or any(d is None or d.filed_id != first.filed_id for d in decided):
             return False
         file(moment, series, first.filed_id)
-        holds.close_of(moment.connection, series.study_id, series.held, by, moment.now)
+        holds.close_of(
+            moment.connection,
+            series.study_id,
+            series.held,
+            by,
+            moment.now,
+            moment.happening_id,
+        )
         return True
 
     def _arrival(self, moment: Moment, receipt_id: UUID) -> Decided | None:

@@ -88,7 +88,8 @@ class Reach:
         for row in reviews:
             person = known.get(owners.get(row.study_id, ""))
             if person is not None and self._is_settled(row, person):
-                holds.close(moment.connection, row.id, by, moment.now)
+                told = holds.answered_by(moment.happening_id)
+                holds.close(moment.connection, row.id, by, moment.now, told)
 
     def _is_settled(self, row: Any, person: PersonFacts) -> bool:
         if row.code in _OF_PROVISIONAL:

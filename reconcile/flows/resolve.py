@@ -162,7 +162,9 @@ class ResolveFlow:
         whose = Whose(KeptArrivals(self.store.recording, self.source))
         whose.settle(moment, row, wanted.action, wanted.patient)
         self._closed(connection, row, wanted, happening_id, moment.now)
-        holds.close_of(connection, row.study_id, row.code, wanted.actor, moment.now)
+        holds.close_of(
+            connection, row.study_id, row.code, wanted.actor, moment.now, happening_id
+        )
         return happening_id
 
     def _closed(

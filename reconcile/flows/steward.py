@@ -86,7 +86,9 @@ class Steward:
                     identity_id,
                 )
             for code in sorted({each.held for each in series if each.held}):
-                holds.close_of(connection, study_id, code, by.actor, moment.now)
+                holds.close_of(
+                    connection, study_id, code, by.actor, moment.now, moment.happening_id
+                )
             return (f"{len(series)} series filed",)
 
         return self._correct(study_uid, "assign", by, step)

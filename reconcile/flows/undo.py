@@ -112,7 +112,8 @@ class Undo:
     def _strike(self, moment: Moment, each: Happened, by: By) -> Struck:
         connection, by_id = moment.connection, moment.happening_id
         for item in undoing.opened_by(connection, each.id):
-            holds.close(connection, item, by.actor, moment.now)
+            told = holds.answered_by(by_id)
+            holds.close(connection, item, by.actor, moment.now, told)
         struck = undoing.strike(connection, each.id, by_id)
         undoing.reopen_items(connection, each.id, by_id)
         rule = StudyRule.ORDER_UID.value

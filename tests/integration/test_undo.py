@@ -267,6 +267,39 @@ def image_as_sent(image: Dataset) -> Dataset:
     return sent
 
 
+def test_an_identifier_that_is_nobodys_again_can_be_given_again(hospital: Hospital) -> None:
+    """Who was registered by mistake is forgotten; registered again, they are known."""
+    hospital.patient(ANNA, "300^^^A")
+    undo(hospital, last(hospital, "adt-a08"))
+    with pytest.raises(ValueError, match="unpack"):
+        person(hospital, "300^^^A")
+
+    assert hospital.patient(ANNA, "300^^^A").state == "applied"
+    assert person(hospital, "300^^^A")["state"] == "verified"
+
+
+def test_what_others_rest_on_stays_whose_it_is(hospital: Hospital) -> None:
+    """A merge made somebody known, an image came under the ID: it stays theirs."""
+    hospital.merge("400^^^A", "500^^^A")
+    image = stored(hospital, PatientID="400", PatientName="NEW^ONE")
+    undo(hospital, last(hospital, "adt-a40"))
+
+    assert out(hospital, image).PatientID == "400"
+    assert person(hospital, "400^^^A")["state"] == "provisional"
+    assert hospital.patient(ANNA, "500^^^A").state == "applied"
+
+
+def test_an_item_that_closed_of_itself_is_open_again(hospital: Hospital) -> None:
+    """What explained it is taken back."""
+    stored(hospital, PatientID="600", PatientName="MEIER^ANNA", PatientBirthDate="19900304")
+    assert items(hospital) == ["PROVISIONAL"]
+    hospital.patient(ANNA, "600^^^A")
+    assert items(hospital) == []
+    undo(hospital, last(hospital, "adt-a08"))
+
+    assert items(hospital) == ["PROVISIONAL"]
+
+
 def test_rows_are_closed_and_never_written_over(hospital: Hospital) -> None:
     """What was held to be true meanwhile can still be asked."""
     hospital.merge("100^^^A", "200^^^A")

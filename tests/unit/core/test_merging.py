@@ -167,6 +167,11 @@ def test_an_identifier_that_both_sides_name_is_no_prior_one():
     assert MergeOutcome.SAME_IDENTIFIER == outcome(["E9"], ["A100", "E9"]).outcome
 
 
+def test_who_is_merged_already_is_not_joined_to_somebody_unknown():
+    """It is left to a person, as if both were known: one live parent each."""
+    assert outcome(["A201"], ["A777"]).outcome is M.SUBSUMED_ELSEWHERE
+
+
 def test_whoever_is_unknown_is_no_obstacle_to_a_lenient_feed():
     """
     Row 40: the images may still come.
