@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from tests.scenarios.acting import found
 from tests.scenarios.seen import (
     COERCED,
     assert_coerced,
@@ -237,6 +238,12 @@ def test_row_32_a_test_patient_is_never_a_real_one(archive: Archive):
     held = store(archive, instance(PatientID="", **phantom))
     assert_held(held, "NO-IDENTITY")
     assert held.candidates("NO-IDENTITY") == []
+    assert found(archive, PatientName="ZZTEST*") == [
+        each
+        for each in found(archive, PatientName="ZZTEST*")
+        if each.IssuerOfPatientID == "H"
+    ]
+    assert len(found(archive, PatientID="1", IssuerOfPatientID="X")) == 1
     near = store(archive, instance(PatientID="1", IssuerOfPatientID="Z"), "IMPORT_CD")
     shown = [each["identifiers"] for each in near.candidates("PROVISIONAL", "review")]
     assert ["1^^^X"] not in shown

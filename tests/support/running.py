@@ -342,9 +342,11 @@ def code(answer: hl7.Message) -> str:
 
 
 @contextlib.contextmanager
-def archive(folder: Path, urls: Urls | None = None) -> Iterator[Archive]:
+def archive(
+    folder: Path, urls: Urls | None = None, config: str = HOSPITAL
+) -> Iterator[Archive]:
     """A running archive in which P1 to P5 are registered."""
-    with Archive(folder, urls) as running:
+    with Archive(folder, urls, config) as running:
         running.register()
         yield running
 
