@@ -14,7 +14,15 @@ from typing import Annotated
 import typer
 
 from reconcile import __version__
-from reconcile.cli import audit, holds, keys, lookup, notification, schema
+from reconcile.cli import (
+    audit,
+    corrections,  # noqa: F401 - adds its commands to those of others
+    holds,
+    keys,
+    lookup,
+    notification,
+    schema,
+)
 from reconcile.cli.check import check
 from reconcile.cli.context import Config, Data, reported
 from reconcile.cli.doctor import doctor

@@ -12,7 +12,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
-    insert,
     select,
     text,
     update,
@@ -226,69 +225,6 @@ _LINKED_PROCEDURES = Prepared(
         func.upper_inf(t.study_order.c.recorded),
     )
 )
-
-
-def is_known(connection: Connection, uid_domain: str, uid: str) -> bool:
-    """Whether a Study UID means something: as received, as assigned, or as an alias."""
-    return bool(assigned_study_uid(connection, uid_domain, uid))
-
-
-def rename(
-    connection: Connection, study: Any, new_uid: str, rule: str, happening_id: UUID
-) -> None:
-    """Give a study out under another UID; what it was known by still finds it.
-
-    The caller holds the study, and the advisory locks of both UIDs.
-    """
-    old = study.study_instance_uid
-    here = (_map.uid_domain == study.uid_domain) & (_map.level == "study")
-    live = here & (_map.assigned_uid == old) & func.upper_inf(_map.valid)
-    ended = func.tstzrange(func.lower(_map.valid), func.clock_timestamp())
-    closed = connection.execute(
-        update(t.uid_map)
-        .where(live)
-        .values(valid=ended, ended_by=happening_id)
-        .returning(_map.received_uid, _map.kind)
-    ).all()
-    kinds = {row.received_uid: row.kind for row in closed if row.received_uid != new_uid}
-    for received_uid, kind in {old: "alias", **kinds}.items():
-        _open_map(
-            connection, study.uid_domain, received_uid, new_uid, kind, rule, happening_id
-        )
-    change = update(t.study).where(_study.id == study.id)
-    connection.execute(change.values(study_instance_uid=new_uid))
-
-
-def alias(
-    connection: Connection, study: Any, uid: str, rule: str, happening_id: UUID
-) -> None:
-    """Let a UID find a study at every door; the study keeps its own."""
-    own = study.study_instance_uid
-    _open_map(connection, study.uid_domain, uid, own, "alias", rule, happening_id)
-
-
-def _open_map(
-    connection: Connection,
-    uid_domain: str,
-    received_uid: str,
-    assigned_uid: str,
-    kind: str,
-    rule: str,
-    happening_id: UUID,
-) -> None:
-    connection.execute(
-        insert(t.uid_map).values(
-            id=uuid7(),
-            uid_domain=uid_domain,
-            level="study",
-            scope="",
-            received_uid=received_uid,
-            assigned_uid=assigned_uid,
-            kind=kind,
-            rule=rule,
-            happening_id=happening_id,
-        )
-    )
 
 
 def refused_rules(connection: Connection, subject: str) -> frozenset[str]:

@@ -7,12 +7,13 @@ too few. What the keys mean is said in `core.matchkeys`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    Connection,
     FromClause,
     Select,
     and_,
@@ -42,6 +43,9 @@ from reconcile.db.headers import SEARCHED_NAME, series_header
 from reconcile.db.views import series_named, studies_named
 
 _h, _s, _st = series_header.c, t.series.c, t.study.c
+
+#: Series that one key finds; past it all series are looked at in the order of answers.
+NARROW = 5000
 
 _HIGHEST = "\U0010ffff"
 
@@ -102,6 +106,25 @@ def found_by(asked: Asked) -> CTE | None:
     return query.cte("found").prefix_with("MATERIALIZED", dialect="postgresql")
 
 
+def narrowing(connection: Connection, asked: Asked) -> Asked:
+    """The same without names and birth dates that so many have that an index is no help.
+
+    Who matches is found by reading on, the newest first; each answer is looked at anyway.
+    """
+    if isinstance(asked.name, Named) and _is_long(
+        connection, _named(_searched_for(asked.name))
+    ):
+        asked = replace(asked, name=None)
+    if asked.birth_date is not None and _is_long(connection, _born(asked.birth_date)):
+        asked = replace(asked, birth_date=None)
+    return asked
+
+
+def _is_long(connection: Connection, ways: Iterable[Select[Any]]) -> bool:
+    probes = (way.offset(NARROW).limit(1) for way in ways)
+    return any(connection.execute(probe).first() is not None for probe in probes)
+
+
 def _candidates(asked: Asked) -> Iterable[Select[Any]]:
     if asked.patient is not None:
         yield _ids(*_of_patients(asked.patient))
@@ -114,9 +137,9 @@ def _candidates(asked: Asked) -> Iterable[Select[Any]]:
         studies = union(*_studies_with(asked.accession))
         yield select(_s.id).where(_s.study_id.in_(studies))
     if isinstance(asked.name, Named) and _searched_for(asked.name).strip("%"):
-        yield _ids(*_named(_searched_for(asked.name)))
+        yield _of_either(*_named(_searched_for(asked.name)))
     if asked.birth_date is not None:
-        yield _ids(*_born(asked.birth_date))
+        yield _of_either(*_born(asked.birth_date))
 
 
 def _ids(*queries: Any) -> Select[Any]:
@@ -190,21 +213,29 @@ def _searched_for(test: Named) -> str:
     return narrowed(pattern if len(test.groups) > 1 or pattern.isascii() else "*")
 
 
-def _named(like: str) -> Iterable[Select[Any]]:
+def _named(like: str) -> tuple[Select[Any], Select[Any]]:
+    """(series whose header says such a name, persons of whom a feed said it)."""
     said: ColumnElement[Any] = literal_column(SEARCHED_NAME)
-    yield select(_h.series_id).where(*_prefixed(_h.searched_name, like))
     d = t.demographics.c
-    ours = select(d.person_id).where(*_prefixed(said, like), func.upper_inf(d.recorded))
-    yield _of_persons(ours)
-
-
-def _born(test: Test) -> Iterable[Select[Any]]:
-    d = t.demographics.c
-    yield select(_h.series_id).where(_h.birth_date != "", *within(_h.birth_date, test))
-    said = d.said["birth_date"].astext
-    yield _of_persons(
-        select(d.person_id).where(*within(said, test), func.upper_inf(d.recorded))
+    live = func.upper_inf(d.recorded)
+    return (
+        select(_h.series_id).where(*_prefixed(_h.searched_name, like)),
+        select(d.person_id).where(*_prefixed(said, like), live),
     )
+
+
+def _born(test: Test) -> tuple[Select[Any], Select[Any]]:
+    """As `_named`, by the birth date."""
+    d = t.demographics.c
+    said, live = d.said["birth_date"].astext, func.upper_inf(d.recorded)
+    return (
+        select(_h.series_id).where(_h.birth_date != "", *within(_h.birth_date, test)),
+        select(d.person_id).where(*within(said, test), live),
+    )
+
+
+def _of_either(headers: Select[Any], said: Select[Any]) -> Select[Any]:
+    return _ids(headers, _of_persons(said))
 
 
 def within(col: ColumnElement[Any], test: Test) -> list[ColumnElement[bool]]:

@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Connection,
     FromClause,
@@ -40,8 +41,8 @@ from reconcile.db.views_found import Asked, found_by, links, within
 
 _h, _s, _st, _i = series_header.c, t.series.c, t.study.c, t.instance.c
 
-#: Rows of one page: what is in memory for one question.
-PAGE = 256
+#: Candidates of one page: what is in memory for one question.
+PAGE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Part:
         as_received: it is given out as it came.
     """
 
-    at: After
+    series_id: UUID
     study_id: UUID
     study_uid: str
     series_uid: str
@@ -83,21 +84,26 @@ class Counted:
 # -- Rows ---------------------------------------------------------------------------
 
 
-def parts(connection: Connection, asked: Asked, after: After | None) -> list[Part]:
-    """At most `PAGE` rows that may match, the newest study first."""
+def parts(
+    connection: Connection, asked: Asked, after: After | None
+) -> tuple[list[Part], After | None]:
+    """Rows that may match, the newest study first, and where to go on; None: at the end.
+
+    A page is `PAGE` candidates, and what all of them cost is bounded by that: those that
+    do not match are left out, and a page may be empty.
+    """
     person, link = t.person.alias("p"), t.identity_link.alias("l")
     shown = _shown_instance(_s.id)
-    found = found_by(asked)
-    start: FromClause = series_header
-    if found is not None:
-        start = found.join(series_header, _h.series_id == found.c.id)
+    page = _page(asked, after)
     rows = (
-        start.join(t.series, _s.id == _h.series_id)
+        page.join(series_header, _h.series_id == page.c.series_id)
+        .join(t.series, _s.id == _h.series_id)
         .join(t.study, _st.id == _s.study_id)
         .outerjoin(link, links(link, t.series))
         .outerjoin(person, person.c.id == link.c.person_id)
-        .join(shown, true())
+        .outerjoin(shown, true())
     )
+    matches = and_(shown.c.as_received.is_not(None), *_conditions(asked, person))
     query = (
         select(
             _h.study_date,
@@ -109,21 +115,37 @@ def parts(connection: Connection, asked: Asked, after: After | None) -> list[Par
             _s.held,
             person.c.canonical_id,
             shown.c.as_received,
+            matches.label("matches"),
         )
         .select_from(rows)
-        .where(*_conditions(asked, person))
-        .order_by(_h.study_date.desc(), _h.series_id.desc())
-        .limit(PAGE)
+        .order_by(page.c.study_date.desc(), page.c.series_id.desc())
     )
+    found = connection.execute(query).all()
+    more = len(found) == PAGE
+    last = After(found[-1].study_date, found[-1].series_id) if more else None
+    return [_part(row) for row in found if row.matches], last
+
+
+def _page(asked: Asked, after: After | None) -> CTE:
+    """The next candidates: by the keys that an index, or the header alone, answers."""
+    found = found_by(asked)
+    query = select(_h.series_id, _h.study_date)
+    if found is not None:
+        query = query.join(found, _h.series_id == found.c.id)
+    if asked.study_date is not None:
+        query = query.where(_h.study_date != "", *within(_h.study_date, asked.study_date))
+    if asked.modality is not None and asked.level is Level.SERIES:
+        query = query.where(*within(_h.modality, asked.modality))
     if after is not None:
         place = tuple_(_h.study_date, _h.series_id)
         query = query.where(place < tuple_(after.study_date, after.series_id))
-    return [_part(row) for row in connection.execute(query)]
+    query = query.order_by(_h.study_date.desc(), _h.series_id.desc()).limit(PAGE)
+    return query.cte("page").prefix_with("MATERIALIZED", dialect="postgresql")
 
 
 def _part(row: Any) -> Part:
     return Part(
-        After(row.study_date, row.series_id),
+        row.series_id,
         row.study_id,
         row.study_instance_uid,
         row.series_instance_uid,
@@ -150,10 +172,6 @@ def _conditions(asked: Asked, person: FromClause) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if asked.patient is None and not asked.study_uids:
         found.append(person.c.state.is_distinct_from("test"))
-    if asked.study_date is not None:
-        found += [_h.study_date != "", *within(_h.study_date, asked.study_date)]
-    if asked.modality is not None and asked.level is Level.SERIES:
-        found += within(_h.modality, asked.modality)
     if asked.modality_in_study is not None:
         found.append(_has_modality(asked.modality_in_study))
     if asked.issuer:

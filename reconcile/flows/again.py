@@ -12,10 +12,18 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from reconcile.core.coercion import Decision, Outcome, decide
-from reconcile.db import filed, holds, stored, studies, undoing, versions
+from reconcile.db import (
+    filed,
+    holds,
+    stored,
+    studies,
+    undecided,
+    undoing,
+    versions,
+)
 from reconcile.db.evidence import Named
-from reconcile.db.filed import HeldSeries
 from reconcile.db.registry import Loaded
+from reconcile.db.undecided import HeldSeries
 from reconcile.flows.arriving import Arriving, Moment
 from reconcile.flows.filing import link_orders, whose_it_is
 from reconcile.flows.kept import KeptArrivals, as_if_new
@@ -55,7 +63,7 @@ class Again:
     def named(self, moment: Moment, names: Iterable[Named], by: str) -> set[UUID]:
         """Decide again what names something; the studies of what is held no longer."""
         released: set[UUID] = set()
-        for series in filed.held_of(moment.connection, names):
+        for series in undecided.held_of(moment.connection, names):
             if series.held in _DECIDED_BY_FACTS and self._series(moment, series, by):
                 released.add(series.study_id)
         return released
@@ -63,7 +71,7 @@ class Again:
     def _series(self, moment: Moment, series: HeldSeries, by: str) -> bool:
         if studies.refused_rules(moment.connection, str(series.id)):
             return False  # a person has taken that back
-        found = filed.sample(moment.connection, series.id, ARRIVALS_READ_MAX)
+        found = undecided.sample(moment.connection, series.id, ARRIVALS_READ_MAX)
         try:
             decided = [self._arrival(moment, receipt_id) for receipt_id in found]
         except BytesMissing:  # doctor tells
@@ -97,7 +105,7 @@ def file(moment: Moment, series: HeldSeries, identity_id: UUID) -> None:
         held=None,
         happening_id=moment.happening_id,
     )
-    filed.show(moment.connection, series.id)
+    undecided.show(moment.connection, series.id)
     if series.held == Outcome.UNDONE.value:
         for revision in undoing.by_facts_again(moment.connection, series.id):
             stored.assignment(

@@ -36,15 +36,12 @@ def file_instance(
     """File an instance that belongs to a study, and plan what it must become there."""
     row = _study(arriving, loaded, study, moment)
     whose = whose_it_is(arriving, loaded, decision, moment)
-    person_id = whose.person_id
     evidence.keep(moment.connection, row.id, loaded.evidence)
     revision = row.revision
-    if _changes_what_is_known(loaded, decision, study, person_id):
+    if _changes_what_is_known(loaded, decision, study, whose.person_id):
         revision = evidence.raise_study(moment.connection, row.id)
     found = _series(arriving, loaded, decision, row.id, whose, moment)
     series = found.row
-    if series.happening_id == moment.happening_id:
-        keep_header(arriving, series.id, moment)
     held_id = _held_id(arriving, decision, row.id, moment)
     wanted = targets(
         decision,
@@ -69,7 +66,7 @@ def file_instance(
     return Placed(
         row.id,
         series.id,
-        person_id,
+        whose.person_id,
         revision,
         row.study_instance_uid,
         series.series_instance_uid,
@@ -109,7 +106,7 @@ def _series(
     whose: Whose,
     moment: Moment,
 ) -> studies.Found:
-    return studies.make_series(
+    found = studies.make_series(
         moment.connection,
         study_id=study_id,
         uid_domain=loaded.uid_domain,
@@ -121,6 +118,9 @@ def _series(
         new_uid=new_uid(arriving.rules.uid_root),
         happening_id=moment.happening_id,
     )
+    if found.row.happening_id == moment.happening_id:
+        keep_header(arriving, found.row.id, moment)
+    return found
 
 
 def _met(

@@ -12,7 +12,15 @@ from uuid import UUID
 
 from reconcile.core.coercion import Decision, Outcome, decide
 from reconcile.core.study import LateDecision, LateRule, decide_late
-from reconcile.db import filed, holds, studies, unresolved, versions
+from reconcile.db import (
+    filed,
+    holds,
+    renaming,
+    studies,
+    undecided,
+    unresolved,
+    versions,
+)
 from reconcile.db.database import Lock, lock_each
 from reconcile.db.registry import Loaded
 from reconcile.flows.arriving import Arriving, Moment
@@ -32,11 +40,11 @@ class LateOrders:
 
     def settle(self, moment: Moment, order_id: UUID) -> set[UUID]:
         """Link the studies that name an order; those that were."""
-        found = filed.naming_order(moment.connection, order_id)
+        found = undecided.naming_order(moment.connection, order_id)
         return {study_id for study_id in found if self._study(moment, study_id, order_id)}
 
     def _study(self, moment: Moment, study_id: UUID, order_id: UUID) -> bool:
-        receipt_id = filed.header_of(moment.connection, study_id)
+        receipt_id = undecided.header_of(moment.connection, study_id)
         if receipt_id is None:
             return False
         _, kept = versions.arrival(moment.connection, receipt_id)
@@ -87,12 +95,12 @@ class LateOrders:
             return
         uids = (study.study_instance_uid, late.order_uid)
         lock_each(connection, [Lock(("study", study.uid_domain, u), False) for u in uids])
-        if studies.is_known(connection, study.uid_domain, late.order_uid):
+        if renaming.is_known(connection, study.uid_domain, late.order_uid):
             _flag(moment, arriving, loaded, _REVIEWS[LateRule.ALIAS])
         elif rule is LateRule.ALIAS:
-            studies.alias(connection, study, late.order_uid, rule.value, happening_id)
+            renaming.alias(connection, study, late.order_uid, rule.value, happening_id)
         else:
-            studies.rename(connection, study, late.order_uid, rule.value, happening_id)
+            renaming.rename(connection, study, late.order_uid, rule.value, happening_id)
             self._follow(moment, study.uid_domain, late.order_uid)
 
     def _follow(self, moment: Moment, uid_domain: str, uid: str) -> None:

@@ -12,7 +12,14 @@ from uuid import UUID
 from reconcile.core.corroborate import Gate, corroborate
 from reconcile.core.facts import PersonFacts
 from reconcile.core.identity import Domain
-from reconcile.db import filed, holds, orders, persons, versions
+from reconcile.db import (
+    filed,
+    holds,
+    orders,
+    persons,
+    undecided,
+    versions,
+)
 from reconcile.flows.arriving import Moment
 from reconcile.flows.kept import KeptArrivals
 from reconcile.flows.patient import Patient
@@ -30,7 +37,7 @@ class MovedOrders:
     def move(self, moment: Moment, order_id: UUID, patient: Patient) -> bool:
         """Let an order be a patient's, with its studies; whether they let it."""
         connection = moment.connection
-        studies = filed.linked_to(connection, order_id)
+        studies = undecided.linked_to(connection, order_id)
         if studies:
             known = persons.facts(connection, [patient.root_id], self.rules.archive_domain)
             person = known[str(patient.root_id)]
@@ -52,7 +59,7 @@ class MovedOrders:
         return True
 
     def _fits(self, moment: Moment, study_id: UUID, person: PersonFacts) -> bool:
-        receipt_id = filed.header_of(moment.connection, study_id)
+        receipt_id = undecided.header_of(moment.connection, study_id)
         if receipt_id is None or self.kept is None:
             return False
         _, kept = versions.arrival(moment.connection, receipt_id)
@@ -67,7 +74,7 @@ class MovedOrders:
 
 def flag_closed(moment: Moment, order_id: UUID, sender: str) -> None:
     """Tell that the order of stored studies was cancelled; they stay."""
-    for study_id in filed.linked_to(moment.connection, order_id):
+    for study_id in undecided.linked_to(moment.connection, order_id):
         _flag(moment, study_id, "ORDER-CLOSED", sender)
 
 

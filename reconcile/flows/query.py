@@ -20,7 +20,7 @@ from reconcile.core.matchkeys import OneOf, Question, Test, Wild
 from reconcile.core.shown import coerced, of_person
 from reconcile.db import persons, views_query
 from reconcile.db.database import Connection, Database
-from reconcile.db.views_found import Asked, PatientKey
+from reconcile.db.views_found import Asked, PatientKey, narrowing
 from reconcile.db.views_query import After, Counted, Part
 from reconcile.flows.rules import Rules
 
@@ -59,15 +59,18 @@ class QueryFlow:
             ServiceUnavailable: the database is away.
         """
         asked = self._asked(question, view)
+        if asked is None:
+            return
+        with self.database.read_only() as connection:
+            asked = narrowing(connection, asked)
         after: After | None = None
-        while asked is not None:
+        while True:
             with self.database.read_only() as connection:
-                rows = views_query.parts(connection, asked, after)
+                rows, after = views_query.parts(connection, asked, after)
                 answers = self._answers(connection, question, rows, view)
             yield [each for each in answers if _fits(question, each)]
-            if len(rows) < views_query.PAGE:
+            if after is None:
                 return
-            after = rows[-1].at
 
     # -- What is asked ---------------------------------------------------------------
 
@@ -139,20 +142,20 @@ class QueryFlow:
     ) -> list[Answer]:
         if not rows:
             return []
-        series = [row.at.series_id for row in rows]
+        series = [row.series_id for row in rows]
         whose = {row.person_id for row in rows if row.person_id}
         known = persons.facts(connection, whose, self.rules.archive_domain)
         changes = views_query.assigned(connection, series)
         counts = _counts(connection, question, rows)
         answers: list[Answer] = []
         for row in rows:
-            found = coerced(row.elements, changes.get(row.at.series_id, ()))
+            found = coerced(row.elements, changes.get(row.series_id, ()))
             person = known.get(str(row.person_id))
             if person is not None and not row.as_received:
                 found = of_person(found, person, self.rules.domains, view)
             found[at.STUDY_INSTANCE_UID] = at.element("UI", row.study_uid)
             found[at.SERIES_INSTANCE_UID] = at.element("UI", row.series_uid)
-            answers.append({**found, **counts.get(row.at.series_id, {})})
+            answers.append({**found, **counts.get(row.series_id, {})})
         return answers
 
 
@@ -166,9 +169,9 @@ def _counts(
         counted = views_query.counted(connection, {row.study_id for row in rows})
         for row in rows:
             part = counted.get((row.study_id, row.person_id, row.held))
-            found[row.at.series_id] = _told(part)
+            found[row.series_id] = _told(part)
     if mk.SERIES_RELATED_INSTANCES in asked:
-        series = [row.at.series_id for row in rows]
+        series = [row.series_id for row in rows]
         for each, number in views_query.instances_of(connection, series).items():
             told = {mk.SERIES_RELATED_INSTANCES: at.element("IS", str(number))}
             found[each] = {**found.get(each, {}), **told}

@@ -13,7 +13,16 @@ from typing import Any
 from uuid import UUID
 
 from reconcile.core.naming import identifier_of
-from reconcile.db import events, filed, holds, merges, orders, persons, studies
+from reconcile.db import (
+    events,
+    filed,
+    holds,
+    merges,
+    orders,
+    persons,
+    studies,
+    undecided,
+)
 from reconcile.db.database import Connection, Database
 from reconcile.errors import NotFound, WrongUse
 from reconcile.flows.arriving import Moment
@@ -73,7 +82,7 @@ class Steward:
             for each in series:
                 whose.file(
                     moment,
-                    filed.HeldSeries(each.id, study_id, each.held, None),
+                    undecided.HeldSeries(each.id, study_id, each.held, None),
                     identity_id,
                 )
             for code in sorted({each.held for each in series if each.held}):

@@ -14,9 +14,15 @@ from reconcile.core.coercion import decide
 from reconcile.core.identity import Demographics, PatientIdentifier
 from reconcile.core.naming import identifier_of
 from reconcile.core.survivorship import STEWARD_AUTHORITY
-from reconcile.db import filed, holds, persons, remembered, versions
+from reconcile.db import (
+    holds,
+    persons,
+    remembered,
+    undecided,
+    versions,
+)
 from reconcile.db.database import Connection, Row
-from reconcile.db.filed import HeldSeries
+from reconcile.db.undecided import HeldSeries
 from reconcile.errors import NotFound, WrongUse
 from reconcile.flows.again import ARRIVALS_READ_MAX, file
 from reconcile.flows.arriving import Arriving, Moment
@@ -50,7 +56,7 @@ class Whose:
         """
         connection = moment.connection
         receipts = holds.receipts_of(connection, row.id)
-        series = filed.held_with(connection, receipts)
+        series = undecided.held_with(connection, receipts)
         if not series:
             raise NotFound("nothing of it is held any more")
         identity_id = self._identity(moment, row, action, patient)
@@ -121,7 +127,7 @@ class Whose:
 
 
 def _sample(connection: Connection, series: HeldSeries) -> Sequence[UUID]:
-    return filed.sample(connection, series.id, ARRIVALS_READ_MAX)
+    return undecided.sample(connection, series.id, ARRIVALS_READ_MAX)
 
 
 def _remember(

@@ -12,6 +12,7 @@ from reconcile import __version__
 from reconcile.web import (
     checks,
     coercions,
+    corrections,
     dicomweb,
     docs,
     health,
@@ -47,6 +48,7 @@ def make_app(parts: Parts) -> FastAPI:
         dicomweb,
         qido,
         coercions,
+        corrections,
         checks,
         lookups,
         holds,

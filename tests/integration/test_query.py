@@ -17,7 +17,7 @@ from reconcile.core.facts import Source
 from reconcile.core.identity import Demographics, PersonName
 from reconcile.core.order import RequestedProcedure
 from reconcile.db import tables as t
-from reconcile.db import views_query
+from reconcile.db import views_found, views_query
 from reconcile.db.database import Connection
 from reconcile.db.embedded import Urls
 from tests.support.archive import http_door
@@ -328,6 +328,20 @@ def test_the_newest_comes_first_whatever_the_page(
     assert found == sorted(days, reverse=True)
     assert len(studies(http, PatientID="E1")) == 5
     assert len(studies(http, PatientID="E1", StudyDate="20260302-")) == 3
+
+
+def test_a_key_that_many_have_is_matched_all_the_same(
+    hospital: Hospital, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past a number the index is left aside, and every study is looked at."""
+    monkeypatch.setattr(views_found, "NARROW", 1)
+    monkeypatch.setattr(views_query, "PAGE", 2)
+    for number in range(3):
+        hospital.store(instance())
+        hospital.store(instance(PatientID=f"88{number}", PatientName="OTHER^ONE"))
+    assert len(studies(http, PatientName="DOE*")) == 3
+    assert len(studies(http, PatientName="OTHER^*", PatientBirthDate="19800102")) == 3
+    assert len(studies(http, PatientName="NOBODY*")) == 0
 
 
 def test_what_a_feed_says_later_is_answered_at_once(

@@ -1,0 +1,167 @@
+"""`reconcile patient merge ...`, `study assign ...`, `audit undo`: corrections by hand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reconcile.cli import wiring
+from reconcile.cli.audit import app as audit
+from reconcile.cli.context import AsJson, Config, Data, Opened, opened, say_json
+from reconcile.cli.lookup import patient, study
+from reconcile.flows.attempt import Done
+from reconcile.flows.kept import KeptArrivals
+from reconcile.flows.steward import By, Steward
+from reconcile.flows.steward_patients import StewardPatients
+from reconcile.flows.undo import Undo
+
+Cx = Annotated[str, typer.Argument(metavar="ID^^^DOMAIN")]
+Reason = Annotated[str, typer.Option(help="Why; kept in the history.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")]
+StudyUid = Annotated[str, typer.Argument(metavar="STUDY-UID")]
+Order = Annotated[str, typer.Argument(metavar="ACCESSION|ID")]
+
+
+def _kept(archive: Opened) -> KeptArrivals:
+    parts = archive.parts
+    return KeptArrivals(parts.store("resolve").recording, wiring.sources(parts.settings))
+
+
+def _say(done: Done, as_json: bool) -> None:
+    if as_json:
+        say_json(done)
+        return
+    for effect in done.effects:
+        typer.echo(effect)
+    would = "would be " if done.dry_run else ""
+    typer.echo(f"{len(done.events)} coercion events {would}written")
+    for uid in done.studies:
+        typer.echo(f"  study {uid}")
+
+
+@patient.command("merge")
+def merge(
+    surviving: Cx,
+    prior: Cx,
+    reason: Reason,
+    dry_run: DryRun = False,
+    config: Config = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let two patients be one, known as the first; it can be taken back."""
+    with opened(config, data) as archive:
+        flow = StewardPatients(_kept(archive))
+        _say(flow.merge(surviving, prior, By("local", reason, dry_run)), as_json)
+
+
+@patient.command("unmerge")
+def unmerge(
+    surviving: Cx,
+    prior: Cx,
+    reason: Reason,
+    dry_run: DryRun = False,
+    config: Config = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take back that two patients are one: each has again what came under their IDs."""
+    with opened(config, data) as archive:
+        flow = StewardPatients(_kept(archive))
+        _say(flow.unmerge(surviving, prior, By("local", reason, dry_run)), as_json)
+
+
+@patient.command("move")
+def move(
+    identifier: Cx,
+    to: Cx,
+    reason: Reason,
+    dry_run: DryRun = False,
+    config: Config = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let an identifier, with all that came under it, be another patient's."""
+    with opened(config, data) as archive:
+        flow = StewardPatients(_kept(archive))
+        _say(flow.move(identifier, to, By("local", reason, dry_run)), as_json)
+
+
+@patient.command("not-same")
+def not_same(
+    one: Cx,
+    other: Cx,
+    reason: Reason,
+    dry_run: DryRun = False,
+    config: Config = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep two patients apart, whoever says otherwise, until it is taken back."""
+    with opened(config, data) as archive:
+        flow = StewardPatients(_kept(archive))
+        _say(flow.not_same(one, other, By("local", reason, dry_run)), as_json)
+
+
+@study.command("assign")
+def assign(
+    uid: StudyUid,
+    to: Cx,
+    reason: Reason,
+    dry_run: DryRun = False,
+    config: Config = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a study be a patient's, with what comes later under the same headers."""
+    with opened(config, data) as archive:
+        flow = Steward(_kept(archive))
+        _say(flow.assign(uid, to, By("local", reason, dry_run)), as_json)
+
+
+@study.command("link-order")
+def link_order(
+    uid: StudyUid,
+    order: Order,
+    reason: Reason,
+    dry_run: DryRun = False,
+    config: Config = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Link a study to an order of its patient."""
+    with opened(config, data) as archive:
+        flow = Steward(_kept(archive))
+        _say(flow.link_order(uid, order, By("local", reason, dry_run)), as_json)
+
+
+@study.command("unlink-order")
+def unlink_order(
+    uid: StudyUid,
+    order: Order,
+    reason: Reason,
+    dry_run: DryRun = False,
+    config: Config = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Link a study to an order no longer."""
+    with opened(config, data) as archive:
+        flow = Steward(_kept(archive))
+        _say(flow.unlink_order(uid, order, By("local", reason, dry_run)), as_json)
+
+
+@audit.command("undo")
+def undo(
+    event: Annotated[str, typer.Argument(metavar="EVENT|HAPPENING")],
+    reason: Reason,
+    dry_run: DryRun = False,
+    config: Config = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take back a happening, or that of an event, with all that rests on it."""
+    with opened(config, data) as archive:
+        done = Undo(_kept(archive)).happening(event, By("local", reason, dry_run))
+        _say(done, as_json)

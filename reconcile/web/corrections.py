@@ -1,0 +1,152 @@
+"""What a steward changes: who is who, whose a study is, and taking things back."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from reconcile.flows.attempt import Done
+from reconcile.flows.kept import KeptArrivals
+from reconcile.flows.steward import By, Steward
+from reconcile.flows.steward_patients import StewardPatients
+from reconcile.flows.undo import Undo
+from reconcile.web.paging import Json
+from reconcile.web.parts import Asking, PartsOf, Uid
+
+router = APIRouter(prefix="/api/v1", tags=["corrections"])
+
+Cx = Annotated[str, Field(min_length=1, max_length=512, description="ID^^^DOMAIN")]
+DryRun = Annotated[
+    bool, Query(description="Only tell what would be done; nothing is changed")
+]
+
+
+class Reasoned(BaseModel):
+    """Why; kept in the history. `dry_run` may stand here or in the query."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[str, Field(min_length=1, max_length=1000)]
+    dry_run: bool = False
+
+
+class Pair(Reasoned):
+    """Two patients, by one identifier of each."""
+
+    surviving: Cx
+    prior: Cx
+
+
+class Move(Reasoned):
+    """An identifier, and one of the patient whose it is to be."""
+
+    identifier: Cx
+    to: Cx
+
+
+class Apart(Reasoned):
+    """Two patients who are not one."""
+
+    one: Cx
+    other: Cx
+
+
+class Assign(Reasoned):
+    """The patient whose a study is to be."""
+
+    patient: Cx
+
+
+class OrderOf(Reasoned):
+    """An order: its id, or its accession number, if just one has it."""
+
+    order: Annotated[str, Field(min_length=1, max_length=128)]
+
+
+def _kept(parts: PartsOf) -> KeptArrivals:
+    return KeptArrivals(parts.resolving.recording, parts.sources)
+
+
+Kept = Annotated[KeptArrivals, Depends(_kept)]
+
+
+def _by(asking: Asking, said: Reasoned, dry_run: bool) -> By:
+    return By(asking.name, said.reason, dry_run or said.dry_run)
+
+
+def _told(done: Done) -> Json:
+    return Json(done, 200 if done.dry_run else 201)
+
+
+@router.post("/patients/merge", status_code=201, response_model=Done)
+def merge_patients(kept: Kept, asking: Asking, said: Pair, dry_run: DryRun = False) -> Json:
+    """Let two patients be one, known as the surviving one."""
+    by = _by(asking, said, dry_run)
+    return _told(StewardPatients(kept).merge(said.surviving, said.prior, by))
+
+
+@router.post("/patients/unmerge", status_code=201, response_model=Done)
+def unmerge_patients(
+    kept: Kept, asking: Asking, said: Pair, dry_run: DryRun = False
+) -> Json:
+    """Take back that two are one."""
+    by = _by(asking, said, dry_run)
+    return _told(StewardPatients(kept).unmerge(said.surviving, said.prior, by))
+
+
+@router.post("/patients/move", status_code=201, response_model=Done)
+def move_identifier(
+    kept: Kept, asking: Asking, said: Move, dry_run: DryRun = False
+) -> Json:
+    """Let an identifier, with all that came under it, be another patient's."""
+    by = _by(asking, said, dry_run)
+    return _told(StewardPatients(kept).move(said.identifier, said.to, by))
+
+
+@router.post("/patients/not-same", status_code=201, response_model=Done)
+def keep_apart(kept: Kept, asking: Asking, said: Apart, dry_run: DryRun = False) -> Json:
+    """Keep two patients apart, whoever says otherwise."""
+    by = _by(asking, said, dry_run)
+    return _told(StewardPatients(kept).not_same(said.one, said.other, by))
+
+
+@router.post("/studies/{uid}/assign", status_code=201, response_model=Done)
+def assign_study(
+    kept: Kept, asking: Asking, uid: Uid, said: Assign, dry_run: DryRun = False
+) -> Json:
+    """Let a study be a patient's, with what comes later under the same headers."""
+    return _told(Steward(kept).assign(uid, said.patient, _by(asking, said, dry_run)))
+
+
+@router.post("/studies/{uid}/link-order", status_code=201, response_model=Done)
+def link_order(
+    kept: Kept, asking: Asking, uid: Uid, said: OrderOf, dry_run: DryRun = False
+) -> Json:
+    """Link a study to an order of its patient."""
+    return _told(Steward(kept).link_order(uid, said.order, _by(asking, said, dry_run)))
+
+
+@router.post("/studies/{uid}/unlink-order", status_code=201, response_model=Done)
+def unlink_order(
+    kept: Kept, asking: Asking, uid: Uid, said: OrderOf, dry_run: DryRun = False
+) -> Json:
+    """Link a study to an order no longer."""
+    return _told(Steward(kept).unlink_order(uid, said.order, _by(asking, said, dry_run)))
+
+
+@router.post("/coercions/{event_id}/undo", status_code=201, response_model=Done)
+def undo_coercion(
+    kept: Kept, asking: Asking, event_id: str, said: Reasoned, dry_run: DryRun = False
+) -> Json:
+    """Take back an event's whole happening, with all that rests on it."""
+    return _told(Undo(kept).happening(event_id, _by(asking, said, dry_run)))
+
+
+@router.post("/happenings/{happening_id}/undo", status_code=201, response_model=Done)
+def undo_happening(
+    kept: Kept, asking: Asking, happening_id: str, said: Reasoned, dry_run: DryRun = False
+) -> Json:
+    """Take back a happening that changed no instance, or any other."""
+    return _told(Undo(kept).happening(happening_id, _by(asking, said, dry_run)))
