@@ -247,7 +247,7 @@ class Joining:
                 if identifier not in side.owners:
                     persons.own(connection, identifier, raw, person_id, happening_id)
             return persons.Owned(identity_id, person_id, UUID(found.root_id))
-        test = any(self.rules.domains[i.domain].test for i in side.said.known)
+        test = any(self.rules.domains[i.domain].is_test(i.value) for i in side.said.known)
         state = "test" if test else "provisional"
         person_id = persons.create(connection, state, happening_id)
         made = [

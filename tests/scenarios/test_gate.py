@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from tests.scenarios.acting import found
+from tests.scenarios.acting import found, studies
 from tests.scenarios.seen import (
     COERCED,
     assert_coerced,
@@ -233,20 +233,23 @@ def test_row_29_a_trauma_patient_is_given_out_under_the_temporary_id(archive: Ar
 def test_row_32_a_test_patient_is_never_a_real_one(archive: Archive):
     """32: kept apart, and suggested to nobody."""
     phantom = {"PatientName": "ZZTEST^PHANTOM", "PatientBirthDate": "19111111"}
-    store(archive, instance(PatientID="1", IssuerOfPatientID="X", **phantom))
-    assert person(archive, "1^^^X")["state"] == "test"
+    named = [
+        store(archive, instance(PatientID="1", IssuerOfPatientID="X", **phantom)),
+        store(archive, instance(PatientID="QC-2024", **phantom)),
+    ]
     held = store(archive, instance(PatientID="", **phantom))
     assert_held(held, "NO-IDENTITY")
     assert held.candidates("NO-IDENTITY") == []
-    assert found(archive, PatientName="ZZTEST*") == [
-        each
-        for each in found(archive, PatientName="ZZTEST*")
-        if each.IssuerOfPatientID == "H"
-    ]
-    assert len(found(archive, PatientID="1", IssuerOfPatientID="X")) == 1
     near = store(archive, instance(PatientID="1", IssuerOfPatientID="Z"), "IMPORT_CD")
     shown = [each["identifiers"] for each in near.candidates("PROVISIONAL", "review")]
     assert ["1^^^X"] not in shown
+    of_the_day = studies(found(archive, PatientName="ZZTEST*"))
+    assert of_the_day == {held.sent.StudyInstanceUID}
+    for seen, identifier in zip(named, ("1^^^X", "QC-2024^^^A"), strict=True):
+        assert (seen.outcome, seen.reviews) == ("test", set())
+        assert person(archive, identifier)["state"] == "test"
+        asked = studies(found(archive, PatientID=identifier))
+        assert asked == {seen.sent.StudyInstanceUID}
 
 
 def test_row_34_a_domain_may_do_without_the_gate(archive: Archive):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-
 #: When a message is said, and what it tells happened, where nothing else is given.
 WHEN = "20260301100000"
 

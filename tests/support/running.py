@@ -49,6 +49,7 @@ aliases = ["HISA"]
 deny = ["0", "999", "UNKNOWN", "TEST", "W/I"]
 placeholder_names = ["UNKNOWN", "BABY BOY", "BABY GIRL", "ANONYMIZED"]
 placeholder_dates = ["19000101"]
+test_ids = ["QC-*"]
 
 [[domain]]
 name = "B"
