@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -81,6 +83,20 @@ def test_row_59_another_header_of_the_study_is_another_question(hospital: Hospit
     )
 
     assert hospital.store(other).held == "DEMOGRAPHIC-CONFLICT"
+
+
+def test_row_59_what_was_decided_holds_for_a_time(hospital: Hospital) -> None:
+    """After `remember_days` the same header is a question again."""
+    image = held(hospital)
+    days = timedelta(days=hospital.rules.remember_days + 1)
+    [item] = waiting(hospital)
+    long_ago = replace(hospital.flow(), clock=lambda: datetime.now(UTC) - days)
+    wanted = Wanted(str(item.id), "accept", "seen", "ann")
+    ResolveFlow(long_ago, source_of).resolve(wanted)
+    assert given(hospital, image.SOPInstanceUID).PatientID == "E1"
+
+    later = instance(StudyInstanceUID=image.StudyInstanceUID, **MISTYPED)
+    assert hospital.store(later).held == "DEMOGRAPHIC-CONFLICT"
 
 
 def test_assigned_to_somebody_else(hospital: Hospital) -> None:

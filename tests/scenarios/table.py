@@ -26,17 +26,17 @@ FOLDER = Path(__file__).parent
 _TEST = re.compile(r"^def (test_rows?_((?:\d\d_)+)\w+)", re.MULTILINE)
 _HEAD = """# The situations from practice, one by one
 
-88 situations with the result that the archive must give. Each that needs no later door is run
-through the doors of a running archive (C-STORE, HL7 over MLLP, the HTTP API, C-FIND, QIDO-RS
-and retrieved instances): `make scenarios` runs them all and prints a verdict for each. This
-page is made from the same list by `python -m tests.scenarios.table --page`.
+88 situations with the result that the archive must give. Each that needs no later door is
+run through the doors of a running archive (C-STORE, HL7 over MLLP, the HTTP API, C-FIND,
+QIDO-RS and retrieved instances): `make scenarios` runs them all and prints a verdict for
+each. This page is made from the same list: `python -m tests.scenarios.table --page`.
 
 | # | situation | tests | waits for |
 |---|---|---|---|
 """
 
 
-def tests_by_row() -> dict[int, list[str]]:
+def named_by_row() -> dict[int, list[str]]:
     """The tests of this folder by the rows that they are named by."""
     found: defaultdict[int, list[str]] = defaultdict(list)
     for path in sorted(FOLDER.glob("test_*.py")):
@@ -53,7 +53,7 @@ def rows_of(numbers: str) -> list[int]:
 
 def page() -> str:
     """docs/reference/scenarios.md."""
-    named = tests_by_row()
+    named = named_by_row()
     lines = (
         f"| {number} | {row.what}{_argued(row)} | {len(named.get(number, ())) or ''} "
         f"| {row.waits} |"
@@ -102,7 +102,7 @@ def main(arguments: list[str]) -> int:
     heard = Verdicts()
     quiet = ["-q", "--no-header", "--no-summary", "-p", "no:cacheprovider"]
     code = pytest.main([str(FOLDER), *quiet, *arguments], plugins=[heard])
-    named = tests_by_row()
+    named = named_by_row()
     verdicts = {n: verdict(row, named[n], heard.of) for n, row in ROWS.items()}
     print(f"\n{'row':>3}  {'situation':44}  verdict")
     for number, row in ROWS.items():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.scenarios.acting import Patient, post, same, waiting
+from tests.scenarios.acting import Patient, post, reviews, same, waiting
 from tests.scenarios.seen import (
     assert_provisional,
     assigned_id,
@@ -20,6 +20,10 @@ from tests.support.instances import instance
 from tests.support.messages import adt, joined
 from tests.support.running import HOSPITAL, Archive, code
 
+HOLDS = """
+[holds]
+temporary_hours = 0
+"""
 CLINIC = """
 [[domain]]
 name = "CLINIC9"
@@ -30,17 +34,30 @@ authority = ["CLINIC9"]
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def mended(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
-    """An archive whose configuration is to be mended."""
+    """An archive whose configuration is to be mended, and where a day has no hours."""
     folder = tmp_path_factory.mktemp("mended")
-    with cluster.database() as urls, Archive(folder, urls) as opened:
+    with cluster.database() as urls, Archive(folder, urls, HOSPITAL + HOLDS) as opened:
         yield opened
 
 
 def replay(archive: Archive, control_id: str) -> None:
     told = message(archive, control_id)
     assert post(archive, f"/api/v1/messages/{told['id']}/replay").is_success
+
+
+def test_row_29_a_temporary_patient_is_listed_after_the_time_of_grace(
+    mended: Archive, archive: Archive
+):
+    """29: the item is there at once; on the worklist after 24 hours, or as configured."""
+    trauma = Patient("TR-29^^^T", "UNKNOWN^MALE 3", "19000101", "M")
+    image = trauma.image(IssuerOfPatientID="T")
+    for each, is_listed in ((mended, True), (archive, False)):
+        seen = store(each, image)
+        assert_provisional(seen, "TR-29", "T", coerced=False)
+        waiting_for = {i["study_instance_uid"] for i in reviews(each, "PROVISIONAL")}
+        assert (seen.sent.StudyInstanceUID in waiting_for) == is_listed
 
 
 def test_row_06_a_held_message_is_replayed_when_its_domain_is_known(mended: Archive):
@@ -53,9 +70,10 @@ def test_row_06_a_held_message_is_replayed_when_its_domain_is_known(mended: Arch
     assert code(mended.send(text)) == "AA"
     assert waiting(mended, "UNKNOWN-DOMAIN", "row-6-held")
     mended.stop()
-    given = 'authority = ["A", "B", "E", "T", "X", "Z", "L", "R", "V"'
+    given = ', "R", "V"'
     assert given in HOSPITAL
-    mended.config = HOSPITAL.replace(given, given + ', "CLINIC9"') + CLINIC
+    config = HOSPITAL.replace(given, given + ', "CLINIC9"')
+    mended.config = config + HOLDS + CLINIC
     mended.start()
     replay(mended, "row-6-held")
     assert message(mended, "row-6-held")["state"] == "applied"

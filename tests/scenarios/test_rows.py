@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.scenarios.rows import ROWS, ROWS_COUNT
-from tests.scenarios.table import page, tests_by_row, verdict
+from tests.scenarios.table import page, named_by_row, verdict
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -17,7 +17,7 @@ def test_every_row_is_in_the_table() -> None:
 
 def test_every_row_is_run_or_says_what_it_waits_for() -> None:
     """A row that is shown as a whole has its test; one without says why."""
-    run_here = set(tests_by_row())
+    run_here = set(named_by_row())
     waiting = {number for number, row in ROWS.items() if row.waits}
     assert set(ROWS) - waiting <= run_here
     assert set(ROWS) - run_here <= waiting
@@ -25,7 +25,7 @@ def test_every_row_is_run_or_says_what_it_waits_for() -> None:
 
 def test_every_test_is_of_a_row() -> None:
     """A number that is no row is a slip."""
-    assert set(tests_by_row()) <= set(ROWS)
+    assert set(named_by_row()) <= set(ROWS)
 
 
 def test_the_page_is_made_of_the_rows() -> None:
