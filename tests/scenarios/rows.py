@@ -13,7 +13,9 @@ ROWS_COUNT = 88
 
 FORWARD = "forwarding of corrections to destinations"
 MPPS = "modality performed procedure steps"
-COMMIT = "storage commitment and modality performed procedure steps"
+COMMIT = "storage commitment"
+COMMIT_MPPS = f"{COMMIT} and {MPPS}"
+MWL = "the Modality Worklist, which gives names out"
 SEAL = "the sealed log and its verification"
 MEDIA = "the import of media, one item for a disc"
 PRIVACY = "roles that may see protected patients"
@@ -84,7 +86,7 @@ ROWS: dict[int, Row] = {
     43: Row("a merge that a steward forbade"),
     44: Row("merges of older versions, of visits and accounts"),
     # F. Unmerge, move, split
-    45: Row("a study assigned to another person"),
+    45: Row("a study assigned to another person", FORWARD),
     46: Row("an unlink of what was never linked"),
     47: Row("an ID moved to another person"),
     48: Row("a visit moved"),
@@ -101,7 +103,7 @@ ROWS: dict[int, Row] = {
     # H. Study level
     58: Row("one accession of two issuers"),
     59: Row("the next image after a resolution"),
-    60: Row("a wrong resolution taken back"),
+    60: Row("a wrong resolution taken back", FORWARD),
     61: Row("media with two patients", MEDIA),
     62: Row("a protected patient", PRIVACY),
     63: Row("a correction of what was forwarded", FORWARD),
@@ -109,13 +111,13 @@ ROWS: dict[int, Row] = {
     64: Row("a decision that is told", SEAL),
     65: Row("a history that was tampered with", SEAL),
     # J. Studies, orders, duplicates, corrections
-    66: Row("yesterday's name"),
-    67: Row("an order with a Study UID", COMMIT),
+    66: Row("yesterday's name", MWL),
+    67: Row("an order with a Study UID", COMMIT_MPPS),
     68: Row("a second study for it"),
     69: Row("an order of two procedures"),
     70: Row("one acquisition for two orders"),
     71: Row("an order after its images"),
-    72: Row("an order after its images were used"),
+    72: Row("an order after its images were used", COMMIT),
     73: Row("a late order without a UID"),
     74: Row("an order that moves to another patient"),
     75: Row("an order cancelled after its images"),

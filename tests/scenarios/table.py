@@ -110,6 +110,10 @@ def main(arguments: list[str]) -> int:
         for name in named[number]:
             if heard.of.get(name) != "passed":
                 print(f"{'':5}{heard.of.get(name, 'not run'):8} {name}")
+    of_rows = {name for names in named.values() for name in names}
+    for name in sorted(set(heard.of) - of_rows):
+        if heard.of[name] == "failed":
+            print(f"{'':5}failed   {name}")
     _print_totals(verdicts.values())
     return 1 if code or "FAIL" in verdicts.values() else 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.scenarios.rows import ROWS, ROWS_COUNT
-from tests.scenarios.table import page, named_by_row, verdict
+from tests.scenarios.table import named_by_row, page, verdict
 
 DOCS = Path(__file__).parents[2] / "docs"
 
