@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
-from bench import durability, history, idle, large, receive, registry, report
+from bench import durability, history, idle, large, merge, receive, registry, report
 
 COMMANDS = {
     "receive": receive.main,
@@ -13,6 +13,7 @@ COMMANDS = {
     "idle": idle.main,
     "registry": registry.main,
     "history": history.main,
+    "merge": merge.main,
     "durability": durability.main,
     "report": report.main,
 }

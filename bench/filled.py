@@ -30,14 +30,19 @@ def copied(server: Reconcile) -> Iterator[Copies]:
     """What fills the registry of a running archive in which nothing was stored."""
     server.prepare([FIRST])
     with superuser(server.data) as connection:
-        _store(server, 1)
+        store(server, 1)
         copies = Copies(connection, FIRST)
-        _store(server, 2)
+        store(server, 2)
         copies.learn()
         yield copies
 
 
-def _store(server: Reconcile, counter: int) -> None:
+def store(server: Reconcile, counter: int) -> None:
+    """Send one image of the first study.
+
+    Raises:
+        Wrong: it is answered otherwise than expected.
+    """
     object_ = encoded("small")
     peer = Association(server.port, server.called, CALLING, object_.sop_class)
     request = Request(object_, peer.pdu_length)

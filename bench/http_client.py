@@ -43,6 +43,20 @@ class Client:
         self._connection.request("POST", path, content)
         return json.loads(self._connection.getresponse().read())
 
+    def say(self, path: str, said: object) -> Any:
+        """What is answered to JSON.
+
+        Raises:
+            LookupError: anything but 201.
+        """
+        kind = {"Content-Type": "application/json"}
+        self._connection.request("POST", path, json.dumps(said).encode(), kind)
+        answer = self._connection.getresponse()
+        content = answer.read()
+        if answer.status != 201:
+            raise LookupError(f"{answer.status} in answer to POST")
+        return json.loads(content)
+
     def __enter__(self) -> Self:
         return self
 

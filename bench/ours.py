@@ -147,6 +147,11 @@ class Reconcile:
     def port(self) -> int:
         return self._addresses["dicom"]
 
+    @property
+    def hl7(self) -> int:
+        """Port of its HL7 door."""
+        return self._addresses["hl7"]
+
     def client(self) -> Client:
         """Of its HTTP door."""
         return Client("127.0.0.1", self._addresses["http"])

@@ -43,6 +43,25 @@ def _tell(port: int, studies: Sequence[Identity]) -> None:
                 raise Wrong(f"{said or 'nothing'} in answer to an order")
 
 
+def say(port: int, message: str) -> None:
+    """One message on a connection of its own.
+
+    Raises:
+        Wrong: it is answered anything but AA.
+    """
+    with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as peer:
+        peer.sendall(START + message.encode() + END)
+        said = _acknowledged(_message(peer))
+    if said != "AA":
+        raise Wrong(f"{said or 'nothing'} in answer to a message")
+
+
+def patient_message(event: str, control_id: str, *segments: str, ahead: int = 0) -> str:
+    """ADT: what stands in these segments happened now, or so many minutes ahead."""
+    when = time.strftime("%Y%m%d%H%M%S+0000", time.gmtime(time.time() + 60 * ahead))
+    return _segments(_header(f"ADT^{event}", control_id), f"EVN||{when}", *segments)
+
+
 def _message(peer: socket.socket) -> str:
     got = b""
     while not got.endswith(END):

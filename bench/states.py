@@ -43,6 +43,20 @@ def history(rows: Sequence[Question]) -> Table:
     return table
 
 
+def merge(rows: Sequence[Question]) -> Table:
+    """What a merge and its taking back take, by how many images the patient has."""
+    sizes = sorted({each.instances for each in rows})
+    heads = [f"ms of {size(each)}" for each in sizes]
+    table = Table("A merge of 1 000 studies", ("step", *heads))
+    for step in dict.fromkeys(each.question for each in rows):
+        of = {each.instances: each for each in rows if each.question == step}
+        found = [of[each] for each in sizes]
+        said = [f"{figure(q.median_ms)} ({figure(q.greatest_ms)})" for q in found]
+        table.rows.append((step, *said))
+    table.notes.append("Milliseconds: median (greatest), by the patient's images.")
+    return table
+
+
 def durability(rows: Sequence[Killed]) -> Table:
     """Instances that were acknowledged before a kill -9, and what has become of them."""
     kept = ("acknowledged", "missing", "altered", "no event", "two events")

@@ -12,6 +12,7 @@ from reconcile.cli.context import AsJson, Config, Data, Opened, opened, say_json
 from reconcile.cli.lookup import patient, study
 from reconcile.flows.attempt import Done
 from reconcile.flows.kept import KeptArrivals
+from reconcile.flows.regroup import Regroup
 from reconcile.flows.steward import By, Steward
 from reconcile.flows.steward_patients import StewardPatients
 from reconcile.flows.undo import Undo
@@ -150,6 +151,38 @@ def unlink_order(
     with opened(config, data) as archive:
         flow = Steward(_kept(archive))
         _say(flow.unlink_order(uid, order, By("local", reason, dry_run)), as_json)
+
+
+@study.command("split")
+def split(
+    uid: StudyUid,
+    series: Annotated[list[str], typer.Argument(metavar="SERIES-UID...")],
+    reason: Reason,
+    dry_run: DryRun = False,
+    config: Config = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let some series of a study be a study of their own, under a new UID."""
+    with opened(config, data) as archive:
+        flow = Regroup(_kept(archive))
+        _say(flow.split(uid, series, By("local", reason, dry_run)), as_json)
+
+
+@study.command("move-series")
+def move_series(
+    series: Annotated[str, typer.Argument(metavar="SERIES-UID")],
+    to: StudyUid,
+    reason: Reason,
+    dry_run: DryRun = False,
+    config: Config = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a series be of another study."""
+    with opened(config, data) as archive:
+        flow = Regroup(_kept(archive))
+        _say(flow.move(series, to, By("local", reason, dry_run)), as_json)
 
 
 @audit.command("undo")

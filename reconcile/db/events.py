@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -106,17 +107,11 @@ def record(connection: Connection, event: InstanceEvent, values: Values) -> UUID
         "attributes": list(event.attributes),
         "recorded_at": event.recorded_at,
     }
-    return _write(connection, _RECORD, columns, values)
-
-
-def _write(
-    connection: Connection, statement: Prepared, columns: dict[str, Any], values: Values
-) -> UUID:
     event_id, nonce, personal = uuid7(), secrets.token_bytes(16), values.body()
     fields = {name: _plain(value) for name, value in columns.items()}
     body = event_body({"id": str(event_id), "position": 0, **fields}, nonce, personal)
     before, after = around_position(body.decode())
-    statement(
+    _RECORD(
         connection,
         id=event_id,
         body_version=BODY_VERSION,
@@ -144,11 +139,22 @@ class StudyEvent:
     recorded_at: datetime
 
 
-def record_study(connection: Connection, event: StudyEvent, values: Values) -> UUID:
-    """Write the audit row of a coercion of a study, under the lock of the study.
+def record_studies(
+    connection: Connection, told: Sequence[tuple[StudyEvent, Values]]
+) -> list[UUID]:
+    """Write the audit rows of coercions of studies, under the locks of the studies.
 
-    Of whom the previous values are differs from instance to instance, and is not said.
+    In one statement, however many they are; their ids, in the same order. Of whom the
+    previous values are differs from instance to instance, and is not said.
     """
+    rows = [_study_row(event, values) for event, values in told]
+    if rows:
+        _RECORD_STUDIES(connection, rows=json.dumps(rows), body_version=BODY_VERSION)
+    return [UUID(row["id"]) for row in rows]
+
+
+def _study_row(event: StudyEvent, values: Values) -> dict[str, Any]:
+    """What is written, as JSON can say it; bytes in hex, bodies as text."""
     columns: dict[str, Any] = {
         "happening_id": event.happening_id,
         "level": "study",
@@ -162,7 +168,37 @@ def record_study(connection: Connection, event: StudyEvent, values: Values) -> U
         "attributes": list(event.attributes),
         "recorded_at": event.recorded_at,
     }
-    return _write(connection, _RECORD_STUDY, columns, values)
+    event_id, nonce, personal = uuid7(), secrets.token_bytes(16), values.body()
+    fields = {name: _plain(value) for name, value in columns.items()}
+    body = event_body({"id": str(event_id), "position": 0, **fields}, nonce, personal)
+    before, after = around_position(body.decode())
+    own = {"id": str(event_id), "before": before, "after": after}
+    return {**fields, **own, "nonce": nonce.hex(), "personal": personal.decode()}
+
+
+_RECORD_STUDIES = Prepared(
+    lambda: text("""
+WITH r AS MATERIALIZED (
+    SELECT r.*, nextval('coercion_event_position') AS n
+    FROM json_to_recordset(CAST(:rows AS json)) AS r (
+        id uuid, happening_id uuid, level text, study_id uuid, person_id uuid,
+        revision int, reason text, source text, study_instance_uid text,
+        received_study_instance_uid text, attributes text[], recorded_at timestamptz,
+        before text, after text, nonce text, personal text)
+), e AS (
+    INSERT INTO coercion_event (
+        id, position, happening_id, level, study_id, person_id, revision, reason, source,
+        study_instance_uid, received_study_instance_uid, attributes, body_version, body,
+        recorded_at)
+    SELECT id, n, happening_id, level, study_id, person_id, revision, reason, source,
+        study_instance_uid, received_study_instance_uid, attributes, :body_version,
+        convert_to(concat(before, n, after), 'UTF8'), recorded_at
+    FROM r
+)
+INSERT INTO coercion_value (event_id, nonce, body)
+SELECT id, decode(nonce, 'hex'), convert_to(personal, 'UTF8') FROM r
+""")
+)
 
 
 def around_position(body: str) -> tuple[str, str]:
@@ -174,38 +210,23 @@ def around_position(body: str) -> tuple[str, str]:
     return f'{before}"position":', f",{after}"
 
 
-def _record(*columns: str) -> Prepared:
-    """What writes an event with these columns, beside those that each has."""
-    names, given = ", ".join(columns), ", ".join(f":{name}" for name in columns)
-    return Prepared(
-        lambda: text(f"""
+_RECORD = Prepared(
+    lambda: text("""
 WITH e AS (
     INSERT INTO coercion_event (
-        id, position, {names}, attributes, body_version, body, recorded_at)
-    SELECT :id, n, {given}, CAST(:attributes AS text[]), :body_version,
+        id, position, happening_id, level, instance_id, receipt_id, study_id, person_id,
+        reason, source, sop_instance_uid, series_instance_uid, study_instance_uid,
+        received_study_instance_uid, attributes, body_version, body, recorded_at)
+    SELECT :id, n, :happening_id, :level, :instance_id, :receipt_id, :study_id, :person_id,
+        :reason, :source, :sop_instance_uid, :series_instance_uid, :study_instance_uid,
+        :received_study_instance_uid, CAST(:attributes AS text[]), :body_version,
         convert_to(concat(CAST(:before AS text), n, CAST(:after AS text)), 'UTF8'),
         :recorded_at
     FROM nextval('coercion_event_position') AS n
 )
 INSERT INTO coercion_value (event_id, nonce, body) VALUES (:id, :nonce, :personal)
-""")  # noqa: S608 - columns of this module
-    )
-
-
-_OF_ALL = (
-    "happening_id",
-    "level",
-    "study_id",
-    "person_id",
-    "reason",
-    "source",
-    "study_instance_uid",
-    "received_study_instance_uid",
+""")
 )
-_RECORD = _record(
-    *_OF_ALL, "instance_id", "receipt_id", "sop_instance_uid", "series_instance_uid"
-)
-_RECORD_STUDY = _record(*_OF_ALL, "revision")
 
 
 def coerced_attributes(

@@ -34,6 +34,7 @@ from reconcile.db import (
     merges,
     orders,
     persons,
+    regrouping,
     remembered,
     stored,
     studies,
@@ -130,6 +131,7 @@ def load(
     study = studies.study_row(connection, uid_domain, assigned) if assigned else None
     if assigned and study is None:
         raise TryAgain  # renamed since
+    study = _where_its_series_is(connection, study, instance)
     facts = studies.study_facts(connection, study) if study is not None else None
     if facts is not None:
         owners |= _as_received(connection, facts, identifiers, owners)
@@ -162,6 +164,26 @@ def load(
     )
     identities = {i: owned.identity_id for i, owned in owners.items()}
     return Loaded(registry, uid_domain, study, identities, renamed, new)
+
+
+def _where_its_series_is(
+    connection: Connection, study: Any | None, instance: InstanceFacts
+) -> Any | None:
+    """The study, or the one that a person has put this series into."""
+    if study is None:
+        return None
+    moved = regrouping.moved_to(
+        connection,
+        study.uid_domain,
+        study.study_instance_uid,
+        instance.series_instance_uid,
+    )
+    if not moved:
+        return study
+    found = studies.study_row(connection, study.uid_domain, moved)
+    if found is None:
+        raise TryAgain  # renamed since
+    return found
 
 
 def _as_received(

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from reconcile.db import evidence, merges
+from reconcile.db import evidence, merges, regrouping
 from reconcile.db import filed as f
 from reconcile.db import history as h
 from reconcile.db import links as k
@@ -117,6 +117,7 @@ def strike(connection: Connection, happening_id: UUID, by: UUID) -> Struck:
     studies |= _strike_assignments(connection, happening_id)
     studies |= _strike_filings(connection, happening_id, by)
     renamed = _rename_back(connection, closed["uid_map"], opened["uid_map"])
+    studies |= regrouping.take_back(connection, closed["uid_map"])
     mapped = {row.received_uid for row in closed["uid_map"] if row.level == "study"}
     return Struck(frozenset(persons), frozenset(studies | renamed), frozenset(mapped))
 

@@ -125,14 +125,29 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
+class Since:
+    """What changed a study after its images came, or was done to it by hand."""
+
+    event: UUID
+    happening: UUID
+    recorded_at: datetime
+    cause: str
+    actor: str
+    reason: str
+    attributes: tuple[str, ...]
+    undone_by: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
 class StudyExplained:
-    """Why a study is whose it is."""
+    """Why a study is whose it is; `since`: what changed it after its images came."""
 
     study_instance_uid: str
     received: tuple[str, ...]
     revision: int
     sentences: tuple[str, ...]
     decisions: tuple[Decided, ...]
+    since: tuple[Since, ...]
     persons: Mapping[str, tuple[str, ...]]
     uid_map: tuple[Mapped, ...]
     orders: tuple[Order, ...]
@@ -152,6 +167,7 @@ def study_explained(connection: Connection, uid: str) -> StudyExplained:
     decisions = _decisions(connection, row.id)
     maps = _maps(connection, row)
     items = holds_of_study(connection, row.id)
+    since = _since(connection, row.id)
     named = {
         UUID(e["person"]) for d in decisions for e in (*d.evidence, *d.lost) if e["person"]
     }
@@ -160,8 +176,9 @@ def study_explained(connection: Connection, uid: str) -> StudyExplained:
         row.study_instance_uid,
         tuple(each.received_uid for each in maps if each.live),
         row.revision,
-        _summary(decisions, items),
+        _summary(decisions, since, items),
         decisions,
+        since,
         {str(person): held for person, held in persons.items()},
         maps,
         orders_of_study(connection, row.id),
@@ -169,12 +186,48 @@ def study_explained(connection: Connection, uid: str) -> StudyExplained:
     )
 
 
-def _summary(decisions: tuple[Decided, ...], items: tuple[Hold, ...]) -> tuple[str, ...]:
+def _summary(
+    decisions: tuple[Decided, ...], since: tuple[Since, ...], items: tuple[Hold, ...]
+) -> tuple[str, ...]:
     told = [
         f"{_count(d.instances)}: {sentence}" for d in decisions for sentence in d.sentences
     ]
+    told += [_changed(each) for each in since]
     waits = [f"Waits for a person: {i.code}." for i in items if i.kind == "hold"]
     return (*told, *waits)
+
+
+def _changed(since: Since) -> str:
+    when = since.recorded_at.isoformat(timespec="seconds")
+    what = ", ".join(since.attributes)
+    back = " It was taken back." if since.undone_by else ""
+    return f"Changed at {when} by {since.cause} of {since.actor}: {what}.{back}"
+
+
+def _since(connection: Connection, study_id: UUID) -> tuple[Since, ...]:
+    """Events that are about more than one instance, in the order in which they apply."""
+    e, g = h.coercion_event.c, h.happening.c
+    undoing = h.happening.alias("undoing")
+    query = (
+        select(
+            e.id,
+            e.happening_id,
+            e.recorded_at,
+            g.cause,
+            g.actor,
+            e.reason,
+            e.attributes,
+            undoing.c.id.label("undone_by"),
+        )
+        .join(h.happening, g.id == e.happening_id)
+        .outerjoin(undoing, undoing.c.undoes == e.happening_id)
+        .where(e.study_id == study_id, e.level == "study")
+        .order_by(e.position)
+    )
+    return tuple(
+        Since(*row[:6], tuple(row.attributes), row.undone_by)
+        for row in connection.execute(query)
+    )
 
 
 def _count(instances: int) -> str:

@@ -75,19 +75,39 @@ class Restate:
         return self.studies(moment, found, reason)
 
     def studies(
-        self, moment: Moment, study_ids: Collection[UUID], reason: Reason = "COERCE"
+        self,
+        moment: Moment,
+        study_ids: Collection[UUID],
+        reason: Reason = "COERCE",
+        *,
+        renamed: bool = True,
     ) -> tuple[UUID, ...]:
-        """Say anew what some studies are given out as; those in which that changed."""
+        """Say anew what some studies are given out as; those in which that changed.
+
+        `renamed`: where the Study UID changes, what instances say of their own study is
+        said of the new one; else they came out of a study that is still there.
+        """
         if not study_ids:
             return ()
         said = self._to_be_said(moment, sorted(study_ids))
+        if renamed:
+            said = [replace(s, change=_with_references(s.change)) for s in said]
         if not said:
             return ()
         changed = sorted({each.study.id for each in said})
         revisions = filed.raise_studies(moment.connection, changed)
         rows: list[Assigned] = []
-        for each in said:
-            rows += self._record(moment, each, revisions[each.study.id], reason)
+        assignments: dict[str, UUID] = {}  # most studies change alike
+        told = [self._event(moment, e, revisions[e.study.id], reason) for e in said]
+        event_ids = events.record_studies(moment.connection, told)
+        for each, event_id in zip(said, event_ids, strict=True):
+            key = repr(each.change.assigns)
+            if key not in assignments:
+                assignments[key] = self._assignment(moment, each.change, reason)
+            rows += [
+                Assigned(s.id, event_id, assignments[key], revisions[each.study.id])
+                for s in each.series
+            ]
         filed.assign(
             moment.connection,
             rows,
@@ -106,13 +126,14 @@ class Restate:
         known = self._known(connection, study_ids, series)
         said: list[Said] = []
         for study_id, of_it in groupby(series, lambda each: each.study_id):
-            study = studies[study_id]
+            study, here = studies[study_id], list[Said]()
             for each in of_it:
                 change = self._change(study, each, forms, known)
                 if change is not None:
                     patient = _patient(study, each, known.persons)
                     alone = Said(study, (each,), each.person_id, patient, change)
-                    said = _with(said, alone)
+                    here = _with(here, alone)
+            said += here
         return said
 
     def _change(
@@ -123,8 +144,7 @@ class Restate:
         known: Known,
     ) -> Restated | None:
         ways = [state_of(way) for way in forms.get(series.id, ())]
-        change = restated(ways, self._wanted(study, series, known)) if ways else None
-        return _with_references(change) if change else None
+        return restated(ways, self._wanted(study, series, known)) if ways else None
 
     def _wanted(self, study: Study, series: Series, known: Known) -> State:
         domains = self.rules.domains
@@ -157,9 +177,18 @@ class Restate:
 
     # -- saying it ----------------------------------------------------------------------
 
-    def _record(
+    def _assignment(self, moment: Moment, change: Restated, reason: Reason) -> UUID:
+        return stored.assignment(
+            moment.connection,
+            assigns=change.assigns,
+            modifying_system=self.rules.modifying_system,
+            source="",
+            reason=reason,
+        )
+
+    def _event(
         self, moment: Moment, said: Said, revision: int, reason: Reason
-    ) -> list[Assigned]:
+    ) -> tuple[events.StudyEvent, Values]:
         change, system = said.change, self.rules.modifying_system
         coercion = Coercion(change.assigns, moment.now, system, "", reason)
         original = {at.INSTANCE_COERCION_DATETIME: {"vr": "DT"}, **change.original}
@@ -181,15 +210,7 @@ class Restate:
             keywords(sorted(state_of([change.assigns]))),
             moment.now,
         )
-        event_id = events.record_study(moment.connection, event, values)
-        assignment_id = stored.assignment(
-            moment.connection,
-            assigns=change.assigns,
-            modifying_system=system,
-            source="",
-            reason=reason,
-        )
-        return [Assigned(s.id, event_id, assignment_id, revision) for s in said.series]
+        return event, values
 
 
 def _with_references(change: Restated) -> Restated:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reconcile.flows.attempt import Done
 from reconcile.flows.kept import KeptArrivals
+from reconcile.flows.regroup import Regroup
 from reconcile.flows.steward import By, Steward
 from reconcile.flows.steward_patients import StewardPatients
 from reconcile.flows.undo import Undo
@@ -63,6 +64,18 @@ class OrderOf(Reasoned):
     """An order: its id, or its accession number, if just one has it."""
 
     order: Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class Split(Reasoned):
+    """Series of a study, by received or assigned UID."""
+
+    series: Annotated[list[str], Field(min_length=1, max_length=1000)]
+
+
+class OneSeries(Reasoned):
+    """A series, by received or assigned UID."""
+
+    series: Annotated[str, Field(pattern=r"^[0-9.]{1,64}$")]
 
 
 def _kept(parts: PartsOf) -> KeptArrivals:
@@ -134,6 +147,22 @@ def unlink_order(
 ) -> Json:
     """Link a study to an order no longer."""
     return _told(Steward(kept).unlink_order(uid, said.order, _by(asking, said, dry_run)))
+
+
+@router.post("/studies/{uid}/split", status_code=201, response_model=Done)
+def split_study(
+    kept: Kept, asking: Asking, uid: Uid, said: Split, dry_run: DryRun = False
+) -> Json:
+    """Let some series of a study be a study of their own, under a new UID."""
+    return _told(Regroup(kept).split(uid, said.series, _by(asking, said, dry_run)))
+
+
+@router.post("/studies/{uid}/move-series", status_code=201, response_model=Done)
+def move_series(
+    kept: Kept, asking: Asking, uid: Uid, said: OneSeries, dry_run: DryRun = False
+) -> Json:
+    """Let a series be of this study."""
+    return _told(Regroup(kept).move(said.series, uid, _by(asking, said, dry_run)))
 
 
 @router.post("/coercions/{event_id}/undo", status_code=201, response_model=Done)

@@ -12,7 +12,9 @@ from reconcile.core.order import RequestedProcedure
 from reconcile.db.embedded import Urls
 from reconcile.errors import NotFound, WrongUse
 from reconcile.flows.kept import KeptArrivals
+from reconcile.flows.regroup import Regroup
 from reconcile.flows.steward import By, Steward
+from reconcile.flows.undo import Undo
 from tests.support.given import disagreements, given, history
 from tests.support.hospital import JANE, RICHARD, Hospital, source_of
 from tests.support.instances import instance
@@ -88,6 +90,56 @@ def test_an_order_is_linked_and_unlinked(
     out = given(hospital, image.SOPInstanceUID)
     assert out.AccessionNumber == before.AccessionNumber == ""
     assert out.get("StudyDescription") == before.get("StudyDescription")
+
+
+def test_series_are_a_study_of_their_own(
+    hospital: Hospital, steward: Steward, image: Dataset
+) -> None:
+    """Under a new UID; what comes later of them follows; taken back, all is as it was."""
+    study = image.StudyInstanceUID
+    other = instance(StudyInstanceUID=study, AccessionNumber="")
+    hospital.store(other)
+    before = given(hospital, other.SOPInstanceUID)
+    regroup = Regroup(steward.kept)
+    done = regroup.split(study, [other.SeriesInstanceUID], BY)
+
+    out = given(hospital, other.SOPInstanceUID)
+    assert out.StudyInstanceUID not in (study, before.StudyInstanceUID)
+    assert out.SeriesInstanceUID == other.SeriesInstanceUID
+    assert [e.reason for e in done.events] == ["CORRECT"]
+    assert given(hospital, image.SOPInstanceUID).StudyInstanceUID == study
+    late = instance(
+        StudyInstanceUID=study,
+        SeriesInstanceUID=other.SeriesInstanceUID,
+        AccessionNumber="",
+    )
+    hospital.store(late)
+    followed = given(hospital, late.SOPInstanceUID)
+    assert followed.StudyInstanceUID == out.StudyInstanceUID
+    assert followed.SeriesInstanceUID == other.SeriesInstanceUID
+    Undo(steward.kept).happening(str(done.happening), BY)
+    assert given(hospital, other.SOPInstanceUID) == before
+    assert given(hospital, late.SOPInstanceUID).StudyInstanceUID == study
+
+
+def test_a_series_is_of_another_study(
+    hospital: Hospital, steward: Steward, image: Dataset
+) -> None:
+    """Of the same patient: one study; of another, a person is told."""
+    other = instance(AccessionNumber="")
+    hospital.store(other)
+    Regroup(steward.kept).move(other.SeriesInstanceUID, image.StudyInstanceUID, BY)
+
+    out = given(hospital, other.SOPInstanceUID)
+    assert out.StudyInstanceUID == image.StudyInstanceUID
+    assert out.SeriesInstanceUID == other.SeriesInstanceUID
+    with pytest.raises(WrongUse, match="already"):
+        Regroup(steward.kept).move(other.SeriesInstanceUID, image.StudyInstanceUID, BY)
+    with pytest.raises(NotFound):
+        Regroup(steward.kept).split(image.StudyInstanceUID, ["1.2.3"], BY)
+    series = [image.SeriesInstanceUID, other.SeriesInstanceUID]
+    with pytest.raises(WrongUse, match="left"):
+        Regroup(steward.kept).split(image.StudyInstanceUID, series, BY)
 
 
 def test_what_cannot_be_done_is_said(

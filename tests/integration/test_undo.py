@@ -99,6 +99,10 @@ def test_an_update_is_taken_back(hospital: Hospital) -> None:
 
     assert out(hospital, image) == before
     assert person(hospital, "100^^^A") == known
+    with hospital.database.read_only() as connection:
+        told = views_studies.study_explained(connection, image.StudyInstanceUID)
+    assert [each.cause for each in told.since] == ["adt-a08"]
+    assert any("taken back" in sentence for sentence in told.sentences)
     assert history(hospital, image.SOPInstanceUID)[-1].undone_by is not None
     with pytest.raises(AlreadyUndone):
         undo(hospital, str(event.id))
