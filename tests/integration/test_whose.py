@@ -16,6 +16,7 @@ from reconcile.db.views import Where
 from reconcile.db.views_holds import Hold
 from reconcile.errors import NotFound, WrongUse
 from reconcile.flows.resolve import AlreadyDecided, ResolveFlow, Wanted
+from reconcile.flows.worklist import grace
 from tests.support.given import disagreements, given, history
 from tests.support.hospital import JANE, RICHARD, Hospital, source_of
 from tests.support.instances import instance
@@ -151,6 +152,26 @@ def test_what_cannot_be_done_is_said(hospital: Hospital) -> None:
     wanted = Wanted(str(item.id), "accept", "seen", "bob")
     with pytest.raises(AlreadyDecided, match="ann"):
         ResolveFlow(hospital.flow(), source_of).resolve(wanted)
+
+
+def test_row_29_a_temporary_patient_is_on_the_worklist_after_a_day(
+    hospital: Hospital,
+) -> None:
+    """Only where nobody has said who it is by then; another ID is listed at once."""
+    trauma = {"PatientID": "TR-29", "IssuerOfPatientID": "T"}
+    hospital.store(instance(**trauma))
+    hospital.store(instance(PatientID="2900"))
+
+    def listed(after: timedelta) -> int:
+        expected = grace(hospital.rules, datetime.now(UTC) + after)
+        with hospital.database.read_only() as connection:
+            found = views_holds.holds(connection, Where(), state="open", grace=expected)
+        return sum(each.code == "PROVISIONAL" for each in found.items)
+
+    hours = timedelta(hours=hospital.rules.temporary_hours)
+    assert (listed(timedelta()), listed(hours - timedelta(hours=1)), listed(hours)) == (
+        (1, 1, 2)
+    )
 
 
 def test_a_review_is_seen(hospital: Hospital) -> None:

@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from tests.scenarios.acting import found, studies
+from tests.scenarios.acting import found, reviews, studies
 from tests.scenarios.seen import (
     COERCED,
     assert_coerced,
@@ -180,9 +180,9 @@ def test_row_26_a_study_after_death_is_flagged(archive: Archive):
     known |= {"PatientBirthDate": "19400506", "PatientSex": "M"}
     after = store(archive, instance(StudyDate="20240301", **known))
     before = store(archive, instance(StudyDate="20191231", **known))
-    for seen, reviews in ((after, {"AFTER-DEATH"}), (before, set())):
+    for seen, flags in ((after, {"AFTER-DEATH"}), (before, set())):
         assert_coerced(seen, assigned_id(archive, "126^^^A"))
-        assert seen.reviews == reviews
+        assert seen.reviews == flags
 
 
 # -- D. Newborn, temporary, test ---------------------------------------------------------
@@ -228,6 +228,12 @@ def test_row_29_a_trauma_patient_is_given_out_under_the_temporary_id(archive: Ar
     seen = store(archive, image)
     assert_provisional(seen, "TR-17", "T", coerced=False)
     assert person(archive, "TR-17^^^T")["state"] == "provisional"
+    [answer] = found(archive, PatientID="TR-17^^^T")
+    assert answer.StudyInstanceUID == seen.sent.StudyInstanceUID
+    other = store(archive, instance(PatientID="2900"))
+    listed = {each["study_instance_uid"] for each in reviews(archive, "PROVISIONAL")}
+    assert other.sent.StudyInstanceUID in listed
+    assert seen.sent.StudyInstanceUID not in listed  # for a day
 
 
 def test_row_32_a_test_patient_is_never_a_real_one(archive: Archive):
