@@ -18,6 +18,7 @@ from reconcile.cli.context import (
     say_json,
     say_next,
 )
+from reconcile.cli.messages import replays
 from reconcile.db import views_holds
 from reconcile.db.views import Where
 from reconcile.db.views_holds import Hold
@@ -88,13 +89,17 @@ def resolve_hold(
 ) -> None:
     """Decide what waits: accept, assign, new-patient or reject; of two versions replace.
 
+    Of a message replay or reject.
+
     accept: the patient whom its own identifier names; of a review: it was seen. assign:
     the patient whom --patient names. new-patient: somebody nobody knows yet. reject: it
     stays under an ID of its own. replace: the version that is held is given out.
+    replay: the message is acted on now.
     """
     with opened(config, data) as archive:
         parts = archive.parts
-        flow = ResolveFlow(parts.store("resolve"), wiring.sources(parts.settings))
+        sources = wiring.sources(parts.settings)
+        flow = ResolveFlow(parts.store("resolve"), sources, replays(parts))
         flow.resolve(
             Wanted(hold_id, action, reason, "local", receipt=receipt, patient=patient)
         )

@@ -20,6 +20,7 @@ from reconcile.cli import (
     holds,
     keys,
     lookup,
+    messages,
     notification,
     schema,
 )
@@ -45,6 +46,7 @@ app.add_typer(lookup.patient, name="patient")
 app.add_typer(lookup.study, name="study")
 app.add_typer(lookup.instance, name="instance")
 app.add_typer(holds.app, name="hold")
+app.add_typer(messages.app, name="message")
 app.add_typer(notification.app, name="notification")
 app.add_typer(keys.app, name="key")
 app.add_typer(schema.app, name="db")

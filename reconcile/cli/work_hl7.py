@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from zoneinfo import ZoneInfo
 
@@ -10,23 +11,47 @@ from reconcile.cli.tls import tls_context
 from reconcile.cli.wiring import Parts, now, sources
 from reconcile.cli.work import Work
 from reconcile.core.facts import Feed
+from reconcile.errors import ServiceUnavailable
 from reconcile.flows.kept import KeptArrivals
 from reconcile.flows.merge import MergeFlow
 from reconcile.flows.message import MessageFlow
 from reconcile.flows.order import OrderFlow
 from reconcile.flows.patient import PatientFlow
+from reconcile.flows.replay import ReplayFlow
 from reconcile.hl7.door import Door
 from reconcile.hl7.server import serve
 
+log = logging.getLogger(__name__)
+
+#: How often messages are looked for whose waiting another process has ended, and died.
+RELEASE_SECONDS = 30
+
 
 def run(work: Work) -> None:
-    """Answer messages until the work is to stop."""
-    asyncio.run(_serve(work))
+    """Act on what a crash left behind, and answer messages until the work is to stop."""
+    door = hl7_door(work.parts)
+    _sweep(ReplayFlow(work.parts.database, door.again))
+    asyncio.run(_serve(work, door))
 
 
-async def _serve(work: Work) -> None:
-    settings = work.parts.settings
-    door, ended = hl7_door(work.parts), asyncio.Event()
+def _sweep(flow: ReplayFlow) -> None:
+    try:
+        done = flow.sweep()
+    except ServiceUnavailable as error:
+        log.warning("messages that were left behind are not acted on yet: %s", error)
+    else:
+        if done:
+            log.info("messages that were left behind: %d acted on", done)
+
+
+def _wait(work: Work, flow: ReplayFlow) -> None:
+    while not work.stop.wait(RELEASE_SECONDS):
+        flow.release_after()
+
+
+async def _serve(work: Work, door: Door) -> None:
+    settings, ended = work.parts.settings, asyncio.Event()
+    flow = ReplayFlow(work.parts.database, door.again)
     doors = [
         serve(
             [opened],
@@ -41,7 +66,7 @@ async def _serve(work: Work) -> None:
     ]
     running = asyncio.gather(*doors)
     work.say_ready()
-    await asyncio.to_thread(work.stop.wait)
+    await asyncio.to_thread(_wait, work, flow)
     ended.set()
     await running
 

@@ -1,4 +1,4 @@
-"""What has to be done without anybody's asking: telling people what happened.
+"""What is done without anybody's asking: telling people, and a hunt at night.
 
 It has no door: it is ready when it has begun.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
+from reconcile.cli import nightly
 from reconcile.cli.wiring import Parts, now
 from reconcile.cli.work import Work
 from reconcile.errors import ServiceUnavailable
@@ -27,6 +28,7 @@ def run(work: Work) -> None:
     """Tell what there is to tell until the work is to stop."""
     flow = notifying(work.parts)
     started = _in_reach(flow.start)
+    nightly.begin(work.parts, work.stop)
     work.say_ready()
     if not flow.targets:
         while not (started or work.stop.wait(SECONDS)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from reconcile.cli.tls import tls_context
 from reconcile.cli.wiring import now, sources
 from reconcile.cli.work import Work
+from reconcile.cli.work_hl7 import hl7_door
 from reconcile.db import migrate
 from reconcile.web.app import make_app
 from reconcile.web.parts import Parts
@@ -24,6 +25,7 @@ def run(work: Work) -> None:
             body_bytes_max=settings.limits.http_json_bytes,
             sources=sources(settings),
             clock=now,
+            act_again=hl7_door(work.parts).again,
         )
     )
     serve(

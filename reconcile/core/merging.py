@@ -33,6 +33,7 @@ class MergeOutcome(StrEnum):
     NOT_AUTHORITATIVE = "NOT-AUTHORITATIVE"
     TEST_REAL_MERGE = "TEST-REAL-MERGE"
     IDENTITY_CONFLICT = "IDENTITY-CONFLICT"
+    OTHER_DOMAIN = "other-domain"
     UNKNOWN_PATIENT = "unknown-patient"
     DUPLICATE = "duplicate"
     STALE = "stale"
@@ -191,10 +192,15 @@ def _refuse(
     refused = refuse_sides(facts.prior, facts.surviving, domains)
     if refused:
         return refused
+    if feed.profile != STRICT:
+        return None
+    prior, surviving = (
+        {i.domain for i in side.said.assignable} for side in (facts.prior, facts.surviving)
+    )
+    if not prior & surviving:
+        return MergeOutcome.OTHER_DOMAIN
     both = facts.prior.owner and facts.surviving.owner
-    if not both and feed.profile == STRICT:
-        return MergeOutcome.UNKNOWN_PATIENT
-    return None
+    return None if both else MergeOutcome.UNKNOWN_PATIENT
 
 
 def refuse_side(side: Side) -> MergeOutcome | None:
@@ -234,10 +240,11 @@ def _standing(
     if prior.root_id == surviving.root_id:
         above = prior.person_id == surviving.root_id
         return MergeDecision(MergeOutcome.CYCLE if above else MergeOutcome.ALREADY_SAME)
-    if prior.person_id != prior.root_id:
-        return MergeDecision(MergeOutcome.SUBSUMED_ELSEWHERE)
-    if feed.profile == STRICT and surviving.person_id != surviving.root_id:
+    subsumed = prior.person_id != prior.root_id
+    if feed.profile == STRICT and (subsumed or surviving.person_id != surviving.root_id):
         return MergeDecision(MergeOutcome.SUBSUMED_PATIENT)
+    if subsumed:
+        return MergeDecision(MergeOutcome.SUBSUMED_ELSEWHERE)
     return None
 
 

@@ -134,6 +134,40 @@ def close_of(
     return found
 
 
+def close_of_message(
+    connection: Connection,
+    message_id: UUID,
+    closed_by: str,
+    at: datetime,
+    resolution: Mapping[str, Any] | None = None,
+    *,
+    but: str = "",
+) -> tuple[UUID, ...]:
+    """Close what a message waited for, all but what it still waits for."""
+    hold = t.hold.c
+    query = select(hold.id).where(
+        hold.message_id == message_id,
+        hold.kind == "message",
+        hold.state == "open",
+        hold.code != but,
+    )
+    found = tuple(connection.execute(query.order_by(hold.id)).scalars())
+    for hold_id in found:
+        close(connection, hold_id, closed_by, at, resolution)
+    return found
+
+
+def waits_as(connection: Connection, message_id: UUID, code: str) -> bool:
+    """Whether an item of this code is open for a message."""
+    return _find(connection, None, message_id, code, "") is not None
+
+
+def message_of(connection: Connection, hold_id: UUID) -> UUID | None:
+    """The message that an item is about."""
+    query = select(t.hold.c.message_id).where(t.hold.c.id == hold_id)
+    return connection.execute(query).scalar()
+
+
 def open_reviews(connection: Connection, study_ids: Sequence[UUID]) -> list[Row[Any]]:
     """What wants one's eye in some studies, and is open."""
     hold = t.hold.c

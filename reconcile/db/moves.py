@@ -54,12 +54,13 @@ WITH ended AS (
     UPDATE demographics SET recorded = tstzrange(lower(recorded), clock_timestamp()),
         ended_by = :happening_id
     WHERE identity_id = :identity_id AND upper_inf(recorded)
-    RETURNING identity_id, source, authority, said, said_at
+    RETURNING identity_id, source, authority, said, said_at,
+        coalesce(came_at, lower(recorded)) AS came_at
 )
 INSERT INTO demographics (id, person_id, identity_id, source, authority, said, said_at,
-    happening_id)
+    came_at, happening_id)
 SELECT gen_random_uuid(), :person_id, identity_id, source, authority, said, said_at,
-    CAST(:happening_id AS uuid)
+    came_at, CAST(:happening_id AS uuid)
 FROM ended
 """)
 )

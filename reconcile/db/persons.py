@@ -172,7 +172,7 @@ SELECT p.id, p.state, (
     WHERE {members} = p.id
 ) AS identifiers, (
     SELECT json_agg(json_build_array(m.id, d.said, d.authority, d.said_at)
-        ORDER BY m.id, lower(d.recorded), d.id)
+        ORDER BY m.id, coalesce(d.came_at, lower(d.recorded)), d.id)
     FROM person m
     JOIN demographics d ON d.person_id = m.id AND upper_inf(d.recorded)
     WHERE {members} = p.id
@@ -353,8 +353,12 @@ def say(
     said_at: datetime,
     happening_id: UUID,
     identity_id: UUID | None = None,
+    came_at: datetime | None = None,
 ) -> None:
-    """Remember what a source said of a person, and under which identity."""
+    """Remember what a source said of a person, and under which identity.
+
+    `came_at`: when it came, where that was earlier than now.
+    """
     connection.execute(
         insert(t.demographics).values(
             id=uuid7(),
@@ -364,6 +368,7 @@ def say(
             authority=authority,
             said=dict(said),
             said_at=said_at,
+            came_at=came_at,
             happening_id=happening_id,
         )
     )

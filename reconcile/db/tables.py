@@ -205,6 +205,8 @@ demographics = Table(
     # {"PatientName": {...}, "PatientBirthDate": ...} in the DICOM JSON model.
     Column("said", JSONB, nullable=False),
     at("said_at"),
+    # When the message came, where it was acted on later; of one time, what came later wins.
+    at("came_at", null=True),
     recorded(),
     happened(),
     ended(),
@@ -240,6 +242,9 @@ imaging_order = Table(
         unique=True,
         postgresql_where=text("accession_number <> ''"),
     ),
+    # What a sender calls it where it says neither accession nor Study UID.
+    Index("ix_imaging_order_filler", "filler_order_number", "source"),
+    Index("ix_imaging_order_placer", "placer_order_number", "source"),
     CheckConstraint(
         "state IN ('scheduled', 'in-progress', 'completed', 'cancelled', 'discontinued')",
         name="state",
@@ -545,4 +550,11 @@ message = Table(
         name="state",
     ),
     Index("ix_message_received_at", "received_at"),
+    # Those that nothing has become of: a few, after a crash.
+    Index(
+        "ix_message_kept",
+        "received_at",
+        "id",
+        postgresql_where=text("state = 'kept'"),
+    ),
 )

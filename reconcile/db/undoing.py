@@ -141,6 +141,8 @@ def _reopen(
     opened: list[Any] = []
     for row in connection.execute(query).all():
         kept = {n: v for n, v in row._mapping.items() if n not in ("id", name, "ended_by")}
+        if "came_at" in kept:
+            kept["came_at"] = kept["came_at"] or row._mapping[name].lower
         made = upsert(table).values({**kept, "id": uuid7(), "happening_id": by})
         made = made.on_conflict_do_nothing()
         opened.extend(connection.execute(made.returning(*table.c)).all())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -66,7 +66,12 @@ class Grace:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An HL7 message: what came, what was answered, what it did."""
+    """An HL7 message: what was answered, and what it did.
+
+    Attributes:
+        said_at: when what it tells happened, as its sender says.
+        waits_for: the message that has to be settled first.
+    """
 
     id: UUID
     received_at: datetime
@@ -79,6 +84,21 @@ class Message:
     error: Mapping[str, Any] | None
     effects: Sequence[str]
     happening: UUID | None
+    said_at: datetime | None = None
+    waits_for: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WholeMessage(Message):
+    """An HL7 message with its open items.
+
+    Attributes:
+        text: as it came, as far as it is text.
+        holds: ids of the items that it is open under.
+    """
+
+    text: str = ""
+    holds: Sequence[UUID] = ()
 
 
 # -- Holds --------------------------------------------------------------------------
@@ -199,6 +219,40 @@ def messages(
     return Page(tuple(_told(row) for row in rows), following)
 
 
+def messages_of(connection: Connection, ids: Sequence[UUID]) -> tuple[Message, ...]:
+    """Messages by their ids; without what they say."""
+    columns = [column for column in _message if column.name not in ("body", "digest")]
+    query = select(*columns).where(_message.id.in_(ids)).order_by(_message.id)
+    return tuple(_told(row) for row in connection.execute(query))
+
+
+def message(connection: Connection, message_id: str) -> WholeMessage:
+    """One message, with what it says: patient data.
+
+    Raises:
+        NotFound: there is none of this id.
+    """
+    wanted = uuid_of(message_id)
+    query = select(t.message).where(_message.id == wanted)
+    row = connection.execute(query).first() if wanted else None
+    if row is None:
+        raise NotFound("there is no message of this id")
+    told = _told(row)
+    open_ones = select(_hold.id).where(_hold.message_id == row.id, _hold.state == "open")
+    items = connection.execute(open_ones.order_by(_hold.id)).scalars()
+    values = {each.name: getattr(told, each.name) for each in fields(told)}
+    return WholeMessage(**values, text=_text(row.body), holds=tuple(items))
+
+
+def _text(body: bytes) -> str:
+    """For eyes only: UTF-8, else a character for each byte; one segment a line."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        text = body.decode("latin-1")
+    return text.replace("\r", "\n")
+
+
 def _told(row: Row[Any]) -> Message:
     return Message(
         row.id,
@@ -212,4 +266,6 @@ def _told(row: Row[Any]) -> Message:
         row.error,
         row.effects,
         row.happening_id,
+        row.said_at,
+        row.waits_for,
     )

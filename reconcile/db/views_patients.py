@@ -248,7 +248,8 @@ def _demographics(
         d.person_id.in_(members), _holds(d.recorded, as_of)
     )
     said: dict[UUID, list[Said]] = {}
-    for row in connection.execute(query.order_by(func.lower(d.recorded), d.id)):
+    came_at = func.coalesce(d.came_at, func.lower(d.recorded))
+    for row in connection.execute(query.order_by(came_at, d.id)):
         word = to_said(row.said, row.authority, row.said_at)
         said.setdefault(row.person_id, []).append(word)
     own = said.pop(person_id, [])

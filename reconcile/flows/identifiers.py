@@ -191,6 +191,7 @@ class Changing:
                 said_at=teller.said_at,
                 happening_id=happening_id,
                 identity_id=identity_id,
+                came_at=teller.came_at,
             )
 
     def _move(

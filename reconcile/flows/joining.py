@@ -45,12 +45,14 @@ class Teller:
         source: as edges and demographics keep it.
         happen: writes the happening down, once it is known that there is one; given what
             explains it, without patient data.
+        came_at: when it came, where that was before now.
     """
 
     feed: Feed
     source: str
     said_at: datetime
     happen: Callable[[Connection, dict[str, Any]], UUID]
+    came_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +267,7 @@ class Joining:
                 said_at=teller.said_at,
                 happening_id=happening_id,
                 identity_id=made[0],
+                came_at=teller.came_at,
             )
         return persons.Owned(made[0], person_id, person_id)
 

@@ -14,6 +14,7 @@ from uuid import UUID
 from reconcile.core.merge import (
     IdentifierChange,
     IdentifierMove,
+    Identifiers,
     IdentityCommand,
     PatientLink,
     PatientMerge,
@@ -48,6 +49,9 @@ MERGE_FAULTS: dict[MergeOutcome, Fault] = {
     MergeOutcome.IDENTITY_CONFLICT: Fault(
         "205", "the identifiers of one side belong to different patients", "PID^1^3"
     ),
+    MergeOutcome.OTHER_DOMAIN: Fault(
+        "204", "PID-3.4 and MRG-1.4 name different authorities", "MRG^1^1"
+    ),
     MergeOutcome.UNKNOWN_PATIENT: Fault("204", "PID-3 or MRG-1 names nobody", "MRG^1^1"),
     MergeOutcome.CYCLE: Fault(
         "205", "the surviving patient is merged into the prior one", "MRG^1^1"
@@ -56,7 +60,7 @@ MERGE_FAULTS: dict[MergeOutcome, Fault] = {
         "205", "the prior patient is merged into somebody else", "MRG^1^1"
     ),
     MergeOutcome.SUBSUMED_PATIENT: Fault(
-        "204", "the surviving patient is merged into somebody else", "PID^1^3"
+        "204", "one of the two is merged into somebody else", "PID^1^3"
     ),
     MergeOutcome.VETOED: Fault(
         "207", "a person has declared the two to be different patients", "MRG^1^1"
@@ -80,6 +84,9 @@ HELD = frozenset(
 #: Of these, what is never answered with AA.
 ANSWERED_AE = frozenset({MergeOutcome.NOT_AUTHORITATIVE, MergeOutcome.TEST_REAL_MERGE})
 
+#: While one of these is held, what speaks of the same identifiers waits.
+MERGING = PatientMerge | IdentifierChange | IdentifierMove
+
 
 @dataclass(frozen=True, slots=True)
 class MergeFlow:
@@ -95,7 +102,11 @@ class MergeFlow:
             ServiceUnavailable: nothing was changed; the message stays in the inbox.
         """
         return self.messages.act(
-            message, lambda c, received: self._step(c, received, command), alone=True
+            message,
+            lambda c, received: self._step(c, received, command),
+            named=_named(command),
+            alone=True,
+            merges_them=isinstance(command, MERGING),
         )
 
     @property
@@ -134,8 +145,8 @@ class MergeFlow:
         def happen(connection: Connection, told: dict[str, Any]) -> UUID:
             return self.messages.happen(connection, message, told)
 
-        at = said_at or self.messages.clock()
-        return Teller(message.feed, message.sender, at, happen)
+        at = self.messages.told_at(message, said_at)
+        return Teller(message.feed, message.sender, at, happen, message.came_at)
 
     # -- answers ---------------------------------------------------------------------
 
@@ -219,6 +230,19 @@ def _reviews(done: Merged) -> tuple[str, ...]:
     if done.decision.risky and done.outcome is MergeOutcome.MERGED:
         found.append(MergeOutcome.RISKY.value)
     return tuple(found)
+
+
+def _named(command: IdentityCommand) -> Identifiers:
+    """The identifiers of both sides."""
+    match command:
+        case PatientMerge():
+            return (*command.surviving.identifiers, *command.prior)
+        case IdentifierChange() | IdentifierMove() | VisitMove():
+            return (*command.patient.identifiers, *command.prior)
+        case PatientLink():
+            return (*command.one, *command.other)
+        case PatientRetire():
+            return command.patient
 
 
 def _said_at(command: IdentityCommand) -> datetime | None:

@@ -2,67 +2,60 @@
 
 A message is kept in a transaction of its own, before anything is done with it. What it
 does, and what is answered, commits together in a second one: a crash between the two
-leaves a message that is acted on when its sender repeats it.
+leaves a message that is acted on when its sender repeats it, or the door opens again.
+
+What is held or refused may be acted on again, by the same step, when a person asks for
+it. What speaks of the identifiers of a merge that is held waits until that is settled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from reconcile.core.facts import Feed
-from reconcile.db import events, holds, inbox, merges
+from reconcile.core.identity import Demographics, PatientIdentifier, PatientUpdate
+from reconcile.core.merge import Identifiers
+from reconcile.core.update import said_identifiers
+from reconcile.db import events, holds, inbox, merges, waiting
 from reconcile.db.database import Connection, Database
+from reconcile.db.inbox import Stored
 from reconcile.flows.arriving import Moment
 from reconcile.flows.kept import KeptArrivals
+from reconcile.flows.outcome import (
+    CONTROL_ID_REUSE,
+    REFUSED_LATER,
+    WAITING,
+    WAITS,
+    Asked,
+    Fault,
+    Outcome,
+    Received,
+    as_before,
+)
 from reconcile.flows.reach import Reach
 from reconcile.flows.rules import Rules
 
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What an acknowledgement says is wrong (ERR): code of table 0357, and where."""
-
-    code: str
-    text: str
-    location: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a message did, and how it is acknowledged.
-
-    Attributes:
-        state: as the inbox names it: applied, duplicate, already-same, stale, held,
-            refused.
-        acknowledgement: AA, AE or AR (HL7 table 0008).
-        effects: what was done, in words without patient data.
-    """
-
-    state: str
-    acknowledgement: str
-    fault: Fault | None = None
-    effects: tuple[str, ...] = ()
-    happening_id: UUID | None = None
+__all__ = [
+    "Asked",
+    "Fault",
+    "MessageFlow",
+    "Outcome",
+    "Reached",
+    "Received",
+    "as_before",
+    "nothing_stored",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message in the inbox, and what it came as.
+class _TakenBack(Exception):
+    """Carries what would have been done out of its transaction."""
 
-    Attributes:
-        said_at: when what it tells happened; None where it does not say.
-    """
-
-    message_id: UUID
-    sender: str
-    control_id: str
-    event: str
-    feed: Feed
-    said_at: datetime | None = None
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
 
 
 #: Told, in the transaction that changed them: the happening, and the surviving persons
@@ -113,10 +106,24 @@ class MessageFlow:
         )
 
     def settle(
-        self, message_id: UUID, outcome: Outcome, said_at: datetime | None = None
+        self,
+        message_id: UUID,
+        outcome: Outcome,
+        said_at: datetime | None = None,
+        asked: Asked | None = None,
     ) -> None:
-        """Write down an outcome that changed nothing but the inbox."""
-        self.database.run(lambda c: write_down(c, message_id, outcome, said_at))
+        """Write down an outcome that changed nothing but the inbox.
+
+        Nothing is, where somebody else has settled the message meanwhile.
+        """
+
+        def settled(connection: Connection) -> Outcome:
+            stored = inbox.hold_for_change(connection, message_id)
+            if _may_act(stored, asked):
+                self._finish(connection, stored, outcome, said_at, asked)
+            return outcome
+
+        self._run(settled, asked)
 
     def refuse(self, message: Received, code: str, fault: Fault) -> Outcome:
         """Refuse a message (AR) and list it under a code, so that a person looks at it.
@@ -136,28 +143,137 @@ class MessageFlow:
         message: Received,
         step: Callable[[Connection, Received], Outcome],
         *,
+        named: Identifiers = (),
         alone: bool = False,
+        merges_them: bool = False,
     ) -> Outcome:
         """Act on a kept message and write down the outcome, in one transaction.
 
-        `alone`: it changes who is who; nobody decides on that meanwhile.
+        Args:
+            message: in the inbox.
+            step: does what it says.
+            named: the identifiers that it speaks of.
+            alone: it changes who is who; nobody decides on that meanwhile.
+            merges_them: while it is pending, what speaks of the same waits.
         """
 
         def settled(connection: Connection) -> Outcome:
             merges.exclude(connection) if alone else merges.share(connection)
-            state = inbox.hold_for_change(connection, message.message_id)
-            if state != "kept":
-                return Outcome("duplicate", "AA")
-            outcome = step(connection, message)
-            write_down(connection, message.message_id, outcome, message.said_at)
+            stored = inbox.hold_for_change(connection, message.message_id)
+            if not _may_act(stored, message.asked):
+                return as_before(stored)
+            update = PatientUpdate(named, Demographics())
+            said = said_identifiers(update, message.feed, self.rules.domains)
+            blocker = waiting.blocker(connection, message.message_id, said.known)
+            outcome = (
+                self._wait(connection, message, blocker)
+                if blocker
+                else step(connection, message)
+            )
+            held = outcome.pending and merges_them
+            self._finish(
+                connection,
+                stored,
+                outcome,
+                message.said_at,
+                message.asked,
+                # Nobody makes others wait for identifiers that are not theirs.
+                said.assignable if blocker or held else (),
+            )
             return outcome
 
-        return self.database.run(settled)
+        return self._run(settled, message.asked)
+
+    def _run(
+        self, settled: Callable[[Connection], Outcome], asked: Asked | None
+    ) -> Outcome:
+        """One transaction; of a dry run, taken back."""
+
+        def attempt(connection: Connection) -> Outcome:
+            raise _TakenBack(settled(connection))
+
+        if asked is None or not asked.dry_run:
+            return self.database.run(settled)
+        try:
+            return self.database.run(attempt)
+        except _TakenBack as taken:
+            return taken.outcome
+
+    def _wait(self, connection: Connection, message: Received, blocker: UUID) -> Outcome:
+        held = self.hold(connection, message, WAITING, WAITS)
+        effects = (f"waits for message {blocker}",)
+        return replace(held, effects=effects, waits_for=blocker)
+
+    def _finish(
+        self,
+        connection: Connection,
+        stored: Stored,
+        outcome: Outcome,
+        said_at: datetime | None,
+        asked: Asked | None,
+        speaks_of: Iterable[PatientIdentifier] = (),
+    ) -> None:
+        """Write down an outcome, with what others wait for, and what is still listed."""
+        write_down(connection, stored.message_id, outcome, said_at)
+        first = stored.state == "kept"
+        if speaks_of or not first:
+            waiting.speaks_of(connection, stored.message_id, speaks_of)
+        if first:
+            self._flag_reuse(connection, stored, outcome)
+        else:
+            self._close_items(connection, stored, outcome, asked or Asked())
+
+    def _flag_reuse(self, connection: Connection, stored: Stored, outcome: Outcome) -> None:
+        """A message has the control id of another one, and was acted on all the same."""
+        if inbox.is_reused(connection, stored):
+            self._list(connection, stored, "review", CONTROL_ID_REUSE, outcome)
+
+    def _close_items(
+        self, connection: Connection, stored: Stored, outcome: Outcome, asked: Asked
+    ) -> None:
+        """What it waited for is over; it stays listed where nothing was done in the end."""
+        message_id, code = stored.message_id, outcome.code
+        if outcome.state == "refused" and not code:
+            was_listed = holds.waits_as(connection, message_id, REFUSED_LATER)
+            if stored.state == "held" or was_listed:
+                code = REFUSED_LATER
+                self._list(connection, stored, "message", code, outcome)
+        told = {"action": "replay", "reason": asked.reason}
+        now = self.clock()
+        holds.close_of_message(connection, message_id, asked.actor, now, told, but=code)
+
+    def _list(
+        self,
+        connection: Connection,
+        stored: Stored,
+        kind: str,
+        code: str,
+        outcome: Outcome,
+    ) -> None:
+        happening_id = outcome.happening_id or self._tell(
+            connection, stored, {"outcome": outcome.state, "item": code}
+        )
+        item = holds.Item(kind, code, source=stored.sender, message_id=stored.message_id)
+        holds.open_item(connection, item, happening_id)
+
+    def told_at(self, message: Received, said_at: datetime | None) -> datetime:
+        """When something happened that a message tells: as it says, else when it came."""
+        return said_at or message.came_at or self.clock()
 
     def happen(
         self, connection: Connection, message: Received, explanation: dict[str, Any]
     ) -> UUID:
         """The happening of a message; its cause is told as "adt-a08" or "orm-o01"."""
+        asked = message.asked
+        again = {"replayed_by": asked.actor, "reason": asked.reason} if asked else {}
+        return self._tell(connection, message, explanation | again)
+
+    def _tell(
+        self,
+        connection: Connection,
+        message: Received | Stored,
+        explanation: dict[str, Any],
+    ) -> UUID:
         return events.happen(
             connection,
             events.Happening(
@@ -198,7 +314,11 @@ class MessageFlow:
         holds.open_item(connection, item, happening_id)
         acknowledgement = answer or message.feed.held_answer
         told = fault if acknowledgement != "AA" else None
-        return Outcome("held", acknowledgement, told, (f"held: {code}",), happening_id)
+        effects = (f"held: {code}",)
+        pending = not answer
+        return Outcome(
+            "held", acknowledgement, told, effects, happening_id, code, pending=pending
+        )
 
     def review(
         self,
@@ -220,6 +340,11 @@ class MessageFlow:
             candidates=candidates,
         )
         holds.open_item(connection, item, happening_id)
+
+
+def _may_act(stored: Stored, asked: Asked | None) -> bool:
+    """Whether nobody else has acted on a message meanwhile."""
+    return asked.allows(stored) if asked else stored.state == "kept"
 
 
 def _candidate(person_id: str, reasons: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -254,4 +379,5 @@ def write_down(
         effects=outcome.effects,
         happening_id=outcome.happening_id,
         said_at=said_at,
+        waits_for=outcome.waits_for,
     )

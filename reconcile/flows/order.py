@@ -60,7 +60,7 @@ class OrderFlow:
             evidence.raise_named(connection, _names(updates))
             return self._orders(connection, message, updates, patient)
 
-        return self.messages.act(message, step)
+        return self.messages.act(message, step, named=updates[0].patient.identifiers)
 
     def _orders(
         self,
@@ -197,7 +197,7 @@ class OrderFlow:
             state=state,
             identity_id=patient.identity_id,
             source=message.sender,
-            said_at=update.said_at or self.messages.clock(),
+            said_at=self.messages.told_at(message, update.said_at),
             happening_id=patient.happening_id,
         )
 

@@ -83,7 +83,7 @@ class PatientFlow:
         def step(connection: Connection, message: Received) -> Outcome:
             return _told(self.settle(connection, message, update))
 
-        return self.messages.act(message, step)
+        return self.messages.act(message, step, named=update.identifiers)
 
     def update_known(self, message: Received, command: DemographicsOnly) -> Outcome:
         """Update the patient that a message speaks of; create nobody, give no identifier.
@@ -98,7 +98,7 @@ class PatientFlow:
                 return NOBODY_KNOWN
             return _told(self.settle(connection, message, update))
 
-        return self.messages.act(message, step)
+        return self.messages.act(message, step, named=command.update.identifiers)
 
     def _of_known(
         self, connection: Connection, message: Received, update: PatientUpdate
@@ -278,9 +278,10 @@ class PatientFlow:
             persons.said_as_json(update.demographics, update.cleared),
             source=message.sender,
             authority=FEED_AUTHORITY,
-            said_at=update.said_at or self.messages.clock(),
+            said_at=self.messages.told_at(message, update.said_at),
             happening_id=patient.happening_id,
             identity_id=patient.identity_id,
+            came_at=message.came_at,
         )
 
 

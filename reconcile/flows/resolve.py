@@ -3,8 +3,8 @@
 Two contents under one SOP Instance UID: `replace` lets the one that is held be given out
 from now on, decided and filed like an instance that arrives at this moment; `reject`
 keeps what is given out. A held study is the patient's whom a person names, or stays
-under an ID of its own. Nothing is ever dropped: every arrival keeps its receipt, its
-bytes and its events.
+under an ID of its own. A message is acted on again, or never. Nothing is ever dropped:
+every arrival keeps its receipt, its bytes and its events.
 """
 
 from __future__ import annotations
@@ -24,11 +24,20 @@ from reconcile.db.views_instances import Kept
 from reconcile.errors import NotFound, ReconcileError, WrongUse
 from reconcile.flows.arriving import Arriving, Moment
 from reconcile.flows.kept import KeptArrivals, as_if_new
+from reconcile.flows.message import Asked
 from reconcile.flows.recording import Decided, decide_study_of, explanation
+from reconcile.flows.replay import (
+    OF_A_MESSAGE,
+    REJECT,
+    REPLAY,
+    ReplayFlow,
+    lock_message_of,
+    reject,
+)
 from reconcile.flows.store import StoreFlow
 from reconcile.flows.whose import ACCEPT, ASSIGN, NEW_PATIENT, Whose
 
-REPLACE, REJECT = "replace", "reject"
+REPLACE = "replace"
 _OF_IDENTITY = (ACCEPT, ASSIGN, NEW_PATIENT, REJECT)
 #: By code of a hold: what a person may decide.
 ACTIONS: dict[str, tuple[str, ...]] = {
@@ -76,10 +85,16 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class ResolveFlow:
-    """The steps of resolving an item; `source` says how instances of a peer are read."""
+    """The steps of resolving an item.
+
+    Attributes:
+        source: how instances of a peer are read.
+        replays: acts again on messages; None: there is no door that reads them.
+    """
 
     store: StoreFlow
     source: Callable[[str], Source]
+    replays: ReplayFlow | None = None
 
     def resolve(self, wanted: Wanted) -> UUID:
         """Do what a person decided; the happening that tells of it.
@@ -94,6 +109,8 @@ class ResolveFlow:
             raise WrongUse("a decision needs a reason")
         run = self.store.database.run
         row = run(lambda connection: _open(connection, wanted))
+        if row.kind == "message":
+            return self._message(wanted)
         if wanted.action == REJECT or row.kind == "review":
             return run(lambda connection: self._close(connection, wanted))
         if wanted.action != REPLACE:
@@ -104,6 +121,28 @@ class ResolveFlow:
         kept_arrivals = KeptArrivals(self.store.recording, self.source)
         with kept_arrivals.arriving(kept) as arriving:
             return run(lambda c: self._replace(c, wanted, Held(uid_domain, kept), arriving))
+
+    def _message(self, wanted: Wanted) -> UUID:
+        """Act on a message again, or never; then on what waited for it."""
+        replays = self.replays or ReplayFlow(self.store.database)
+
+        def decided(connection: Connection) -> tuple[UUID, UUID]:
+            item_id = uuid_of(wanted.hold_id)
+            message_id = lock_message_of(connection, item_id) if item_id else None
+            row = _open(connection, wanted)
+            assert message_id is not None
+            if wanted.action == REJECT:
+                reject(connection, message_id)
+                return self._close(connection, wanted), message_id
+            happening = self._happening(row, wanted, {})
+            return events.happen(connection, happening), message_id
+
+        happening_id, message_id = self.store.database.run(decided)
+        if wanted.action == REPLAY:
+            replays.replay(str(message_id), Asked(wanted.actor, wanted.reason))
+        else:
+            replays.release_after()
+        return happening_id
 
     def _close(self, connection: Connection, wanted: Wanted) -> UUID:
         """Nothing changes but the item."""
@@ -194,7 +233,8 @@ def _open(connection: Connection, wanted: Wanted) -> Row:
         raise AlreadyDecided(f"resolved by {row.closed_by or 'the archive'} at {when}")
     if wanted.version not in (None, row.version):
         raise AlreadyDecided(f"it has version {row.version} now")
-    possible = OF_A_REVIEW if row.kind == "review" else ACTIONS.get(row.code, ())
+    by_kind = {"review": OF_A_REVIEW, "message": OF_A_MESSAGE}
+    possible = by_kind.get(row.kind) or ACTIONS.get(row.code, ())
     if wanted.action not in possible:
         ways = " or ".join(possible) or "nothing yet"
         raise WrongUse(f"what can be done with {row.code} is: {ways}")

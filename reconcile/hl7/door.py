@@ -20,7 +20,7 @@ from reconcile.core.identity import PatientUpdate
 from reconcile.core.merge import DemographicsOnly, IdentityCommand
 from reconcile.core.order import OrderUpdate
 from reconcile.errors import CannotUnderstand, ReconcileError, ServiceUnavailable
-from reconcile.flows.message import Fault, Outcome, Received
+from reconcile.flows.message import Asked, Fault, Outcome, Received, as_before
 from reconcile.hl7.acknowledge import acknowledge, acknowledge_unreadable
 from reconcile.hl7.adt import said_at
 from reconcile.hl7.dispatch import Command, NoAction, Unsupported, interpret
@@ -49,6 +49,21 @@ class Kept(Protocol):
     def error(self) -> Mapping[str, Any] | None: ...
 
 
+class Stored(Protocol):
+    """A message that was kept earlier."""
+
+    @property
+    def message_id(self) -> UUID: ...
+    @property
+    def sender(self) -> str: ...
+    @property
+    def control_id(self) -> str: ...
+    @property
+    def event(self) -> str: ...
+    @property
+    def received_at(self) -> datetime: ...
+
+
 class Inbox(Protocol):
     """Where every message is kept before it is acted on."""
 
@@ -60,7 +75,11 @@ class Inbox(Protocol):
         """
 
     def settle(
-        self, message_id: UUID, outcome: Outcome, said_at: datetime | None = None
+        self,
+        message_id: UUID,
+        outcome: Outcome,
+        said_at: datetime | None = None,
+        asked: Asked | None = None,
     ) -> None:
         """Record what became of a message that no flow acted on."""
 
@@ -162,6 +181,27 @@ class Door:
             return b""
         return self._answer(header, self._outcome(header, raw))
 
+    def again(self, stored: Stored, raw: bytes, asked: Asked | None = None) -> Outcome:
+        """Act on a message that was kept earlier, as on one that comes.
+
+        `asked` None: nothing has become of it yet.
+
+        Raises:
+            ReconcileError: nothing was done, and the message is as it was: it has no
+                header, its sender is not configured, or a service is away.
+        """
+        feed = feed_of(self._feeds, read_header(raw))
+        message = Received(
+            stored.message_id,
+            stored.sender,
+            stored.control_id,
+            stored.event,
+            feed,
+            asked=asked,
+            came_at=stored.received_at,
+        )
+        return self._settled(message, raw)
+
     def refuse(self, head: bytes, error: ReconcileError) -> bytes:
         """Answer a message that is not taken at all, by the first bytes of it."""
         try:
@@ -179,7 +219,7 @@ class Door:
             log.warning("message %.64s not taken: %s", header.control_id, error)
             return refused(error)
         except Exception as error:  # noqa: BLE001  a bug of ours must not stop the feed
-            _report_bug(header, error)
+            _report_bug(header.control_id, error)
             return Outcome("refused", "AR", _BUG)
 
     def _receive(self, header: Header, raw: bytes) -> Outcome:
@@ -188,7 +228,11 @@ class Door:
         kept = self._inbox.keep(sender=sender, control_id=control_id, event=event, body=raw)
         if kept.state != KEPT:
             return as_before(kept)
-        message = Received(kept.message_id, sender, control_id, event, feed)
+        return self._settled(
+            Received(kept.message_id, sender, control_id, event, feed), raw
+        )
+
+    def _settled(self, message: Received, raw: bytes) -> Outcome:
         try:
             return self._act(message, raw)
         except ServiceUnavailable:
@@ -196,9 +240,9 @@ class Door:
         except ReconcileError as error:
             outcome = refused(error)
         except Exception as error:  # noqa: BLE001  kept, and it would only fail again
-            _report_bug(header, error)
+            _report_bug(message.control_id, error)
             outcome = Outcome("refused", "AE", _BUG)
-        self._inbox.settle(kept.message_id, outcome)
+        self._inbox.settle(message.message_id, outcome, asked=message.asked)
         return outcome
 
     def _act(self, message: Received, raw: bytes) -> Outcome:
@@ -219,7 +263,9 @@ class Door:
                 return self._orders.apply(message, command)
             case NoAction():
                 outcome = Outcome("applied", "AA", effects=(command.reason,))
-                self._inbox.settle(message.message_id, outcome, message.said_at)
+                self._inbox.settle(
+                    message.message_id, outcome, message.said_at, message.asked
+                )
                 return outcome
             case Unsupported():
                 return self._inbox.refuse(message, "UNSUPPORTED", UNSUPPORTED)
@@ -255,17 +301,8 @@ def refused(error: ReconcileError) -> Outcome:
     return Outcome("refused", error.hl7_ack, fault)
 
 
-def as_before(kept: Kept) -> Outcome:
-    """The outcome that a message had when it came first."""
-    error = kept.error
-    fault = None
-    if error:
-        fault = Fault(error["code"], error.get("text", ""), error.get("location", ""))
-    return Outcome(kept.state, kept.acknowledgement, fault)
-
-
-def _report_bug(header: Header, error: Exception) -> None:
+def _report_bug(control_id: str, error: Exception) -> None:
     """Where it happened, but not what it says: that may hold a patient's values."""
     where = "".join(traceback.format_tb(error.__traceback__))
     kind = type(error).__name__
-    log.error("message %.64s failed with %s\n%s", header.control_id, kind, where)
+    log.error("message %.64s failed with %s\n%s", control_id, kind, where)

@@ -94,6 +94,7 @@ class Serve(_Table):
     """How the archive runs. `receivers` are processes; 0: one per core.
 
     `quiet` is how many seconds nothing has to come of a study that is called received.
+    `hunt` is the time of day ("02:30") of the hunt for duplicates; empty: never.
     """
 
     receivers: Annotated[int, Field(ge=0, le=256)] = 0
@@ -101,6 +102,7 @@ class Serve(_Table):
     timezone: TimeZone = "UTC"
     quiet: Positive = 60
     public_url: WebAddress = ""
+    hunt: Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$")] = ""
 
 
 class Holds(_Table):

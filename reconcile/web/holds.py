@@ -94,7 +94,8 @@ def resolve_hold(
         said.receipt,
         said.patient,
     )
-    happening = ResolveFlow(parts.resolving, parts.sources).resolve(wanted)
+    flow = ResolveFlow(parts.resolving, parts.sources, parts.replays)
+    happening = flow.resolve(wanted)
     query = AuditQuery(cause="resolve", cause_id=hold_id)
     with parts.database.read_only() as connection:
         item = views_holds.hold(connection, hold_id)

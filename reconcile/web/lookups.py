@@ -8,14 +8,12 @@ from fastapi import APIRouter, Query
 
 from reconcile.core.naming import identifier_of
 from reconcile.db import (
-    views_holds,
     views_instances,
     views_orders,
     views_patients,
     views_studies,
 )
 from reconcile.db.views import Page
-from reconcile.db.views_holds import Message
 from reconcile.db.views_instances import Arrived
 from reconcile.db.views_orders import Order
 from reconcile.db.views_patients import Person
@@ -59,21 +57,6 @@ def show_patient(parts: PartsOf, person_id: str, as_of: AsOf = "") -> Json:
     """One person; one who was merged is shown as such."""
     with parts.database.read_only() as connection:
         return Json(views_patients.by_id(connection, person_id, time_of("as_of", as_of)))
-
-
-@router.get("/messages", response_model=Listed[Message])
-def list_messages(
-    parts: PartsOf,
-    where: Asked,
-    state: Text = "",
-    sender: Text = "",
-    control_id: Text = "",
-    event: Text = "",
-) -> Json:
-    """The inbox of HL7 messages, the newest first."""
-    wanted = {"state": state, "sender": sender, "control_id": control_id, "event": event}
-    with parts.database.read_only() as connection:
-        return listed(views_holds.messages(connection, where, **wanted))
 
 
 @router.get("/orders", response_model=Listed[Order])

@@ -13,6 +13,7 @@ from reconcile.core.facts import Source
 from reconcile.db.database import Database
 from reconcile.flows.keys import Principal
 from reconcile.flows.query import QueryFlow
+from reconcile.flows.replay import ActAgain, ReplayFlow, no_door
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules
 from reconcile.flows.store import StoreFlow
@@ -39,6 +40,7 @@ class Parts:
         body_bytes_max: of a request's body.
         sources: how instances of a peer are read, by its AE title.
         clock: of what this door changes.
+        act_again: reads a message that is kept and acts on it; the HL7 door's.
     """
 
     database: Database
@@ -49,6 +51,7 @@ class Parts:
     body_bytes_max: int = 1 << 20
     sources: Callable[[str], Source] = Source
     clock: Callable[[], datetime] = _now
+    act_again: ActAgain = no_door
 
     @property
     def retrieve(self) -> RetrieveFlow:
@@ -59,6 +62,11 @@ class Parts:
     def query(self) -> QueryFlow:
         """The flow that answers which studies there are."""
         return QueryFlow(self.database, self.rules)
+
+    @property
+    def replays(self) -> ReplayFlow:
+        """The flow that acts again on messages."""
+        return ReplayFlow(self.database, self.act_again)
 
     @property
     def resolving(self) -> StoreFlow:

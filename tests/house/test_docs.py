@@ -35,7 +35,9 @@ from reconcile.dicom.policy import storage_extended
 from reconcile.dicom.status import statuses
 from reconcile.flows.identifiers import TAKEN, UNKNOWN_VISIT
 from reconcile.flows.merge import MERGE_FAULTS
+from reconcile.flows.outcome import WAITS
 from reconcile.flows.patient import FAULTS
+from reconcile.flows.replay import OF_A_MESSAGE
 from reconcile.flows.resolve import ACTIONS, OF_A_REVIEW
 from reconcile.flows.speaking import SIDE_FAULTS
 from reconcile.hl7 import errors as hl7_errors
@@ -52,6 +54,7 @@ from reconcile.web import (
     health,
     holds,
     lookups,
+    messages,
     notifications,
     qido,
     suggestions,
@@ -224,7 +227,7 @@ def test_error_codes_are_those_that_are_sent() -> None:
     sent = raised | {fault.code for fault in FAULTS.values()}
     sent |= {fault.code for fault in MERGE_FAULTS.values()}
     sent |= {refused.fault.code for refused in SIDE_FAULTS.values()}
-    sent |= {TAKEN.code, UNKNOWN_VISIT.code}
+    sent |= {TAKEN.code, UNKNOWN_VISIT.code, WAITS.code}
     rows = tables(page("hl7.md"))["Acknowledgements"]
     assert {row[0] for row in rows if row[0].isdigit()} == sent
 
@@ -278,6 +281,7 @@ def test_routes_are_documented() -> None:
         checks,
         lookups,
         holds,
+        messages,
         notifications,
         suggestions,
         docs,
@@ -340,6 +344,9 @@ def test_actions_on_an_item_are_documented() -> None:
     assert len(others) == 1
     ways = {single: ACTIONS[single], "other holds": others.pop(), "reviews": OF_A_REVIEW}
     assert told == {(of, each) for of, possible in ways.items() for each in possible}
+    assert told == {(code, each) for code, ways in ACTIONS.items() for each in ways}
+    rows = tables(page("holds.md"))["Messages"]
+    assert {row[0] for row in rows} >= set(OF_A_MESSAGE)
 
 
 # -- All pages ----------------------------------------------------------------------

@@ -17,7 +17,6 @@ COMMIT = "storage commitment"
 COMMIT_MPPS = f"{COMMIT} and {MPPS}"
 MWL = "the Modality Worklist, which gives names out"
 SEAL = "the sealed log and its verification"
-REPLAY = "replay of a held message"
 MEDIA = "the import of media, one item for a disc"
 PRIVACY = "roles that may see protected patients"
 
@@ -43,11 +42,11 @@ ROWS: dict[int, Row] = {
     3: Row("a bare ID, and no default issuer"),
     4: Row("one local ID in two sites"),
     5: Row("a domain by its OID and by its name"),
-    6: Row("an issuer that is not configured", REPLAY),
+    6: Row("an issuer that is not configured"),
     7: Row("no ID, but an order"),
     8: Row("neither ID nor order"),
     9: Row("a known ID among the other patient IDs"),
-    10: Row("IDs of two persons in one message", REPLAY),
+    10: Row("IDs of two persons in one message"),
     # B. Identifier normalisation
     11: Row("padding"),
     12: Row("leading zeros"),

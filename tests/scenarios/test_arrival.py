@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from uuid import uuid4
 
 from sqlalchemy.engine import make_url
 
+from reconcile.db import inbox
+from reconcile.db.database import Database
 from tests.scenarios.seen import (
     COERCED,
     assert_coerced,
@@ -88,6 +91,29 @@ def test_row_53_a_message_is_acted_on_once_whatever_happens_between(archive: Arc
     archive.start()
     assert code(archive.send(text)) == "AA"
     assert before == (person(archive, "153^^^A"), message(archive, "row-53"))
+
+
+def test_row_53_what_was_only_kept_is_acted_on_at_the_start(
+    cluster: Cluster, tmp_path: Path
+):
+    """53: the archive died between keeping and acting, and nobody sends it again."""
+    text = adt("A28", "53^^^A", "KEPT^KARL", "19680101", "M", control_id="row-53")
+    with cluster.database() as urls, Archive(tmp_path, urls) as own:
+        own.stop()
+        database = Database(urls.writer)
+        database.run(
+            lambda c: inbox.keep(
+                c,
+                sender="RIS_A|HOSPITAL",
+                control_id="row-53",
+                event="ADT^A28",
+                body=text.encode(),
+            )
+        )
+        database.close()
+        own.start()
+        assert message(own, "row-53")["state"] == "applied"
+        assert person(own, "53^^^A")["state"] == "verified"
 
 
 def test_row_55_a_new_study_over_many_associations_is_one(archive: Archive):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -18,9 +20,10 @@ from tests.scenarios.seen import (
     person,
     store,
 )
+from tests.support.database import Cluster
 from tests.support.instances import instance
 from tests.support.messages import adt, orm
-from tests.support.running import Archive, code
+from tests.support.running import HOSPITAL, Archive, code
 
 
 def item(**attributes: object) -> Sequence:
@@ -117,6 +120,28 @@ def test_row_06_an_unknown_issuer_is_a_domain_of_its_own(archive: Archive):
     assert told["id"] in [i["message_id"] for i in held_messages(archive, "UNKNOWN-DOMAIN")]
 
 
+def test_row_06_a_message_is_replayed_after_its_domain_is_added(
+    cluster: Cluster, tmp_path: Path
+):
+    """6: the archive is started anew with it; the item closes."""
+    with cluster.database() as urls, Archive(tmp_path, urls) as own:
+        text = adt("A28", "6^^^CLINIC9", "DOE^JOHN", "19800102", control_id="row-6")
+        assert code(own.send(text)) == "AA"
+        told = message(own, "row-6")
+        replay = f"/api/v1/messages/{told['id']}/replay"
+        assert own.http.post(replay).json()["state"] == "held"
+        own.stop()
+        authority = '["A", "E", "T", "CLINIC9"]'
+        own.config = HOSPITAL.replace('["A", "E", "T"]', authority)
+        own.config += '\n[[domain]]\nname = "CLINIC9"\n'
+        own.start()
+        assert own.http.post(replay).json()["state"] == "applied"
+        assert message(own, "row-6")["state"] == "applied"
+        assert held_messages(own, "UNKNOWN-DOMAIN") == []
+        assert person(own, "6^^^CLINIC9")["state"] == "verified"
+        assert code(own.send(text)) == "AA"
+
+
 def test_row_07_an_order_names_a_patient_without_an_id(archive: Archive):
     """7: the accession with its issuer, corroborated."""
     order = orm("100^^^A", "DOE^JANE", "19800102", "F", accession="ACC7")
@@ -156,6 +181,24 @@ def test_row_10_ids_of_two_persons_are_a_question(archive: Archive):
     concerned = {each["patient"] for each in exception["candidates"]}
     assert concerned == {each["id"] for each in before}
     assert before == (person(archive, "100^^^A"), person(archive, "555^^^B"))
+    replayed = archive.http.post(f"/api/v1/messages/{told['id']}/replay").json()
+    assert (replayed["state"], replayed["released"]) == ("held", 0)
+    assert before == (person(archive, "100^^^A"), person(archive, "555^^^B"))
+
+
+def test_row_10_a_message_is_replayed_when_two_persons_are_one(archive: Archive):
+    """10: what mends it is a merge; then the message is acted on."""
+    for identifier, sender in (("110^^^A", "RIS_A"), ("510^^^B", "RIS_B")):
+        archive.send(adt("A28", identifier, "TWO^TESS", "19800102", "F", sender=sender))
+    both = adt("A08", "110^^^A~510^^^B", "TWO^TESS", "19800102", "F", control_id="row-10b")
+    assert code(archive.send(both)) == "AA"
+    told = message(archive, "row-10b")
+    merge = adt("A40", "110^^^A", "TWO^TESS", "19800102", "F", sender="EMPI")
+    assert code(archive.send(merge + "MRG|510^^^B\r")) == "AA"
+    replayed = archive.http.post(f"/api/v1/messages/{told['id']}/replay").json()
+    assert replayed["message"]["state"] in ("applied", "already-same")
+    open_ones = [i["message_id"] for i in held_messages(archive, "IDENTITY-CONFLICT")]
+    assert told["id"] not in open_ones
 
 
 # -- B. Identifier normalisation ---------------------------------------------------------

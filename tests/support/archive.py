@@ -123,6 +123,13 @@ def archive(hospital: Hospital, *sources: Source) -> Iterator[Archive]:
 def http_door(hospital: Hospital) -> Iterator[httpx.Client]:
     """The HTTP door of a hospital, without keys; a client of it."""
     parts = Parts(hospital.database, hospital.storage, hospital.rules, require_keys=False)
+    with open_door(parts) as client:
+        yield client
+
+
+@contextmanager
+def open_door(parts: Parts) -> Iterator[httpx.Client]:
+    """An HTTP door of these parts; a client of it."""
     listening = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     stop, ready = threading.Event(), threading.Event()

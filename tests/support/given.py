@@ -8,6 +8,7 @@ from typing import Any
 import pydicom
 from pydicom.dataset import Dataset
 
+from reconcile.db import views_instances
 from reconcile.db.views_audit import Event
 from reconcile.flows.check import CheckFlow
 from reconcile.flows.doctor import Doctor
@@ -17,9 +18,11 @@ from tests.support.hospital import Hospital, clock
 
 
 def given(hospital: Hospital, sop_instance_uid: str) -> Dataset:
-    """An instance as it is given out now."""
+    """An instance as it is given out now; nobody has used its study by this."""
     flow = RetrieveFlow(hospital.database, hospital.storage)
-    file = b"".join(flow.instance(sop_instance_uid).file())
+    with hospital.database.read_only() as connection:
+        found = views_instances.holding(connection, sop_instance_uid)
+    file = b"".join(flow.as_given(found).file())
     return pydicom.dcmread(io.BytesIO(file))
 
 

@@ -24,7 +24,7 @@ from reconcile.core.merge import (
 )
 from reconcile.core.order import OrderUpdate
 from reconcile.errors import ReconcileError, ServiceUnavailable, TooLarge, UnknownKey
-from reconcile.flows.message import Fault, Outcome, Received
+from reconcile.flows.message import Asked, Fault, Outcome, Received
 from reconcile.hl7.dispatch import BUILDERS, UNSUPPORTED
 from reconcile.hl7.door import Door
 from reconcile.hl7.feed import Peer, feed_of
@@ -71,7 +71,11 @@ class Memory:
         return self.rows.setdefault((sender, control_id, body), fresh)
 
     def settle(
-        self, message_id: UUID, outcome: Outcome, said_at: datetime | None = None
+        self,
+        message_id: UUID,
+        outcome: Outcome,
+        said_at: datetime | None = None,
+        asked: Asked | None = None,
     ) -> None:
         self.log.append(f"settle {outcome.acknowledgement}")
         self.said_at = said_at
