@@ -23,6 +23,7 @@ from reconcile.db import views_holds
 from reconcile.db.views import Where
 from reconcile.db.views_holds import Hold
 from reconcile.flows.resolve import ResolveFlow, Wanted
+from reconcile.flows.worklist import grace
 
 app = typer.Typer(no_args_is_help=True, help="What waits for a person.")
 
@@ -43,7 +44,9 @@ def list_holds(
     """List what waits for a person, the oldest first. Exits 1 when nothing does."""
     with opened(config, data) as archive, archive.database.read_only() as connection:
         where = Where(limit, cursor)
-        page = views_holds.holds(connection, where, kind=kind, code=code, state=state)
+        expected = grace(archive.parts.rules, wiring.now())
+        wanted = {"kind": kind, "code": code, "state": state}
+        page = views_holds.holds(connection, where, **wanted, grace=expected)
     for item in page.items:
         say_json(item) if as_json else typer.echo(_hold(item))
     say_next(page.next)

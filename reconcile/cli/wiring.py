@@ -78,6 +78,8 @@ def rules(settings: Settings) -> Rules:
         archive.uid_root,
         settings.holds.show,
         dict(settings.holds.codes),
+        settings.holds.temporary_hours,
+        settings.holds.remember_days,
     )
 
 

@@ -157,7 +157,8 @@ class _Ladder:
         held = self._refuse_identifier()
         if held:
             return self._end(held)
-        if self.named.domain and self.named.domain.test and self.identity:
+        domain = self.named.domain
+        if domain and self.identity and domain.is_test(self.identity.value):
             known = self.by_id.person_id if self.by_id else ""
             return self._end(Outcome.TEST, "T", known)
         if "identity" in self.registry.refused_rules:  # a person has taken it back

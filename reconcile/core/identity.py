@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
+from fnmatch import fnmatchcase
 
 #: Patient ID is LO: at most 64 characters (PS3.5 Table 6.2-1).
 PATIENT_ID_CHARACTERS_MAX = 64
@@ -61,6 +62,7 @@ class Domain:
     aliases: tuple[str, ...] = ()
     temporary: bool = False
     test: bool = False
+    test_ids: tuple[str, ...] = ()
     reuse: bool = False
     fold_case: bool = False
     strip_zeros: bool = False
@@ -83,6 +85,10 @@ class Domain:
         if issuer.universal_id and self.universal_id:
             return issuer.universal_id == self.universal_id
         return bool(issuer.namespace) and issuer.namespace in (self.name, *self.aliases)
+
+    def is_test(self, value: str) -> bool:
+        """Whether an ID is a test patient's: all of the domain's, or by its pattern."""
+        return self.test or any(fnmatchcase(value, each) for each in self.test_ids)
 
     def normalise(self, raw: str) -> str:
         """The form in which two spellings of one ID are equal; `raw` itself is kept."""

@@ -216,7 +216,7 @@ def refuse_side(side: Side) -> MergeOutcome | None:
 def _is_test(side: Side, domains: Mapping[str, Domain]) -> bool:
     if side.root is not None:
         return side.root.state == "test"
-    return any(domains[i.domain].test for i in side.said.known)
+    return any(domains[i.domain].is_test(i.value) for i in side.said.known)
 
 
 def _standing(

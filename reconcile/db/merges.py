@@ -170,6 +170,13 @@ def end(
     return ended
 
 
+def confirm(connection: Connection, edge_id: UUID, said_at: datetime) -> None:
+    """A merge was said again: it is as new as the last word of it."""
+    e = t.merge_edge.c
+    older = update(t.merge_edge).where(e.id == edge_id, e.said_at < said_at)
+    connection.execute(older.values(said_at=said_at))
+
+
 def rebuild(connection: Connection, person_id: UUID) -> None:
     """Work out anew who survived for a person and everybody below them."""
     _REBUILD(connection, person_id=person_id)

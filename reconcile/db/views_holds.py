@@ -8,7 +8,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    func,
+    not_,
+    or_,
+    select,
+)
 
 from reconcile.db import tables as t
 from reconcile.db.views import NESTED_MAX, Page, Where, decode_cursor, page, uuid_of
@@ -39,6 +49,19 @@ class Hold:
     source: str
     received: Mapping[str, Any]
     candidates: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Grace:
+    """Patients whom only images have told of, and who are expected to be known soon.
+
+    Attributes:
+        domains: whose identifiers are temporary.
+        since: what was opened later is not listed yet.
+    """
+
+    domains: Sequence[str]
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +111,32 @@ def holds(
     kind: str = "",
     code: str = "",
     state: str = "",
+    grace: Grace | None = None,
 ) -> Page[Hold]:
     """A page of items, the oldest first."""
     query = _holds()
     for column, wanted in ((_hold.kind, kind), (_hold.code, code), (_hold.state, state)):
         if wanted:
             query = query.where(column == wanted)
+    if grace and grace.domains:
+        query = query.where(not_(_is_expected(grace)))
     if where.cursor:
         query = query.where(_hold.id > decode_cursor(where.cursor, UUID))
     query = query.order_by(_hold.id).limit(where.limit + 1)
     rows, following = page(connection.execute(query).all(), where.limit, "id")
     return Page(tuple(_item(connection, row, NESTED_MAX) for row in rows), following)
+
+
+def _is_expected(grace: Grace) -> ColumnElement[bool]:
+    temporary = (
+        _hold.subject.endswith(f"^^^{name}", autoescape=True) for name in grace.domains
+    )
+    return and_(
+        _hold.code == "PROVISIONAL",
+        _hold.state == "open",
+        _hold.opened_at > grace.since,
+        or_(*temporary),
+    )
 
 
 def hold(connection: Connection, hold_id: str) -> Hold:

@@ -22,6 +22,7 @@ from reconcile.db.database import Connection
 from reconcile.flows.joining import Joining, Merged, Teller, Wanted
 from reconcile.flows.message import Fault
 from reconcile.flows.speaking import SIDE_FAULTS, Refused, Result
+from reconcile.flows.split import flag_split_of
 
 TAKEN = Fault("205", "the identifier is another patient's already", "PID^1^3")
 UNKNOWN_VISIT = Fault("204", "no order was placed in this visit or account", "PV1^1^19")
@@ -86,7 +87,9 @@ class Changing:
                 persons.own(connection, identifier, raw, to.person_id, happening_id)
             elif UUID(owner.person_id) != to.person_id:
                 self._move(connection, UUID(owner.identity_id), to.person_id, happening_id)
-        return self._settle(connection, happening_id, before, f"moved: to {to.person_id}")
+        done = self._settle(connection, happening_id, before, f"moved: to {to.person_id}")
+        flag_split_of(connection, happening_id, done.persons)
+        return done
 
     def move_visits(
         self, connection: Connection, teller: Teller, wanted: VisitMove

@@ -33,6 +33,7 @@ from reconcile.db import evidence, incarnations, merges, persons
 from reconcile.db.database import Connection, lock
 from reconcile.flows.message import Reached, nothing_stored
 from reconcile.flows.rules import Rules
+from reconcile.flows.split import flag_split_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,8 @@ class Joining:
         )
         known = [*facts.prior.owners.values(), *facts.surviving.owners.values()]
         subjects = tuple(dict.fromkeys(owner.root_id for owner in known))
+        if decision.outcome is MergeOutcome.DUPLICATE:
+            _confirm(connection, teller, facts)
         if not decision.outcome.changes:
             return Merged(decision, subjects=subjects)
         return self._join(connection, teller, wanted, facts, decision)
@@ -137,6 +140,7 @@ class Joining:
         each = [person for e in ended for person in (e.subsumed_id, e.survivor_id)]
         concerned = merges.roots(connection, each)
         self.settle(connection, happening_id, concerned)
+        flag_split_of(connection, happening_id, concerned)
         effects = tuple(
             f"unmerged: patient {e.subsumed_id} from {e.survivor_id}" for e in ended
         )
@@ -245,7 +249,7 @@ class Joining:
                 if identifier not in side.owners:
                     persons.own(connection, identifier, raw, person_id, happening_id)
             return persons.Owned(identity_id, person_id, UUID(found.root_id))
-        test = any(self.rules.domains[i.domain].test for i in side.said.known)
+        test = any(self.rules.domains[i.domain].is_test(i.value) for i in side.said.known)
         state = "test" if test else "provisional"
         person_id = persons.create(connection, state, happening_id)
         made = [
@@ -304,3 +308,12 @@ class Joining:
                 value = persons.mint(connection, domain)
                 made = PatientIdentifier(value, domain)
                 persons.own(connection, made, value, UUID(person_id), happening_id)
+
+
+def _confirm(connection: Connection, teller: Teller, facts: MergeFacts) -> None:
+    """What the same source says again later is as new as that: its inverse may be older."""
+    prior = facts.prior.owner
+    for edge in facts.edges:
+        says_it = edge.live and prior is not None and edge.prior_id == prior.person_id
+        if says_it and edge.source == teller.source:
+            merges.confirm(connection, UUID(edge.edge_id), teller.said_at)

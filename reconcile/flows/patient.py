@@ -259,7 +259,11 @@ class PatientFlow:
 
     def _state(self, said: Said) -> str:
         domains = self.messages.rules.domains
-        return "test" if any(domains[i.domain].test for i in said.known) else "verified"
+        return (
+            "test"
+            if any(domains[i.domain].is_test(i.value) for i in said.known)
+            else "verified"
+        )
 
     def _say(
         self,

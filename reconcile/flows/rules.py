@@ -19,6 +19,9 @@ class Rules:
         uid_root: of the UIDs that this archive makes.
         show: "separate" or "hidden", what becomes of a held study at once.
         show_codes: the same for single hold codes.
+        temporary_hours: how long a patient of a temporary domain whom only images have
+            told of is on nobody's worklist.
+        remember_days: how long what a person decided holds for what comes later.
     """
 
     domains: Mapping[str, Domain]
@@ -29,6 +32,8 @@ class Rules:
     uid_root: str = "2.25"
     show: str = "separate"
     show_codes: Mapping[str, str] = field(default_factory=dict)
+    temporary_hours: int = 24
+    remember_days: int = 365
 
     def hides(self, code: str) -> bool:
         """Whether what is held for `code` is kept from being given out."""

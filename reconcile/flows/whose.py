@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from reconcile.core.coercion import decide
@@ -113,8 +114,27 @@ class Whose:
                 key = kept.source, arriving.facts.header
                 if key not in headers:
                     headers.add(key)
-                    _remember(moment, series.study_id, *key, identity_id)
+                    self._keep(moment, series.study_id, *key, identity_id)
                     self._link_orders(moment, arriving)
+
+    def _keep(
+        self,
+        moment: Moment,
+        study_id: UUID,
+        source: str,
+        header: bytes,
+        identity_id: UUID,
+    ) -> None:
+        days = self.kept.recording.rules.remember_days
+        remembered.remember(
+            moment.connection,
+            study_id=study_id,
+            source=source,
+            header=header,
+            identity_id=identity_id,
+            happening_id=moment.happening_id,
+            expires_at=moment.now + timedelta(days=days),
+        )
 
     def _link_orders(self, moment: Moment, arriving: Arriving) -> None:
         """The orders of the patient that the header names, as of an arriving instance."""
@@ -128,19 +148,6 @@ class Whose:
 
 def _sample(connection: Connection, series: HeldSeries) -> Sequence[UUID]:
     return undecided.sample(connection, series.id, ARRIVALS_READ_MAX)
-
-
-def _remember(
-    moment: Moment, study_id: UUID, source: str, header: bytes, identity_id: UUID
-) -> None:
-    remembered.remember(
-        moment.connection,
-        study_id=study_id,
-        source=source,
-        header=header,
-        identity_id=identity_id,
-        happening_id=moment.happening_id,
-    )
 
 
 def _subject(subject: str) -> PatientIdentifier:

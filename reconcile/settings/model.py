@@ -106,10 +106,12 @@ class Serve(_Table):
 
 
 class Holds(_Table):
-    """How a held study is given out, in general and by code."""
+    """How a held study is given out, and what of the worklist depends on time."""
 
     show: Show = "separate"
     codes: dict[HoldCode, Show] = {}
+    temporary_hours: Natural = 24
+    remember_days: Positive = 365
 
     def shown(self, code: str) -> Show:
         """How a study that is held under `code` is given out."""
@@ -138,6 +140,7 @@ class Domain(_Table):
     aliases: Names = ()
     temporary: bool = False
     test: bool = False
+    test_ids: Names = ()
     reuse: bool = False
     fold_case: bool = False
     strip_zeros: bool = False

@@ -12,6 +12,7 @@ from reconcile.db.views import Where
 from reconcile.db.views_audit import AuditQuery, Event
 from reconcile.db.views_holds import Hold
 from reconcile.flows.resolve import ResolveFlow, Wanted
+from reconcile.flows.worklist import grace
 from reconcile.web.paging import Asked, Json, Listed, Text, listed
 from reconcile.web.parts import Asking, PartsOf
 from reconcile.web.problems import MEDIA_TYPE
@@ -58,9 +59,15 @@ def list_holds(
 ) -> Json:
     """What waits for a person, or wants one's eye, the oldest first."""
     with parts.database.read_only() as connection:
-        return listed(
-            views_holds.holds(connection, where, kind=kind, code=code, state=state)
+        page = views_holds.holds(
+            connection,
+            where,
+            kind=kind,
+            code=code,
+            state=state,
+            grace=grace(parts.rules, parts.clock()),
         )
+    return listed(page)
 
 
 @router.get("/{hold_id}", response_model=Hold)

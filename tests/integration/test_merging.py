@@ -280,6 +280,45 @@ def test_an_older_merge_that_comes_late_changes_nothing(hospital):
     assert "CYCLE-ATTEMPT" in items(hospital, "review")
 
 
+def test_a_merge_that_is_said_again_is_as_new_as_its_last_word(hospital):
+    """54: what its sender said between the two does not turn it round."""
+    hospital.merge("100^^^A", "200^^^A", at=NOON)
+    again = hospital.merge("100^^^A", "200^^^A", at=NOON + timedelta(hours=2))
+    assert again.state == "duplicate"
+    between = hospital.merge("200^^^A", "100^^^A", at=NOON + timedelta(hours=1))
+    assert (between.state, live_edges(hospital)) == ("stale", 1)
+    assert own_id(hospital, "200^^^A") == own_id(hospital, "100^^^A")
+    other = replace(RIS_A, application="EMPI2")
+    later = NOON + timedelta(days=1)
+    said = hospital.merge("100^^^A", "200^^^A", at=later, feed=other)
+    assert said.state == "duplicate"
+    newer = hospital.merge("200^^^A", "100^^^A", at=NOON + timedelta(hours=3))
+    assert newer.state == "applied"
+
+
+@pytest.mark.parametrize("way", ["A37", "A43"])
+def test_a_study_of_two_patients_is_a_question(hospital, way):
+    """81: after an unmerge or a moved ID both are shown theirs, and it is listed."""
+    study = uid()
+    hospital.store(instance(StudyInstanceUID=study))
+    if way == "A37":
+        hospital.merge("100^^^A", "200^^^A")
+        late = instance(StudyInstanceUID=study, PatientID="200", **HIM)
+    else:
+        hospital.patient(JANE, "100^^^A", "101^^^A")
+        late = instance(StudyInstanceUID=study, PatientID="101")
+    assert hospital.store(late).held == ""
+    assert "STUDY-IDENTITY-SPLIT" not in items(hospital, "review")
+    if way == "A37":
+        feed = replace(RIS_A, a37_unmerges=True)
+        hospital.link("100^^^A", "200^^^A", linked=False, feed=feed)
+    else:
+        hospital.move("200^^^A", "101^^^A")
+    told = items(hospital, "review")["STUDY-IDENTITY-SPLIT"].candidates
+    both = {str(person(hospital, each).id) for each in ("100^^^A", "200^^^A")}
+    assert {each["patient"] for each in told} == both
+
+
 # -- What comes after a merge ------------------------------------------------------------
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from reconcile.db.views import Where
 from reconcile.db.views_holds import Hold
 from reconcile.errors import NotFound, WrongUse
 from reconcile.flows.resolve import AlreadyDecided, ResolveFlow, Wanted
+from reconcile.flows.worklist import grace
 from tests.support.given import disagreements, given, history
 from tests.support.hospital import JANE, RICHARD, Hospital, source_of
 from tests.support.instances import instance
@@ -83,6 +86,20 @@ def test_row_59_another_header_of_the_study_is_another_question(hospital: Hospit
     assert hospital.store(other).held == "DEMOGRAPHIC-CONFLICT"
 
 
+def test_row_59_what_was_decided_holds_for_a_time(hospital: Hospital) -> None:
+    """After `remember_days` the same header is a question again."""
+    image = held(hospital)
+    days = timedelta(days=hospital.rules.remember_days + 1)
+    [item] = waiting(hospital)
+    long_ago = replace(hospital.flow(), clock=lambda: datetime.now(UTC) - days)
+    wanted = Wanted(str(item.id), "accept", "seen", "ann")
+    ResolveFlow(long_ago, source_of).resolve(wanted)
+    assert given(hospital, image.SOPInstanceUID).PatientID == "E1"
+
+    later = instance(StudyInstanceUID=image.StudyInstanceUID, **MISTYPED)
+    assert hospital.store(later).held == "DEMOGRAPHIC-CONFLICT"
+
+
 def test_assigned_to_somebody_else(hospital: Hospital) -> None:
     """It is another's study: the ID of the first is in its original attributes only."""
     image = held(hospital)
@@ -135,6 +152,26 @@ def test_what_cannot_be_done_is_said(hospital: Hospital) -> None:
     wanted = Wanted(str(item.id), "accept", "seen", "bob")
     with pytest.raises(AlreadyDecided, match="ann"):
         ResolveFlow(hospital.flow(), source_of).resolve(wanted)
+
+
+def test_row_29_a_temporary_patient_is_on_the_worklist_after_a_day(
+    hospital: Hospital,
+) -> None:
+    """Only where nobody has said who it is by then; another ID is listed at once."""
+    trauma = {"PatientID": "TR-29", "IssuerOfPatientID": "T"}
+    hospital.store(instance(**trauma))
+    hospital.store(instance(PatientID="2900"))
+
+    def listed(after: timedelta) -> int:
+        expected = grace(hospital.rules, datetime.now(UTC) + after)
+        with hospital.database.read_only() as connection:
+            found = views_holds.holds(connection, Where(), state="open", grace=expected)
+        return sum(each.code == "PROVISIONAL" for each in found.items)
+
+    hours = timedelta(hours=hospital.rules.temporary_hours)
+    assert (listed(timedelta()), listed(hours - timedelta(hours=1)), listed(hours)) == (
+        (1, 1, 2)
+    )
 
 
 def test_a_review_is_seen(hospital: Hospital) -> None:

@@ -13,12 +13,11 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pynetdicom.ae import ApplicationEntity
 
+from tests.support.asking import PATIENT_ROOT, STUDY_ROOT, find
 from tests.support.instances import instance, uid
 from tests.support.messages import Ordered, orm
 from tests.support.running import HOSPITAL, Archive
 
-PATIENT_ROOT = "1.2.840.10008.5.1.4.1.2.1.1"
-STUDY_ROOT = "1.2.840.10008.5.1.4.1.2.2.1"
 MORE = """
 [[source]]
 ae_title = "DEAF"
@@ -60,26 +59,6 @@ MUELLER = instance(
     StudyDate="20260303",
 )
 IMAGES = ((JANE, "CT_A"), (ANNA, "MR_B"), (MUELLER, "CT_A"))
-
-
-def find(
-    archive: Archive, model: str = STUDY_ROOT, title: str = "CT_A", **keys: str
-) -> tuple[list[Dataset], list[int]]:
-    """What pynetdicom's SCU is answered: identifiers, and every status."""
-    ae = ApplicationEntity(title)
-    ae.add_requested_context(model)
-    host, port = archive.doors.dicom
-    association = ae.associate(host, port, ae_title="RECONCILE")
-    assert association.is_established
-    identifier = Dataset()
-    for keyword, value in keys.items():
-        setattr(identifier, keyword, value)
-    try:
-        told = list(association.send_c_find(identifier, model))
-    finally:
-        association.release()
-    codes = [int(status.Status) for status, _ in told]
-    return [each for _, each in told if each is not None], codes
 
 
 def names(found: Sequence[Dataset]) -> list[str]:

@@ -149,8 +149,9 @@ def person(archive: Archive, identifier: str) -> Any:
 def assigned_id(archive: Archive, identifier: str) -> str:
     """The archive's own Patient ID of the person who owns an identifier."""
     found = person(archive, identifier)["identifiers"]
-    [own] = [each["id"] for each in found if each["issuer"] == "E"]
-    return str(own)
+    own = [each for each in found if each["issuer"] == "E" and each["state"] != "merged"]
+    [assigned] = own
+    return str(assigned["id"])
 
 
 def message(archive: Archive, control_id: str) -> Any:

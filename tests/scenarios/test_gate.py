@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from tests.scenarios.acting import found, reviews, studies
 from tests.scenarios.seen import (
     COERCED,
     assert_coerced,
@@ -179,9 +180,9 @@ def test_row_26_a_study_after_death_is_flagged(archive: Archive):
     known |= {"PatientBirthDate": "19400506", "PatientSex": "M"}
     after = store(archive, instance(StudyDate="20240301", **known))
     before = store(archive, instance(StudyDate="20191231", **known))
-    for seen, reviews in ((after, {"AFTER-DEATH"}), (before, set())):
+    for seen, flags in ((after, {"AFTER-DEATH"}), (before, set())):
         assert_coerced(seen, assigned_id(archive, "126^^^A"))
-        assert seen.reviews == reviews
+        assert seen.reviews == flags
 
 
 # -- D. Newborn, temporary, test ---------------------------------------------------------
@@ -227,19 +228,34 @@ def test_row_29_a_trauma_patient_is_given_out_under_the_temporary_id(archive: Ar
     seen = store(archive, image)
     assert_provisional(seen, "TR-17", "T", coerced=False)
     assert person(archive, "TR-17^^^T")["state"] == "provisional"
+    [answer] = found(archive, PatientID="TR-17^^^T")
+    assert answer.StudyInstanceUID == seen.sent.StudyInstanceUID
+    other = store(archive, instance(PatientID="2900"))
+    listed = {each["study_instance_uid"] for each in reviews(archive, "PROVISIONAL")}
+    assert other.sent.StudyInstanceUID in listed
+    assert seen.sent.StudyInstanceUID not in listed  # for a day
 
 
 def test_row_32_a_test_patient_is_never_a_real_one(archive: Archive):
     """32: kept apart, and suggested to nobody."""
     phantom = {"PatientName": "ZZTEST^PHANTOM", "PatientBirthDate": "19111111"}
-    store(archive, instance(PatientID="1", IssuerOfPatientID="X", **phantom))
-    assert person(archive, "1^^^X")["state"] == "test"
+    named = [
+        store(archive, instance(PatientID="1", IssuerOfPatientID="X", **phantom)),
+        store(archive, instance(PatientID="QC-2024", **phantom)),
+    ]
     held = store(archive, instance(PatientID="", **phantom))
     assert_held(held, "NO-IDENTITY")
     assert held.candidates("NO-IDENTITY") == []
     near = store(archive, instance(PatientID="1", IssuerOfPatientID="Z"), "IMPORT_CD")
     shown = [each["identifiers"] for each in near.candidates("PROVISIONAL", "review")]
     assert ["1^^^X"] not in shown
+    of_the_day = studies(found(archive, PatientName="ZZTEST*"))
+    assert of_the_day == {held.sent.StudyInstanceUID}
+    for seen, identifier in zip(named, ("1^^^X", "QC-2024^^^A"), strict=True):
+        assert (seen.outcome, seen.reviews) == ("test", set())
+        assert person(archive, identifier)["state"] == "test"
+        asked = studies(found(archive, PatientID=identifier))
+        assert asked == {seen.sent.StudyInstanceUID}
 
 
 def test_row_34_a_domain_may_do_without_the_gate(archive: Archive):

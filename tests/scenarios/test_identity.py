@@ -8,6 +8,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from tests.scenarios.acting import found, studies
 from tests.scenarios.seen import (
     COERCED,
     assert_coerced,
@@ -80,6 +81,15 @@ def test_row_04_one_local_id_in_two_sites_is_two_persons(archive: Archive):
     assert_coerced(other, "E3")
     assert jane.reviews == other.reviews == set()
     assert person(archive, "100^^^A")["id"] != person(archive, "100^^^B")["id"]
+    for title, own, others in (("CT_A", jane, other), ("MR_B", other, jane)):
+        answers = found(archive, title, PatientID="100")
+        assert {(e.PatientID, str(e.PatientName)) for e in answers} == {
+            ("100", str(own.given.PatientName))
+        }
+        assert str(own.sent.StudyInstanceUID) in studies(answers)
+        assert str(others.sent.StudyInstanceUID) not in studies(answers)
+    everybody = {each.PatientID for each in found(archive, PatientID="100")}
+    assert {"E1", "E3"} <= everybody
 
 
 def test_row_05_an_oid_and_a_namespace_are_one_domain(archive: Archive):

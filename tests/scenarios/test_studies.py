@@ -5,13 +5,13 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Any
 
-import httpx
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import RLELossless
 
+from tests.scenarios.acting import found, resolve, studies
 from tests.scenarios.seen import (
     COERCED,
     SUCCESS,
@@ -105,13 +105,11 @@ def test_rows_67_68_the_orders_study_uid_is_given_to_one_study(archive: Archive)
         assert study_of(seen) == ordered
         assert seen.original.StudyInstanceUID == image.StudyInstanceUID
     for known in (first.StudyInstanceUID, ordered):
-        found = archive.get(f"/api/v1/uids/{known}")
-        assert (found["assigned"], found["received"]) == (
-            ordered,
-            [first.StudyInstanceUID],
-        )
+        both = archive.get(f"/api/v1/uids/{known}")
+        assert (both["assigned"], both["received"]) == (ordered, [first.StudyInstanceUID])
         path = (known, first.SeriesInstanceUID, first.SOPInstanceUID)
         assert archive.retrieve(*path).status_code == 200
+        assert studies(found(archive, StudyInstanceUID=known)) == {ordered}
     other = store(archive, instance(AccessionNumber="ACC67"))
     assert_coerced(other, "E1")
     assert other.reviews == {"SECOND-STUDY"}
@@ -149,6 +147,7 @@ def test_row_70_one_acquisition_for_two_orders_is_linked_to_both(archive: Archiv
     assert seen.given.AccessionNumber == ""
     for accession in ("ACC70A", "ACC70B"):
         assert linked(archive, accession) == [study_of(seen)]
+        assert studies(found(archive, AccessionNumber=accession)) == {study_of(seen)}
         assert archive.items("/api/v1/coercions", accession=accession) == seen.events
 
 
@@ -273,12 +272,6 @@ def receipts(archive: Archive, image: Dataset) -> list[Any]:
     return archive.items(f"/api/v1/instances/{image.SOPInstanceUID}/receipts")
 
 
-def resolve(archive: Archive, held: dict[str, Any], action: str) -> httpx.Response:
-    """What a steward is answered."""
-    said = {"action": action, "reason": "seen by both", "version": held["version"]}
-    return archive.http.post(f"/api/v1/holds/{held['id']}/resolve", json=said)
-
-
 def test_row_82_removed_identity_is_kept_apart(archive: Archive):
     """82: matched to nobody, its UIDs its own, found in the de-identified domain."""
     order(archive, Ordered(study_uid=uid()), accession="ACC82")
@@ -344,8 +337,8 @@ def test_row_88_a_held_emergency_study_is_found_at_once(archive: Archive):
     assert_held(seen, "DEMOGRAPHIC-CONFLICT")
     assert (seen.given.AccessionNumber, seen.given.PatientName) == ("ER88", "DOE^JANE")
     assert seen.original.PatientID == "100"
-    found = archive.get(f"/api/v1/uids/{image.StudyInstanceUID}")
-    assert found["assigned"] == image.StudyInstanceUID
+    uids = archive.get(f"/api/v1/uids/{image.StudyInstanceUID}")
+    assert uids["assigned"] == image.StudyInstanceUID
     listed = archive.items("/api/v1/holds", kind="hold", code="DEMOGRAPHIC-CONFLICT")
     [waiting] = [i for i in listed if i["study_instance_uid"] == study_of(seen)]
     assert waiting["sop_instance_uids"] == [image.SOPInstanceUID]

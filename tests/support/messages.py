@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+#: When a message is said, and what it tells happened, where nothing else is given.
+WHEN = "20260301100000"
+
 
 class Ordered(NamedTuple):
     """One requested procedure of an order message."""
@@ -24,15 +27,49 @@ def adt(
     sender: str = "RIS_A",
     multiple_birth: str = "",
     died: str = "",
+    at: str = WHEN,
     control_id: str = "{id}",
 ) -> str:
     """ADT of one patient."""
     segments = [
         _msh(f"ADT^{event}", sender, control_id),
-        f"EVN|{event}|20260301100000",
+        f"EVN|{event}|{at}",
         _pid(identifiers, name, birth_date, sex, multiple_birth, died),
         "PV1||O",
     ]
+    return "\r".join(segments) + "\r"
+
+
+def joined(
+    event: str,
+    surviving: str,
+    prior: str,
+    name: str = "",
+    birth_date: str = "",
+    sex: str = "",
+    *,
+    sender: str = "RIS_A",
+    at: str = WHEN,
+    account: str = "",
+    visit: str = "",
+    control_id: str = "{id}",
+) -> str:
+    """A40 and its kin: who was known by `prior` (MRG-1) is the patient of PID."""
+    segments = [
+        _msh(f"ADT^{event}", sender, control_id),
+        f"EVN|{event}|{at}",
+        _pid(surviving, name, birth_date, sex),
+        f"MRG|{prior}||{account}||{visit}",
+        "PV1||O",
+    ]
+    return "\r".join(segments) + "\r"
+
+
+def linked(event: str, one: str, other: str, *, sender: str = "RIS_A") -> str:
+    """A24 or A37 of two patients, each with a PID of its own."""
+    segments = [_msh(f"ADT^{event}", sender, "{id}"), f"EVN|{event}|{WHEN}"]
+    for identifiers in (one, other):
+        segments += [_pid(identifiers, "", "", ""), "PV1||O"]
     return "\r".join(segments) + "\r"
 
 
@@ -46,13 +83,15 @@ def orm(
     control: str = "NW",
     status: str = "",
     sender: str = "RIS_A",
+    account: str = "",
+    visit: str = "",
     control_id: str = "{id}",
 ) -> str:
     """ORM^O01: one ORC, OBR group per requested procedure; a ZDS where it has a UID."""
     segments = [
         _msh("ORM^O01", sender, control_id),
-        _pid(identifiers, name, birth_date, sex),
-        "PV1||O",
+        _pid(identifiers, name, birth_date, sex, account=account),
+        "PV1||O" + "|" * 17 + visit,
     ]
     for ordered in procedures or (Ordered(),):
         segments.append(f"ORC|{control}|P{accession}|F{accession}||{status}")
@@ -64,7 +103,7 @@ def orm(
 
 def _msh(kind: str, sender: str, control_id: str) -> str:
     stated = ["MSH", "^~\\&", sender, "HOSPITAL", "RECONCILE", "ARCHIVE"]
-    stated += ["20260301100000", "", kind, control_id, "P", "2.5.1"]
+    stated += [WHEN, "", kind, control_id, "P", "2.5.1"]
     return "|".join([*stated, *[""] * 5, "UNICODE UTF-8"])
 
 
@@ -75,10 +114,12 @@ def _pid(
     sex: str,
     multiple_birth: str = "",
     died: str = "",
+    account: str = "",
 ) -> str:
     fields = [""] * 31
     fields[0], fields[3], fields[5] = "PID", identifiers, name
     fields[7], fields[8], fields[24] = birth_date, sex, multiple_birth
+    fields[18] = account
     fields[29], fields[30] = died, "Y" if died else ""
     return "|".join(fields)
 

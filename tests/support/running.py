@@ -49,6 +49,7 @@ aliases = ["HISA"]
 deny = ["0", "999", "UNKNOWN", "TEST", "W/I"]
 placeholder_names = ["UNKNOWN", "BABY BOY", "BABY GIRL", "ANONYMIZED"]
 placeholder_dates = ["19000101"]
+test_ids = ["QC-*"]
 
 [[domain]]
 name = "B"
@@ -342,9 +343,11 @@ def code(answer: hl7.Message) -> str:
 
 
 @contextlib.contextmanager
-def archive(folder: Path, urls: Urls | None = None) -> Iterator[Archive]:
+def archive(
+    folder: Path, urls: Urls | None = None, config: str = HOSPITAL
+) -> Iterator[Archive]:
     """A running archive in which P1 to P5 are registered."""
-    with Archive(folder, urls) as running:
+    with Archive(folder, urls, config) as running:
         running.register()
         yield running
 

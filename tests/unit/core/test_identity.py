@@ -183,3 +183,19 @@ def test_a_domain_names_itself_as_issuer() -> None:
     """
     assert A.is_named_by(A.issuer)
     assert Issuer("A", "1.2.3.1", "ISO") == A.issuer
+
+
+@pytest.mark.parametrize(
+    ("domain", "value", "is_test"),
+    [
+        (Domain("X", test=True), "1", True),
+        (Domain("A", test_ids=("QC-*", "ZZ?")), "QC-2024", True),
+        (Domain("A", test_ids=("QC-*", "ZZ?")), "ZZ1", True),
+        (Domain("A", test_ids=("QC-*", "ZZ?")), "100", False),
+        (Domain("A", test_ids=("QC-*",)), "qc-2024", False),
+        (Domain("A"), "QC-2024", False),
+    ],
+)
+def test_who_is_a_test_patient(domain: Domain, value: str, is_test: bool) -> None:
+    """All of a test domain, and in any other whose IDs match a pattern."""
+    assert domain.is_test(value) == is_test
