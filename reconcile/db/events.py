@@ -124,6 +124,13 @@ def record(connection: Connection, event: InstanceEvent, values: Values) -> UUID
     return event_id
 
 
+def recorded_at(connection: Connection, happening_id: UUID) -> datetime:
+    """When a happening was written down."""
+    query = select(h.happening.c.recorded_at).where(h.happening.c.id == happening_id)
+    found: datetime = connection.execute(query).scalar_one()
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class StudyEvent:
     """A coercion of what is stored of a study; `revision`: of the study, as it made it."""

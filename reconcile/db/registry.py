@@ -22,6 +22,7 @@ from reconcile.core.facts import (
     InstanceFacts,
     OrderFacts,
     RegistryFacts,
+    Remembered,
     Source,
     StudyFacts,
 )
@@ -136,13 +137,9 @@ def load(
     if facts is not None:
         owners |= _as_received(connection, facts, identifiers, owners)
     found = () if apart else _orders(connection, instance, source, frame, facts)
-    decided = None
-    if study is not None:
-        header = instance.header
-        decided = remembered.find(connection, study.id, source.ae_title, header)
+    decided = _remembered(connection, study, instance, source)
     person_ids = _person_ids(owners, found, facts)
-    if decided:
-        person_ids.add(UUID(decided.person_id))
+    person_ids |= {UUID(decided.person_id)} if decided else set()
     known_persons = persons.facts(connection, person_ids, frame.archive_domain)
     refused = studies.refused_rules(connection, instance.study_instance_uid)
     registry = RegistryFacts(
@@ -164,6 +161,15 @@ def load(
     )
     identities = {i: owned.identity_id for i, owned in owners.items()}
     return Loaded(registry, uid_domain, study, identities, renamed, new)
+
+
+def _remembered(
+    connection: Connection, study: Any | None, instance: InstanceFacts, source: Source
+) -> Remembered | None:
+    """What a person decided of this header in this study."""
+    if study is None:
+        return None
+    return remembered.find(connection, study.id, source.ae_title, instance.header)
 
 
 def _where_its_series_is(

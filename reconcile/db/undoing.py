@@ -123,6 +123,13 @@ def strike(connection: Connection, happening_id: UUID, by: UUID) -> Struck:
     return Struck(frozenset(persons), frozenset(studies | renamed), frozenset(mapped))
 
 
+def hold_again(connection: Connection, happening_id: UUID, by: UUID) -> set[UUID]:
+    """What a happening explained is held again, and asked again; the studies concerned."""
+    studies = _strike_filings(connection, happening_id, by)
+    reopen_items(connection, happening_id, by)
+    return studies
+
+
 def _close(
     connection: Connection, table: Table, name: str, happening_id: UUID, by: UUID
 ) -> Sequence[Any]:

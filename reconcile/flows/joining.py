@@ -29,9 +29,11 @@ from reconcile.core.merging import (
 )
 from reconcile.core.survivorship import FEED_AUTHORITY
 from reconcile.core.update import Said, said_identifiers
-from reconcile.db import evidence, incarnations, merges, persons
+from reconcile.db import events, evidence, incarnations, merges, persons, undoing
 from reconcile.db.database import Connection, lock
+from reconcile.flows.arriving import Moment
 from reconcile.flows.message import Reached, nothing_stored
+from reconcile.flows.restate import Restate
 from reconcile.flows.rules import Rules
 from reconcile.flows.split import flag_split_of
 
@@ -137,9 +139,15 @@ class Joining:
         told = {"outcome": "unmerged", "edges": [str(edge_id) for edge_id in named]}
         happening_id = teller.happen(connection, told)
         ended = merges.end(connection, named, happening_id)
+        held: set[UUID] = set()
+        for edge in ended:  # what only the merge explained
+            held |= undoing.hold_again(connection, edge.happening_id, happening_id)
         each = [person for e in ended for person in (e.subsumed_id, e.survivor_id)]
         concerned = merges.roots(connection, each)
         self.settle(connection, happening_id, concerned)
+        if held:
+            now = events.recorded_at(connection, happening_id)
+            Restate(self.rules).studies(Moment(connection, happening_id, now), held)
         flag_split_of(connection, happening_id, concerned)
         effects = tuple(
             f"unmerged: patient {e.subsumed_id} from {e.survivor_id}" for e in ended

@@ -22,6 +22,7 @@ from reconcile.flows.attempt import Done
 from reconcile.flows.kept import KeptArrivals
 from reconcile.flows.resolve import ResolveFlow, Wanted
 from reconcile.flows.steward import By, Steward
+from reconcile.flows.steward_patients import StewardPatients
 from reconcile.flows.undo import AlreadyUndone, Undo
 from tests.support.given import disagreements, given, history
 from tests.support.hospital import ANNA, JANE, RICHARD, Hospital, source_of
@@ -163,6 +164,25 @@ def test_row_81_what_came_under_the_prior_id_goes_back_with_it(hospital: Hospita
     assert out(hospital, late).PatientID == "E2"
     assert out(hospital, late).PatientName == "ROE^RICHARD"
     assert "STUDY-IDENTITY-SPLIT" in items(hospital)
+
+
+def test_what_only_a_merge_explained_is_held_again(hospital: Hospital) -> None:
+    """Released because the merged patient was known by that name; not for ever."""
+    hospital.patient(ANNA, "300^^^A", "E3^^^E")
+    hers = {"PatientName": "MEIER^ANNA", "PatientBirthDate": "19900304"}
+    image = stored(hospital, PatientID="100", **hers)
+    before = out(hospital, image)
+    assert items(hospital) == ["DEMOGRAPHIC-CONFLICT"]
+    hospital.merge("100^^^A", "300^^^A")
+    assert out(hospital, image).PatientID == "E1"
+    StewardPatients(kept(hospital)).unmerge("100^^^A", "300^^^A", BY)
+
+    after = out(hospital, image)
+    for each in (before, after):
+        for name in ("OriginalAttributesSequence", "InstanceCoercionDateTime"):
+            del each[name]
+    assert after == before
+    assert "DEMOGRAPHIC-CONFLICT" in items(hospital)
 
 
 def test_row_38_a_chain_of_merges(hospital: Hospital) -> None:

@@ -109,7 +109,6 @@ def test_what_is_taken_back_at_once_has_changed_nothing(make: Make, seed: int) -
     assert disagreements(archive.hospital) == []
 
 
-@pytest.mark.xfail(reason="what a merge released stays so after A37 (seed 0)", strict=False)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_unmerge_after_merge_shows_everybody_what_was(make: Make, seed: int) -> None:
     """

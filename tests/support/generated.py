@@ -179,7 +179,10 @@ def senders(rng: Random) -> list[list[Step]]:
     """
     drawn = Drawn(rng)
     feeds = [_agreed(drawn, domain) for domain in "AB"]
-    return [*feeds, *([_agreed_image(drawn, d) for _ in range(4)] for d in "AB")]
+    images: list[list[Step]] = [
+        [_agreed_image(drawn, domain) for _ in range(4)] for domain in "AB"
+    ]
+    return [*feeds, *images]
 
 
 def _agreed(drawn: Drawn, domain: str) -> list[Step]:
