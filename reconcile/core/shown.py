@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from reconcile.core import attributes as at
-from reconcile.core.attributes import Assign, Change, Element, Tag
+from reconcile.core.attributes import (
+    Assign,
+    Change,
+    Element,
+    Include,
+    Restore,
+    Tag,
+    as_assigned,
+)
 from reconcile.core.facts import PersonFacts
 from reconcile.core.identity import Domain, PatientIdentifier
 from reconcile.core.targets import domain_of, name_element
@@ -21,9 +29,12 @@ def coerced(
 ) -> dict[Tag, Element]:
     """A header with what was assigned since, in order."""
     found = dict(received)
-    for change in changes:
-        if not isinstance(change, Assign):
+    for each in changes:
+        if not isinstance(each, Assign | Restore | Include):
             continue
+        change = each
+        if not isinstance(change, Assign):
+            change = as_assigned(change, received.get(change.tag))
         if change.element is None:
             found.pop(change.tag, None)
         else:

@@ -126,6 +126,8 @@ def strike(connection: Connection, happening_id: UUID, by: UUID) -> Struck:
 def hold_again(connection: Connection, happening_id: UUID, by: UUID) -> set[UUID]:
     """What a happening explained is held again, and asked again; the studies concerned."""
     studies = _strike_filings(connection, happening_id, by)
+    linked = _close(connection, t.study_order, "recorded", happening_id, by)
+    studies |= {row.study_id for row in linked}
     reopen_items(connection, happening_id, by)
     return studies
 
