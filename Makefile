@@ -43,7 +43,7 @@ demo: $(STAMP)
 	$(BIN)/reconcile serve --demo
 
 test: $(STAMP)
-	$(PYTEST) -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	$(PYTEST) tests/house $(PYTEST_ARGS)
