@@ -19,8 +19,8 @@ depends_on = None
 
 SEARCHED = ("study_date", "accession_number", "searched_name", "birth_date", "modality")
 SEARCHED_NAME = (
-    "ltrim(lower(regexp_replace(NORMALIZE((said #>> '{name,alphabetic}'::text[])"
-    " COLLATE \"C\", NFKD), '[^ -~]'::text, ''::text, 'g'::text)))"
+    "\"left\"(ltrim(lower(regexp_replace(NORMALIZE((said #>> '{name,alphabetic}'::text[])"
+    " COLLATE \"C\", NFKD), '[^ -~]'::text, ''::text, 'g'::text))), 256)"
 )
 GRANT = """
 DO $$

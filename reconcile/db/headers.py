@@ -42,10 +42,11 @@ series_header = Table(
 )
 
 #: How a name of the index is searched: `core.matchkeys.searched`, as PostgreSQL says it.
-#: It keeps of a name what is ASCII once marks are parted from their letters.
+#: It keeps of a name what is ASCII once marks are parted from their letters, and of that
+#: the beginning: an index holds no more.
 SEARCHED_NAME = (
-    "ltrim(lower(regexp_replace(NORMALIZE((said #>> '{name,alphabetic}'::text[])"
-    " COLLATE \"C\", NFKD), '[^ -~]'::text, ''::text, 'g'::text)))"
+    "\"left\"(ltrim(lower(regexp_replace(NORMALIZE((said #>> '{name,alphabetic}'::text[])"
+    " COLLATE \"C\", NFKD), '[^ -~]'::text, ''::text, 'g'::text))), 256)"
 )
 Index("ix_demographics_searched_name", text(f"({SEARCHED_NAME})"), _table=demographics)
 
