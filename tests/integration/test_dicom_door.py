@@ -255,12 +255,12 @@ def test_who_is_not_expected_is_rejected(
 
 
 def test_unknown_peers_are_taken_if_the_setting_says_so(tmp_path: Path) -> None:
-    """`accept_unknown` with the defaults of a source."""
+    """`accept_unknown` with the defaults of a source; they may not query."""
     with doorway(tmp_path, accept_unknown=True) as way:
         association = connect(way, title="NOBODY")
         association.send_c_store(instance())
         association.release()
-        assert way.arrivals[0].source == Source("NOBODY")
+        assert way.arrivals[0].source == Source("NOBODY", query=False)
 
 
 def test_idle_associations_cost_nothing(tmp_path: Path) -> None:

@@ -483,13 +483,13 @@ def test_what_cannot_be_done_is_said(hospital, action, said, why):
     assert 1 == len(items(hospital))
 
 
-def test_other_items_are_not_resolved_yet(hospital):
+def test_other_items_are_resolved_otherwise(hospital):
     """
-    They stay open, and the answer says that nothing can be done with them.
+    They stay open, and the answer says what can be done with them.
     """
     hospital.store(instance(PatientID=""))
-    with pytest.raises(WrongUse, match="NO-IDENTITY is: nothing yet"):
-        resolve(hospital, items(hospital)["NO-IDENTITY"].id, "reject")
+    with pytest.raises(WrongUse, match="NO-IDENTITY is: accept or assign"):
+        resolve(hospital, items(hospital)["NO-IDENTITY"].id, "replace")
     for nobodys in ("", uid(), "0192d000-0000-7000-8000-000000000000"):
         with pytest.raises(NotFound):
             resolve(hospital, nobodys, "reject")
