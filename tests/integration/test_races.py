@@ -144,7 +144,8 @@ def test_two_studies_of_one_order_at_once_are_never_fused(hospital):
 
 def test_an_order_beside_a_store_comes_before_or_after(hospital):
     """
-    Whichever is first, the study has one map for ever, and late images follow it.
+    Whichever is first, the study is given out under the order's UID in the end, has one
+    live map, and late images follow it.
     """
     hospital.patient(JANE, "100^^^A")
     with ThreadPoolExecutor(2) as pool:
@@ -164,7 +165,10 @@ def test_an_order_beside_a_store_comes_before_or_after(hospital):
             late = instance(StudyInstanceUID=study, AccessionNumber=f"O{number}")
             hospital.store(late)
 
-    mapped = count(hospital, t.uid_map, t.uid_map.c.level == "study")
+    m, wanted_uids = t.uid_map.c, t.study.c.study_instance_uid.like("1.2.9.%")
+    live = (m.level == "study") & (m.kind == "map") & func.upper_inf(m.valid)
+    mapped = count(hospital, t.uid_map, live)
+    assert count(hospital, t.study, wanted_uids) == ROUNDS // 5
     assert mapped == ROUNDS // 5 == count(hospital, t.study)
     assert 2 * (ROUNDS // 5) == count(hospital, t.instance)
 
