@@ -114,8 +114,7 @@ def test_unmerge_after_merge_shows_everybody_what_was(make: Make, seed: int) -> 
     """
     A40 and A37 of the same two, with images stored before: what is answered is the same
     but for what tells of the two in Original Attributes, and for what asks people to look
-    at the merge. Histories without undoing: a study-level query is known to answer
-    otherwise of images that an undo has given back as they came.
+    at the merge. Of histories without undoing.
     """
     archive = make()
     lived(archive, seed, STEPS, undoing=False)
