@@ -94,7 +94,7 @@ def rounds_until(of: NotifyFlow, holds: Callable[[], bool]) -> None:
     """Rounds, until something holds: what changed is told when all transactions of the
     server that are older have ended, those of other tests too.
     """
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not holds() and time.monotonic() < deadline:
         rounds(of)
         time.sleep(0.05)

@@ -21,6 +21,7 @@ ROWS: dict[str, list[Any]] = {
     "idle": [Idle("reconcile", 1, 100, 0.5, 1.5, 400.0, 90.0)],
     "registry": [replace(CELL, server="2 000"), replace(CELL, server="2 000 000")],
     "history": [Question("history of an instance", 1000, 5.0, 9.0)],
+    "merge": [Question("A40, to its acknowledgement", 1000, 900.0, 950.0)],
     "durability": [Killed("ct", 1, 2.0, 5.0, 900, {}, 0, 0, 0, 0, 3, 0, {"a-code": 2})],
 }
 
@@ -54,6 +55,7 @@ def test_every_command_has_its_part_of_the_page() -> None:
         "Idle associations",
         "A large registry",
         "Questions to the history",
+        "A merge of 1 000 studies",
         "After kill -9",
     ):
         assert f"\n## {heading}\n" in made

@@ -94,6 +94,8 @@ VETO = Veto("STEWARD", "2026-02-01")
 M = MergeOutcome
 
 # (prior, surviving, what else was known, expected)
+STRICT_OF_BOTH = replace(STRICT, authority=("A", "B"))
+
 TABLE = [
     ([], ["A100"], {}, M.NO_IDENTIFIER),
     (["A" + "9" * 65], ["A100"], {}, M.INVALID_ID),
@@ -102,6 +104,7 @@ TABLE = [
     (["B555"], ["A100"], {}, M.NOT_AUTHORITATIVE),
     (["X1"], ["A100"], {}, M.TEST_REAL_MERGE),
     (["A200", "A900"], ["A100"], {}, M.IDENTITY_CONFLICT),
+    (["B555"], ["A100"], {"feed": STRICT_OF_BOTH}, M.OTHER_DOMAIN),
     (["A777"], ["A100"], {"feed": STRICT}, M.UNKNOWN_PATIENT),
     (["A200"], ["A100"], {"edges": (SAME,)}, M.DUPLICATE),
     (["A200"], ["A100"], {"edges": (NEWER,)}, M.STALE),
