@@ -62,7 +62,7 @@ INSERT INTO series_form (series_id, assignment_id, stored_revision)
 SELECT series, id, stored_revision FROM own;
 CREATE TEMP TABLE image ON COMMIT DROP AS
 SELECT c.series, gen_random_uuid() AS receipt,
-    '2.25.9' || c.n || '0' || k AS uid
+    '2.25.9' || (c.n * 10000 + k) AS uid
 FROM copy c, generate_series(1, %(each)s) AS k;
 INSERT INTO receipt (id, uid_domain, sop_instance_uid, digest, length,
     transfer_syntax_uid, text_charset, source, peer_address, association, outcome,
