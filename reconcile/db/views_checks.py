@@ -15,6 +15,7 @@ from sqlalchemy import (
     FromClause,
     Row,
     Select,
+    Subquery,
     func,
     literal,
     select,
@@ -197,15 +198,7 @@ def _stored(connection: Connection) -> Iterator[Row[Any]]:
 def _later(connection: Connection) -> Iterator[Row[Any]]:
     """What instances are given out with since their storing, each with its event."""
     i, late = t.instance.c, u.later_assignment.c
-    undoing = h.happening.alias("undoing")
-    e = h.coercion_event.c
-    standing = (
-        select(h.coercion_event, h.coercion_value.c.body.label("personal"))
-        .outerjoin(h.coercion_value, h.coercion_value.c.event_id == e.id)
-        .outerjoin(undoing, undoing.c.undoes == e.happening_id)
-        .where(undoing.c.id.is_(None))
-        .subquery("standing")
-    )
+    standing = _standing()
     of_it = (standing.c.id == late.event_id) & (standing.c.receipt_id == late.receipt_id)
     query = (
         select(late.id, i.sop_instance_uid, late.coerced_at, t.assignment.c.assigns)
@@ -221,15 +214,8 @@ def _later(connection: Connection) -> Iterator[Row[Any]]:
 
 def _of_series(connection: Connection) -> Iterator[Row[Any]]:
     """What series are given out with since their storing, each with its event."""
-    scope, e, s = f.series_assignment.c, h.coercion_event.c, t.series.c
-    undoing = h.happening.alias("undoing")
-    standing = (
-        select(h.coercion_event, h.coercion_value.c.body.label("personal"))
-        .outerjoin(h.coercion_value, h.coercion_value.c.event_id == e.id)
-        .outerjoin(undoing, undoing.c.undoes == e.happening_id)
-        .where(undoing.c.id.is_(None))
-        .subquery("standing")
-    )
+    scope, s = f.series_assignment.c, t.series.c
+    standing = _standing()
     of_it = (standing.c.id == scope.event_id) & (standing.c.revision == scope.revision)
     query = (
         select(scope.id, s.series_instance_uid, scope.coerced_at, t.assignment.c.assigns)
@@ -241,6 +227,18 @@ def _of_series(connection: Connection) -> Iterator[Row[Any]]:
         .where(func.upper_inf(scope.recorded))
     )
     return _in_batches(connection, query, scope.id)
+
+
+def _standing() -> Subquery:
+    """Events that nobody has taken back, with their values."""
+    e, undoing = h.coercion_event.c, h.happening.alias("undoing")
+    return (
+        select(h.coercion_event, h.coercion_value.c.body.label("personal"))
+        .outerjoin(h.coercion_value, h.coercion_value.c.event_id == e.id)
+        .outerjoin(undoing, undoing.c.undoes == e.happening_id)
+        .where(undoing.c.id.is_(None))
+        .subquery("standing")
+    )
 
 
 def _told(event: FromClause, body: str = "body") -> tuple[ColumnElement[Any], ...]:

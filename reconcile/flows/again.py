@@ -7,11 +7,13 @@ held is never held because of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from reconcile.core.attributes import Element, Tag
 from reconcile.core.coercion import Decision, Outcome, decide
+from reconcile.core.study import StudyDecision
 from reconcile.db import (
     filed,
     holds,
@@ -48,10 +50,18 @@ _DECIDED_BY_FACTS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What an arrival of a held series would be decided to be, if it came now."""
+    """What an arrival of a held series would be decided to be, if it came now.
+
+    Attributes:
+        received: what its header says of the patient, for who looks at a review.
+    """
 
     decision: Decision
     filed_id: UUID
+    study: StudyDecision
+    loaded: Loaded
+    source: str
+    received: Mapping[Tag, Element]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +89,8 @@ class Again:
         first = decided[0] if decided else None
         if first is None or any(d is None or d.filed_id != first.filed_id for d in decided):
             return False
+        for each in filter(None, decided):  # only now that all of them agree
+            _settle(moment, series, each)
         file(moment, series, first.filed_id)
         holds.close_of(
             moment.connection,
@@ -134,5 +146,26 @@ def _filed(
     study = decide_study_of(arriving, loaded, decision)
     if identity_id is None or study is None or loaded.study is None:
         return None
-    link_orders(loaded, study, loaded.study.id, moment)
-    return Decided(decision, identity_id)
+    return Decided(
+        decision,
+        identity_id,
+        study,
+        loaded,
+        arriving.source.ae_title,
+        arriving.identity(),
+    )
+
+
+def _settle(moment: Moment, series: HeldSeries, decided: Decided) -> None:
+    """Link the orders that it names, and flag what wants a person's eye all the same."""
+    link_orders(decided.loaded, decided.study, series.study_id, moment)
+    for code in decided.decision.reviews:
+        item = holds.Item(
+            "review",
+            code,
+            str(decided.decision.identity or ""),
+            decided.source,
+            series.study_id,
+            received=decided.received,
+        )
+        holds.open_item(moment.connection, item, moment.happening_id)

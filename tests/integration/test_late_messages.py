@@ -174,6 +174,35 @@ def test_an_order_explains_images_without_an_id(hospital: Hospital) -> None:
     assert (items(hospital), items(hospital, "closed")) == ([], ["NO-IDENTITY"])
 
 
+def test_a_series_is_released_as_a_whole_or_not_at_all(hospital: Hospital) -> None:
+    """One image fits what came, another does not: nothing is linked, nothing given."""
+    first = stored(hospital, AccessionNumber="ACC5", PatientID="")
+    second = stored(
+        hospital,
+        AccessionNumber="ACC5",
+        PatientID="",
+        PatientName="STRANGER^SOME",
+        PatientBirthDate="19330303",
+        StudyInstanceUID=first.StudyInstanceUID,
+        SeriesInstanceUID=first.SeriesInstanceUID,
+    )
+    order(hospital, "ACC5")
+
+    for image in (first, second):
+        assert given(hospital, image.SOPInstanceUID).IssuerOfPatientID == "H"
+    with hospital.database.read_only() as connection:
+        assert connection.execute(select(t.study_order.c.id)).all() == []
+    assert items(hospital) == ["NO-IDENTITY"]
+
+
+def test_what_is_released_is_flagged_all_the_same(hospital: Hospital) -> None:
+    """An image of a married woman, without an ID: her order's, and worth a look."""
+    stored(hospital, AccessionNumber="ACC5", PatientID="", PatientName="SMITH^JANE")
+    order(hospital, "ACC5")
+
+    assert items(hospital) == ["NAME-CHANGE"]
+
+
 def test_a_correction_explains_a_contradiction(hospital: Hospital) -> None:
     """The feed had the birth year wrong: its correction releases what was held."""
     header = {"PatientBirthDate": "19910102"}

@@ -65,10 +65,14 @@ def names(found: Sequence[Dataset]) -> list[str]:
     return [str(each.PatientName) for each in found]
 
 
+findscu = pytest.mark.skipif(
+    shutil.which("findscu") is None, reason="DCMTK is not installed"
+)
+
+
+@findscu
 def test_findscu(asked: Archive, tmp_path: Path) -> None:
     """DCMTK asks for the studies of a day range, and writes down what it is told."""
-    if shutil.which("findscu") is None:
-        pytest.skip("DCMTK is not installed")
     host, port = asked.doors.dicom
     keys = ["QueryRetrieveLevel=STUDY", "StudyDate=20260302-", "PatientName"]
     keys += ["PatientID", "IssuerOfPatientID", "StudyInstanceUID", "ModalitiesInStudy"]
@@ -89,10 +93,9 @@ def test_findscu(asked: Archive, tmp_path: Path) -> None:
     assert (found[1].PatientID, found[1].ModalitiesInStudy) == ("E3", "MR")
 
 
+@findscu
 def test_findscu_cancels(asked: Archive) -> None:
     """After the first response it wants no more; the association ends as it should."""
-    if shutil.which("findscu") is None:
-        pytest.skip("DCMTK is not installed")
     host, port = asked.doors.dicom
     command = ["findscu", "-v", "-S", "--cancel", "1", "-aet", "CT_A", "-aec", "RECONCILE"]
     command += ["-k", "QueryRetrieveLevel=STUDY", "-k", "PatientName", host, str(port)]
