@@ -95,6 +95,23 @@ def test_what_comes_later_is_given_out_alike(hospital: Hospital) -> None:
     assert disagreements(hospital) == []
 
 
+def test_what_was_said_before_it_came_does_not_apply_to_an_image(
+    hospital: Hospital,
+) -> None:
+    """By the revision that it was stored at: it has one item, of its own storing."""
+    [before] = stored(hospital)
+    hospital.patient(MARRIED, "100^^^A")
+    hospital.patient(JANE, "100^^^A")
+    after = instance(
+        StudyInstanceUID=before.StudyInstanceUID, SeriesInstanceUID=before.SeriesInstanceUID
+    )
+    hospital.store(after)
+
+    assert len(given(hospital, before.SOPInstanceUID).OriginalAttributesSequence) == 3
+    assert len(given(hospital, after.SOPInstanceUID).OriginalAttributesSequence) == 1
+    assert disagreements(hospital) == []
+
+
 def test_what_was_taken_back_is_as_received(hospital: Hospital) -> None:
     """A sex that the feed clears is again what the scanner sent."""
     [image] = stored(hospital, PatientSex="O")
