@@ -27,6 +27,7 @@ from reconcile.web import (
 from reconcile.web.auth import Authenticate
 from reconcile.web.guard import Guard
 from reconcile.web.health import Readiness
+from reconcile.web.idempotency import Idempotent
 from reconcile.web.metrics import Metrics
 from reconcile.web.parts import Parts
 
@@ -62,6 +63,7 @@ def make_app(parts: Parts) -> FastAPI:
         app.include_router(topic.router)
     problems.install(app)
     # The last one added is the outermost.
+    app.add_middleware(Idempotent, parts=parts)
     app.add_middleware(Authenticate, parts=parts)
     app.add_middleware(
         Guard, metrics=app.state.metrics, body_bytes_max=parts.body_bytes_max

@@ -101,6 +101,25 @@ def rounds_until(of: NotifyFlow, holds: Callable[[], bool]) -> None:
     rounds(of)
 
 
+def wait_for_neighbours(hospital: Hospital) -> None:
+    """Until every transaction of the server that runs now has ended, also of other tests:
+    what is newer than the oldest of them would count as new.
+    """
+    now = text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
+    oldest = text(
+        "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)"
+    )
+    with hospital.database.writer.begin() as connection:
+        until = connection.execute(now).scalar_one()
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        with hospital.database.read_only() as connection:
+            if connection.execute(oldest).scalar_one() > until:
+                return
+        time.sleep(0.05)
+    raise AssertionError("a transaction of a neighbour does not end")
+
+
 def rows(hospital: Hospital) -> list[Notification]:
     with hospital.database.read_only() as connection:
         found = notifications(connection, Where(1000)).items
@@ -348,6 +367,7 @@ def test_a_study_that_changed_is_told_once_a_happening(
     for study in studies:
         hospital.store(instance(StudyInstanceUID=study))
     change(hospital, studies[0])  # before anybody wanted to know
+    wait_for_neighbours(hospital)
     telling_all = flow(hospital, clock, target)
     change(hospital, *studies[:2])
     rounds_until(telling_all, lambda: len(heard) == 2)
