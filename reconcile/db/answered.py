@@ -13,6 +13,7 @@ from enum import Enum
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     Index,
     Integer,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    and_,
     delete,
     select,
     update,
@@ -89,7 +91,7 @@ def claim(connection: Connection, asked: Asked, now: datetime) -> Claim | Answer
     ).returning(_C.key)
     if connection.execute(ours).first() is not None:
         return None
-    found = connection.execute(select(answered_request).where(*_mine(asked))).one()
+    found = connection.execute(select(answered_request).where(_mine(asked))).one()
     if bytes(found.fingerprint) != asked.fingerprint:
         return Claim.OTHER
     if found.status is None:
@@ -99,7 +101,7 @@ def claim(connection: Connection, asked: Asked, now: datetime) -> Claim | Answer
 
 def settle(connection: Connection, asked: Asked, answer: Answered) -> None:
     """Keep the answer of a claimed request."""
-    change = update(answered_request).where(*_mine(asked))
+    change = update(answered_request).where(_mine(asked))
     connection.execute(
         change.values(status=answer.status, media_type=answer.media_type, body=answer.body)
     )
@@ -107,8 +109,8 @@ def settle(connection: Connection, asked: Asked, answer: Answered) -> None:
 
 def release(connection: Connection, asked: Asked) -> None:
     """Let a request be asked again as if for the first time: it was not acted on."""
-    connection.execute(delete(answered_request).where(*_mine(asked), _C.status.is_(None)))
+    connection.execute(delete(answered_request).where(_mine(asked), _C.status.is_(None)))
 
 
-def _mine(asked: Asked) -> tuple[object, ...]:
-    return _C.actor == asked.actor, _C.key == asked.key
+def _mine(asked: Asked) -> ColumnElement[bool]:
+    return and_(_C.actor == asked.actor, _C.key == asked.key)
