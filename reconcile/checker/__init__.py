@@ -6,5 +6,6 @@ with pydicom, and takes bytes and the JSON of the outer face only.
 
 from reconcile.checker.check import Finding, Report, check
 from reconcile.checker.instance import Instance, Unreadable
+from reconcile.checker.named import Named, named
 
-__all__ = ["Finding", "Instance", "Report", "Unreadable", "check"]
+__all__ = ["Finding", "Instance", "Named", "Report", "Unreadable", "check", "named"]

@@ -114,6 +114,19 @@ class Element:
         vr = _vr(self._parsed())
         return vr in _CHARSET_TEXT or vr == "SQ"
 
+    def is_sequence(self) -> bool:
+        """Whether it is made of items.
+
+        Raises:
+            Unreadable: it is none.
+        """
+        try:
+            return _vr(self._parsed()) == "SQ"
+        except Unreadable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever pydicom makes of it
+            raise _unreadable(error) from None
+
     def _parsed(self) -> RawDataElement | DataElement:
         instance = self._instance
         self._framing.check()

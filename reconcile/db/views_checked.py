@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, exists, or_, select
 
 from reconcile.db import tables as t
 from reconcile.db import views_audit
@@ -59,6 +59,42 @@ def instances(connection: Connection, uid: str = "") -> Iterator[Checked]:
         if len(rows) < _BATCH:
             return
         last = rows[-1].id
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Where something is given out: by the UIDs that it has there."""
+
+    study: str
+    series: str = ""
+    instance: str = ""
+
+
+def given(connection: Connection, level: str, uid: str) -> tuple[Given, ...]:
+    """Where what a UID means is given out: it may be in several studies.
+
+    Args:
+        connection: a reader's.
+        level: "study", "series" or "instance".
+        uid: received, assigned or an alias.
+    """
+    i, s = t.instance.c, t.series.c
+    study, series = t.study.c.study_instance_uid, s.series_instance_uid
+    within = t.series.join(t.study, t.study.c.id == s.study_id)
+    shown = exists().where(i.series_id == s.id, i.hidden.is_(False))
+    if level == "study":
+        query = select(study).select_from(within).where(s.study_id.in_(studies_named(uid)))
+    elif level == "series":
+        query = select(study, series).select_from(within).where(s.id.in_(series_named(uid)))
+    else:
+        shown = i.hidden.is_(False)
+        query = (
+            select(study, series, i.sop_instance_uid)
+            .select_from(within.join(t.instance, i.series_id == s.id))
+            .where(i.id.in_(instances_named(uid)))
+        )
+    rows = connection.execute(query.where(shown).distinct()).all()
+    return tuple(Given(*row) for row in rows)
 
 
 def events(connection: Connection, checked: Checked) -> tuple[Event, ...]:

@@ -64,9 +64,11 @@ class CheckFlow:
         try:
             report = self._report(connection, checked)
         except BytesMissing:
-            report = _one("bytes", "the bytes of the instance are missing")
+            report = Report(
+                findings=(one("bytes", "the bytes of the instance are missing"),)
+            )
         except Unreadable:
-            report = _one("unreadable", "the data set cannot be read")
+            report = Report(findings=(one("unreadable", "the data set cannot be read"),))
         return Verdict(
             checked.sop_instance_uid,
             checked.study_instance_uid,
@@ -86,19 +88,22 @@ class CheckFlow:
         kept = holding.kept
         with (
             _spooled(flow.as_received(holding), self.storage) as received,
-            _spooled(flow.as_given(holding), self.storage) as given,
+            self.given(holding) as given,
         ):
-            syntax = kept.transfer_syntax_uid
-            was = Instance(received, 0, syntax, _assumed(holding))
-            return check(was, Instance(given, 0, syntax), events)
+            was = Instance(received, 0, kept.transfer_syntax_uid, kept.text_charset)
+            return check(was, given, events)
+
+    @contextmanager
+    def given(self, holding: Holding) -> Iterator[Instance]:
+        """An instance as it is given out, for the checker to read."""
+        flow = RetrieveFlow(self.database, self.storage)
+        with _spooled(flow.as_given(holding), self.storage) as given:
+            yield Instance(given, 0, holding.kept.transfer_syntax_uid)
 
 
-def _assumed(holding: Holding) -> str:
-    return holding.kept.text_charset
-
-
-def _one(code: str, message: str) -> Report:
-    return Report(findings=(Finding(code, "", message),))
+def one(code: str, message: str) -> Finding:
+    """A finding that is about no attribute."""
+    return Finding(code, "", message)
 
 
 @contextmanager
