@@ -78,7 +78,7 @@ def opened(
     """
     with reported():
         settings = load(config, data, os.environ)
-        with _database(settings, make=make) as urls:
+        with database_of(settings, make=make) as urls:
             parts = wiring.parts(settings, urls.writer, urls.reader, pool_size=_POOL)
             try:
                 if make:
@@ -96,7 +96,13 @@ def urls_of(settings: Settings) -> Urls:
 
 
 @contextmanager
-def _database(settings: Settings, *, make: bool) -> Iterator[Urls]:
+def database_of(settings: Settings, *, make: bool) -> Iterator[Urls]:
+    """The database that is configured; `make`: an embedded one where there is none.
+
+    Raises:
+        NotFound: there is none yet.
+        ServiceUnavailable: it cannot be reached or started.
+    """
     if settings.database.url:
         yield urls_of(settings)
         return

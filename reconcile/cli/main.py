@@ -24,6 +24,7 @@ from reconcile.cli import (
     notification,
     schema,
 )
+from reconcile.cli.backup import backup, restore
 from reconcile.cli.check import check
 from reconcile.cli.context import Config, Data, reported
 from reconcile.cli.doctor import doctor
@@ -53,6 +54,8 @@ app.add_typer(schema.app, name="db")
 app.add_typer(suggestion, name="suggestion")
 app.command("doctor")(doctor)
 app.command("check")(check)
+app.command("backup")(backup)
+app.command("restore")(restore)
 app.command("hunt")(hunt)
 app.command("import")(import_files)
 
