@@ -49,6 +49,7 @@ __all__ = [
     "plan",
     "steps",
     "take_back",
+    "viewed",
 ]
 
 _CHUNK_BYTES = 1024 * 1024
@@ -151,6 +152,15 @@ def give_out(
         CannotUnderstand, LimitExceeded: as `plan`.
     """
     return pieces_of(given(received, coercions))
+
+
+def viewed(state: Received, assigns: Iterable[Change]) -> Received:
+    """An instance as it stands, shown otherwise: there is no item of Original Attributes.
+
+    Raises:
+        CannotUnderstand, LimitExceeded: as `plan`.
+    """
+    return state.edited(planned(state, assigns).edits)
 
 
 def pieces_of(state: Received) -> Iterator[bytes | memoryview]:

@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from reconcile.core.attributes import Change
 from reconcile.dataset.convert import chosen, converted
 from reconcile.dataset.elements import encoding_of
 from reconcile.dataset.facts import Received, read
 from reconcile.dataset.inflate import deflate
 from reconcile.dataset.originals import Coercion, Reason
-from reconcile.dataset.overlay import Plan, given, pieces_of, steps
+from reconcile.dataset.overlay import Plan, given, pieces_of, steps, viewed
 from reconcile.dataset.part10 import file_meta
 from reconcile.db import used, views_instances
 from reconcile.db.database import Database, DatabaseFault
@@ -101,10 +102,10 @@ class RetrieveFlow:
             found = views_instances.holding(connection, sop_instance_uid, study, series)
             unused = used.unused_study(connection, found.kept.receipt_id)
         if unused is not None:
-            self._use(unused)
+            self.use(unused)
         return self.as_given(found, syntaxes)
 
-    def _use(self, study_id: UUID) -> None:
+    def use(self, study_id: UUID) -> None:
         """Note that a study is used: it keeps its UID. Given out it is, come what may."""
         try:
             self.database.run(lambda connection: used.use(connection, study_id))
@@ -133,8 +134,18 @@ class RetrieveFlow:
             )
         return self._outgoing(kept, self._as_it_came(kept), kept.file_meta)
 
-    def as_given(self, found: Holding, syntaxes: Sequence[str] = ()) -> Outgoing:
+    def as_given(
+        self,
+        found: Holding,
+        syntaxes: Sequence[str] = (),
+        view: Sequence[Change] = (),
+    ) -> Outgoing:
         """What is given out of a holding: as stored where that will do, else converted.
+
+        Args:
+            found: what it is given out from.
+            syntaxes: as for `instance`.
+            view: how whoever is given it knows the patient; no event tells of it.
 
         Raises:
             BytesMissing: there is a row and no file.
@@ -142,7 +153,7 @@ class RetrieveFlow:
         """
         target = chosen(found.kept.transfer_syntax_uid, syntaxes)
         kept = replace(found.kept, transfer_syntax_uid=target)
-        return self._outgoing(kept, self._given(found, target))
+        return self._outgoing(kept, self._given(found, target, view))
 
     def as_received(self, found: Holding) -> Outgoing:
         """The data set of a holding as it came."""
@@ -157,10 +168,10 @@ class RetrieveFlow:
         with data_set(self._extent(kept)) as view:
             yield from _passed_on(view, (view,))
 
-    def _given(self, found: Holding, target: str) -> Chunks:
+    def _given(self, found: Holding, target: str, named: Sequence[Change]) -> Chunks:
         kept = found.kept
         syntax = kept.transfer_syntax_uid
-        if not found.live and target == syntax:
+        if not (found.live or named) and target == syntax:
             yield from self._as_it_came(kept)
             return
         coercions = [_coercion(live) for live in found.live]
@@ -170,7 +181,8 @@ class RetrieveFlow:
         ):
             received = read(buffer, syntax, kept.text_charset)
             try:
-                pieces = _said(given(received, coercions), syntax, target)
+                state = viewed(given(received, coercions), named)
+                pieces = _said(state, syntax, target)
                 chunks = _passed_on(buffer, pieces)
                 yield from deflate(chunks) if encoding_of(target).deflated else chunks
             finally:
