@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from reconcile.db.embedded import Urls
-from tests.support import database
+from tests.support import database, fresh
 
 FOLDER = pytest.StashKey[Path]()
 
@@ -18,6 +19,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """One folder for the run: made by who controls it, told to its workers."""
     given = getattr(config, "workerinput", {}).get("run_folder")
     config.stash[FOLDER] = Path(given) if given else database.name_folder()
+    os.environ[fresh.FOLDER] = str(config.stash[FOLDER])
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -3,6 +3,7 @@
 from reconcile.db import (
     access,
     answered,
+    deliveries,
     evidence,
     filed,
     headers,
@@ -20,6 +21,7 @@ from reconcile.db.tables import metadata
 __all__ = [
     "access",
     "answered",
+    "deliveries",
     "evidence",
     "filed",
     "headers",

@@ -43,7 +43,7 @@ from reconcile.db.tables import Time, at, key, metadata
 OVERLAP = timedelta(seconds=10)
 #: Rows that are looked for in one transaction.
 BATCH = 500
-ARRIVALS, CHANGES, ITEMS = "arrivals", "changes", "items:"
+ARRIVALS, CHANGES, ITEMS, FORWARD = "arrivals", "changes", "items:", "forward:"
 _NEVER = UUID(int=2**128 - 1)
 #: The place before all items.
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -51,7 +51,8 @@ EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 cursor = Table(
     "telling_cursor",
     metadata,
-    # "arrivals", "changes", or "items:" with what a target wants to be told.
+    # "arrivals", "changes", or "items:" with what a target wants to be told; and
+    # "forward:" with the first two, for what is forwarded.
     Column("name", key("name").type, primary_key=True),
     # A time, or the number of a transaction and the id of an event.
     key("position"),
@@ -92,9 +93,9 @@ class Item:
     opened_at: datetime
 
 
-def alone(connection: Connection) -> bool:
+def alone(connection: Connection, what: str = "telling") -> bool:
     """Whether nobody else looks for what is to be told, until the transaction ends."""
-    wanted = select(func.pg_try_advisory_xact_lock(lock_key("telling")))
+    wanted = select(func.pg_try_advisory_xact_lock(lock_key(what)))
     return bool(connection.execute(wanted).scalar_one())
 
 
@@ -122,7 +123,8 @@ def move(connection: Connection, name: str, position: str) -> None:
 
 def forget_all_but(connection: Connection, names: Collection[str]) -> None:
     """Nobody wants to be told what these other places are for."""
-    connection.execute(delete(cursor).where(cursor.c.name.not_in(list(names))))
+    others = ~cursor.c.name.startswith(FORWARD) & cursor.c.name.not_in(list(names))
+    connection.execute(delete(cursor).where(others))
     if ARRIVALS not in names:
         connection.execute(delete(arrival))
 
@@ -160,10 +162,10 @@ def anything(
         connection,
         now=now,
         quiet=now - quiet,
-        arrived=_low(places[ARRIVALS], now) if ARRIVALS in places else _NEVER,
+        arrived=low(places[ARRIVALS], now) if ARRIVALS in places else _NEVER,
         xid=xid,
         event=event,
-        lows=[_low(places[each.name], now - each.after) for each in known],
+        lows=[low(places[each.name], now - each.after) for each in known],
         highs=[id_at(now - each.after) for each in known],
     )
     return bool(row.found)
@@ -188,7 +190,8 @@ SELECT EXISTS (SELECT FROM notification WHERE state = 'waiting' AND next_at <= :
 )
 
 
-def _low(position: str, until: datetime) -> UUID:
+def low(position: str, until: datetime) -> UUID:
+    """The first id from which to look: what was made before it was seen."""
     return id_at(min(datetime.fromisoformat(position), until) - OVERLAP)
 
 
@@ -202,7 +205,7 @@ def _split(position: str) -> tuple[str, str]:
 
 def look_for_arrivals(connection: Connection, position: str, until: datetime) -> None:
     """Remember the studies of which instances came; from `until` on look the next time."""
-    _ARRIVED(connection, low=_low(position, until))
+    _ARRIVED(connection, low=low(position, until))
     move(connection, ARRIVALS, until.isoformat())
 
 
@@ -286,7 +289,7 @@ def look_for_items(
     before = until - asked.after
     rows = _ITEMS(
         connection,
-        low=_low(position, before),
+        low=low(position, before),
         high=id_at(before),
         kinds=list(asked.kinds),
         codes=list(asked.codes),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, exists, or_, select
 
 from reconcile.db import tables as t
 from reconcile.db import views_audit
@@ -81,7 +81,7 @@ def given(connection: Connection, level: str, uid: str) -> tuple[Given, ...]:
     i, s = t.instance.c, t.series.c
     study, series = t.study.c.study_instance_uid, s.series_instance_uid
     within = t.series.join(t.study, t.study.c.id == s.study_id)
-    shown = exists().where(i.series_id == s.id, i.hidden.is_(False))
+    shown: ColumnElement[bool] = exists().where(i.series_id == s.id, i.hidden.is_(False))
     if level == "study":
         query = select(study).select_from(within).where(s.study_id.in_(studies_named(uid)))
     elif level == "series":

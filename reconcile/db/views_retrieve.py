@@ -111,6 +111,14 @@ def page(
     return found, After(last.series_id, last.instance_id) if last is not None else None
 
 
+def of(connection: Connection, instance_ids: Collection[UUID]) -> dict[UUID, Given]:
+    """Some instances, by their ids; those that are hidden are not among them."""
+    wanted = select(_i.id).where(_i.id.in_(list(instance_ids)), ~_i.hidden)
+    rows = connection.execute(_described(wanted)).all()
+    live = _live(connection, rows)
+    return {row.instance_id: _given(row, live[row.id]) for row in rows}
+
+
 def _wanted(asked: Asked, sop_instance_uids: Collection[str]) -> Select[Any]:
     found = found_by(asked)
     assert found is not None, "something is named"

@@ -7,7 +7,7 @@ they are shown and no coercion, so no event and no Original Attributes item tell
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -56,6 +56,17 @@ class Ready:
     _flow: RetrieveFlow
     _given: Given
     _view: Sequence[Change]
+
+    @property
+    def made_from(self) -> tuple[object, ...]:
+        """All that decides what it is given out as."""
+        holding = self._given.holding
+        return (holding.kept.digest, holding.live, self._view)
+
+    @property
+    def unused(self) -> UUID | None:
+        """Its study, where nobody was given of it before."""
+        return self._given.unused
 
     def give(self, syntaxes: Sequence[str] = ()) -> Outgoing:
         """Give it out, as stored where that is acceptable, else converted.
@@ -110,6 +121,21 @@ class SeveralFlow:
                 yield self._ready(given, view)
             if after is None:
                 return
+
+    def of(
+        self, connection: Connection, instance_ids: Collection[UUID], view: str = ""
+    ) -> dict[UUID, Ready]:
+        """Some instances as of today, by their ids; those that are hidden are left out."""
+        found = views_retrieve.of(connection, instance_ids)
+        viewed = self._viewed(connection, list(found.values()), view)
+        ready = {id(given): self._ready(given, named) for given, named in viewed}
+        return {key: ready[id(given)] for key, given in found.items()}
+
+    def used(self, given: Iterable[Ready]) -> None:
+        """Note that the studies of what is given out are used."""
+        for study_id in {each.unused for each in given} - {None}:
+            assert study_id is not None
+            self.retrieve.use(study_id)
 
     def _page(
         self,

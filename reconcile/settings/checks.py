@@ -21,6 +21,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
     yield from _repeated("destination", titles, "ae_title")
     yield from _repeated("notify", [each.name for each in settings.notify], "name")
     yield from _notify(settings)
+    yield from _forward(settings)
     yield from _ambiguous_domains(settings)
     yield from _unknown_domains(settings)
     yield from _doors(settings)
@@ -30,6 +31,19 @@ def _repeated(table: str, keys: Sequence[Hashable], name: str) -> Iterator[Probl
     for at, key in enumerate(keys):
         if key in keys[:at]:
             yield Problem((table, at, name), f"a [[{table}]] that is not named before")
+
+
+def _forward(settings: Settings) -> Iterator[Problem]:
+    """What is forwarded goes to a destination, which learns of corrections somehow."""
+    known = {each.ae_title: each for each in settings.destination}
+    titles = ", ".join(sorted(known)) or "there is none"
+    for at, each in enumerate(settings.forward):
+        if each.to not in known:
+            yield Problem(("forward", at, "to"), f"a [[destination]]: {titles}")
+        elif known[each.to].on_correction == "hl7":
+            place = list(known).index(each.to)
+            allowed = '"resend", "task" or "none": no HL7 message is sent in this release'
+            yield Problem(("destination", place, "on_correction"), allowed)
 
 
 def _ambiguous_domains(settings: Settings) -> Iterator[Problem]:

@@ -199,6 +199,15 @@ class Destination(_Table):
     availability: bool = False
 
 
+class Forward(_Table):
+    """What is sent on to a [[destination]]; no `sources`, no `modalities`: of all."""
+
+    to: AETitle
+    sources: Names = ()
+    modalities: Names = ()
+    held: bool = False
+
+
 class Mail(_Table):
     """The server that takes our mail; its password is in a file."""
 
@@ -240,6 +249,7 @@ class Settings(_Table):
     source: Annotated[tuple[Source, ...], Field(strict=False)] = ()
     feed: Annotated[tuple[Feed, ...], Field(strict=False)] = ()
     destination: Annotated[tuple[Destination, ...], Field(strict=False)] = ()
+    forward: Annotated[tuple[Forward, ...], Field(strict=False)] = ()
     mail: Mail = Mail()
     notify: Annotated[tuple[Notify, ...], Field(strict=False)] = ()
 

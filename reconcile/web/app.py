@@ -13,6 +13,7 @@ from reconcile.web import (
     checks,
     coercions,
     corrections,
+    deliveries,
     dicomweb,
     docs,
     health,
@@ -56,6 +57,7 @@ def make_app(parts: Parts) -> FastAPI:
         holds,
         messages,
         notifications,
+        deliveries,
         suggestions,
         docs,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -40,6 +40,7 @@ class Parts:
         body_bytes_max: of a request's body.
         sources: how instances of a peer are read, by its AE title.
         clock: of what this door changes.
+        destinations: AE titles that something can be forwarded to.
         act_again: reads a message that is kept and acts on it; the HL7 door's.
     """
 
@@ -52,6 +53,7 @@ class Parts:
     sources: Callable[[str], Source] = Source
     clock: Callable[[], datetime] = _now
     act_again: ActAgain = no_door
+    destinations: Collection[str] = ()
 
     @property
     def retrieve(self) -> RetrieveFlow:

@@ -142,7 +142,7 @@ def scu(
 ) -> ApplicationEntity:
     """An application entity that proposes these contexts."""
     ae = ApplicationEntity(title)
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 20
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 60
     for abstract, syntaxes in contexts or ((CT, EXPLICIT), (VERIFICATION, IMPLICIT)):
         ae.add_requested_context(abstract, syntaxes)
     return ae

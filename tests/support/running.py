@@ -26,6 +26,7 @@ from pydicom.dataset import Dataset
 from pynetdicom.ae import ApplicationEntity
 
 from reconcile.db.embedded import Urls
+from tests.support import fresh
 from tests.support.messages import adt
 
 START_SECONDS = 90
@@ -179,6 +180,8 @@ class Archive:
     def start(self) -> None:
         """Start the process tree and wait until its doors are open."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self.urls is None:
+            fresh.copy(self.folder / "data")
         config = self.folder / "hospital.toml"
         config.write_text(self.config, encoding="utf-8")
         command = [sys.executable, "-m", "reconcile", "serve"]

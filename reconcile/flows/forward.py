@@ -1,0 +1,331 @@
+"""Send on what was received, coerced: after commit, in order per study, until it is there.
+
+What a rule wants is found and written down as deliveries; a study on its way to one
+destination is a lane, which one process drives at a time. An instance is given out as of
+the moment in which it is sent, so that a correction made while a destination was away is
+in it. What a destination was given, and is given out otherwise since, is told, or sent
+once more, as that destination wants it.
+
+Each delivery is written down before the next one is sent: what a sender was killed over
+may be sent twice, and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from threading import Event
+from typing import ClassVar, Literal, Protocol, TypeVar
+from uuid import UUID
+
+from reconcile.db import deliveries, events, holds, outgoing, telling
+from reconcile.db.database import Connection
+from reconcile.db.deliveries import Lane, Waiting
+from reconcile.db.events import Happening
+from reconcile.db.holds import Item
+from reconcile.db.outgoing import Given, Wanted
+from reconcile.errors import CannotConvert, ReconcileError
+from reconcile.flows.notify import backoff
+from reconcile.flows.retrieve import BytesMissing
+from reconcile.flows.several import Ready, SeveralFlow
+
+ARRIVALS, CHANGES = telling.FORWARD + "arrivals", telling.FORWARD + "changes"
+#: A study that a destination was given, and that is given out otherwise since.
+CODE = "FORWARDED-CORRECTED"
+
+#: No other process drives a lane that was taken, for so long since its last delivery.
+LEASE = timedelta(minutes=5)
+#: Seconds that one study may take before another one's turn comes.
+SECONDS_MAX = 30.0
+#: Instances that are looked up together, and destinations that are sent to at once.
+PAGE = 100
+DESTINATIONS_AT_ONCE = 4
+
+T = TypeVar("T")
+OnCorrection = Literal["resend", "task", "none"]
+
+log = logging.getLogger(__name__)
+
+
+class NotDelivered(ReconcileError):
+    """An instance was not taken; `away`: nor would another one have been, now."""
+
+    title: ClassVar[str] = "A destination did not take an instance"
+
+    def __init__(self, why: str, *, away: bool, status: int | None = None) -> None:
+        super().__init__(why)
+        self.away = away
+        self.status = status
+
+
+class Courier(Protocol):
+    """A way to a destination that is open."""
+
+    def deliver(self, ready: Ready) -> int:
+        """Hand an instance over; the status of the answer, success or a warning.
+
+        Raises:
+            NotDelivered: it was not taken.
+            CannotConvert, BytesMissing: it cannot be given out so.
+        """
+
+
+#: (SOP Class UID, stored Transfer Syntax UID) of what is to be delivered -> a courier.
+Opened = Callable[[Collection[tuple[str, str]]], AbstractContextManager[Courier]]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A destination that something is forwarded to.
+
+    Attributes:
+        name: its AE title.
+        open: the way to it; raises NotDelivered where there is none.
+        rules: what it is sent; none: only what a person sends.
+        domain: in which it knows patients; empty: the archive's own.
+        on_correction: what becomes of a correction of what it has.
+    """
+
+    name: str
+    open: Opened
+    rules: tuple[Wanted, ...] = ()
+    domain: str = ""
+    on_correction: OnCorrection = "task"
+
+
+@dataclass(slots=True)
+class ForwardFlow:
+    """Finds what is to be forwarded, and forwards it; one `round` after the other.
+
+    Attributes:
+        digest: of the configuration, for what is written into the history.
+        places: up to where everything was found, as last seen.
+    """
+
+    several: SeveralFlow
+    recipients: Sequence[Recipient]
+    clock: Callable[[], datetime]
+    digest: str = ""
+    places: Mapping[str, str] = field(default_factory=dict)
+
+    # -- what is to be forwarded -----------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin where nobody has looked yet: with what comes from now on."""
+        now = self.clock()
+
+        def step(connection: Connection) -> dict[str, str]:
+            known = telling.cursors(connection)
+            if ARRIVALS not in known:
+                telling.move(connection, ARRIVALS, now.isoformat())
+            if CHANGES not in known:
+                telling.move(connection, CHANGES, telling.first_change(connection))
+            return telling.cursors(connection)
+
+        self.places = self._run(step)
+
+    def round(self, stop: Event) -> bool:
+        """Look, and deliver; whether there is more to do at once."""
+        found = self.look() if any(each.rules for each in self.recipients) else False
+        names = [each.name for each in self.recipients]
+        if not self._run(lambda c: deliveries.anything(c, names, self.clock())):
+            return found
+        with ThreadPoolExecutor(DESTINATIONS_AT_ONCE) as pool:
+            more = list(pool.map(lambda each: self.drive(each, stop), self.recipients))
+        return found or any(more)
+
+    def look(self) -> bool:
+        """Write down what is to be delivered; whether there may be more. One does it."""
+
+        def step(connection: Connection) -> bool:
+            if not telling.alone(connection, "forwarding"):
+                return False
+            now = self.clock()
+            places = telling.cursors(connection)
+            until = telling.seen(connection, now)
+            low = telling.low(places[ARRIVALS], until)
+            if outgoing.came(connection, low):
+                for wanted in self._rules():
+                    outgoing.plan_arrivals(connection, wanted, low, now)
+                telling.move(connection, ARRIVALS, until.isoformat())
+            changed, place = telling.changed_studies(connection, places[CHANGES])
+            if place != places[CHANGES]:
+                telling.move(connection, CHANGES, place)
+            for study_id in dict.fromkeys(study for study, _ in changed):
+                self._changed(connection, study_id, now)
+            return bool(changed)
+
+        return self._run(step)
+
+    def _rules(self) -> Iterator[Wanted]:
+        for recipient in self.recipients:
+            yield from recipient.rules
+
+    def _changed(self, connection: Connection, study_id: UUID, now: datetime) -> None:
+        """What may go only now, and what destinations have otherwise."""
+        for wanted in self._rules():
+            outgoing.plan_studies(connection, wanted, [study_id], now)
+        known = {each.name: each for each in self.recipients}
+        outdated: dict[str, list[Given]] = {}
+        given = [
+            each
+            for each in outgoing.given_of(connection, study_id)
+            if each.destination in known and known[each.destination].on_correction != "none"
+        ]
+        for each in self._outdated(connection, given, known):
+            outdated.setdefault(each.destination, []).append(each)
+        for name, rows in outdated.items():
+            if known[name].on_correction == "resend":
+                outgoing.add_versions(connection, rows, study_id, now)
+            else:
+                self._ask(connection, name, study_id, rows, now)
+
+    def _outdated(
+        self,
+        connection: Connection,
+        given: Sequence[Given],
+        known: Mapping[str, Recipient],
+    ) -> Iterator[Given]:
+        for name in dict.fromkeys(each.destination for each in given):
+            here = [each for each in given if each.destination == name]
+            for at in range(0, len(here), PAGE):
+                page = here[at : at + PAGE]
+                ids = [each.instance_id for each in page]
+                now = self.several.of(connection, ids, known[name].domain)
+                yield from (
+                    each
+                    for each in page
+                    if each.instance_id in now and form(now[each.instance_id]) != each.form
+                )
+
+    def _ask(
+        self,
+        connection: Connection,
+        destination: str,
+        study_id: UUID,
+        rows: Sequence[Given],
+        now: datetime,
+    ) -> None:
+        """Let a person see to it that a destination learns of a correction."""
+        happening = Happening(
+            "forwarding",
+            destination,
+            "forwarding",
+            self.digest,
+            now,
+            explanation={"destination": destination, "instances": len(rows)},
+        )
+        done = events.happen(connection, happening)
+        item = Item("review", CODE, destination, destination, study_id)
+        for each in rows[:PAGE]:
+            holds.open_item(connection, item, done, each.receipt_id)
+
+    # -- delivering ------------------------------------------------------------------------
+
+    def drive(self, recipient: Recipient, stop: Event) -> bool:
+        """Deliver a study that is due; whether there may be more to deliver."""
+        now = self.clock()
+        lane = self._run(lambda c: deliveries.claim(c, recipient.name, now, now + LEASE))
+        if lane is None:
+            return False
+        try:
+            done = self._deliver(recipient, lane, stop)
+        except NotDelivered as error:
+            self._failed(lane, str(error))
+            return False
+        if done:
+            self._run(lambda c: deliveries.close(c, lane, self.clock()))
+        else:
+            self._run(lambda c: deliveries.keep(c, lane, self.clock()))
+        return True
+
+    def _deliver(self, recipient: Recipient, lane: Lane, stop: Event) -> bool:
+        """Page by page; whether nothing waits any more.
+
+        Raises:
+            NotDelivered: the destination is away.
+        """
+        ends = time.monotonic() + SECONDS_MAX
+        while page := self._page(recipient, lane):
+            kinds = {
+                (r.sop_class_uid, r.transfer_syntax_uid) for _, r in page if r is not None
+            }
+            with recipient.open(kinds) as courier:
+                for waiting, ready in page:
+                    if stop.is_set() or time.monotonic() > ends:
+                        return False
+                    self._hand_over(courier, lane, waiting, ready)
+        return True
+
+    def _page(self, recipient: Recipient, lane: Lane) -> list[tuple[Waiting, Ready | None]]:
+        database = self.several.retrieve.database
+        with database.read_only() as connection:
+            waiting = deliveries.waiting(connection, lane, PAGE)
+            ids = [each.instance_id for each in waiting]
+            ready = self.several.of(connection, ids, recipient.domain)
+        self.several.used(ready.values())
+        return [(each, ready.get(each.instance_id)) for each in waiting]
+
+    def _hand_over(
+        self, courier: Courier, lane: Lane, waiting: Waiting, ready: Ready | None
+    ) -> None:
+        if ready is None:
+            self._settle(lane, waiting, deliveries.SKIPPED, error="it is not given out")
+            return
+        try:
+            status = courier.deliver(ready)
+        except NotDelivered as error:
+            if error.away:
+                raise
+            self._refused(lane, waiting, str(error), error.status)
+        except (CannotConvert, BytesMissing) as error:
+            self._refused(lane, waiting, error.title, None)
+        else:
+            self._settle(lane, waiting, deliveries.SENT, form=form(ready), status=status)
+
+    def _refused(self, lane: Lane, waiting: Waiting, why: str, status: int | None) -> None:
+        log.warning("destination=%s study=%s refused: %s", *_told(lane), why)
+        self._settle(lane, waiting, deliveries.REFUSED, error=why, status=status)
+
+    def _settle(
+        self,
+        lane: Lane,
+        waiting: Waiting,
+        state: str,
+        *,
+        form: bytes | None = None,
+        status: int | None = None,
+        error: str = "",
+    ) -> None:
+        now = self.clock()
+
+        def step(connection: Connection) -> None:
+            deliveries.settle(
+                connection, lane, waiting, state, now, form=form, status=status, error=error
+            )
+            deliveries.keep(connection, lane, now + LEASE)
+
+        self._run(step)
+
+    def _failed(self, lane: Lane, why: str) -> None:
+        log.warning("destination=%s study=%s waits: %s", *_told(lane), why)
+        until = self.clock() + backoff(lane.attempts)
+        self._run(lambda c: deliveries.postpone(c, lane, until, why))
+
+    def _run(self, step: Callable[[Connection], T]) -> T:
+        return self.several.retrieve.database.run(step)
+
+
+def form(ready: Ready) -> bytes:
+    """What an instance is given out as: SHA-256 of all that decides it."""
+    return hashlib.sha256(repr(ready.made_from).encode()).digest()
+
+
+def _told(lane: Lane) -> Iterable[object]:
+    return lane.destination, lane.study_id
