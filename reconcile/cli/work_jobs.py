@@ -1,4 +1,4 @@
-"""What is done without anybody's asking: telling people, and a hunt at night.
+"""What is done without anybody's asking: telling people, sending on, a hunt at night.
 
 It has no door: it is ready when it has begun.
 """
@@ -7,38 +7,56 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
+from threading import Event
 
 from reconcile.cli import nightly
 from reconcile.cli.wiring import Parts, now
 from reconcile.cli.work import Work
+from reconcile.db.outgoing import Wanted
 from reconcile.errors import ServiceUnavailable
+from reconcile.flows.forward import ForwardFlow, OnCorrection, Recipient
 from reconcile.flows.notify import AVAILABILITY, NotifyFlow, Target
 from reconcile.settings import Settings
 from reconcile.settings.model import Destination, Notify
 
-#: Between two looks: one question, where there is nothing to do.
+#: Between two looks: one question or two, where there is nothing to do.
 SECONDS = 5.0
+SECONDS_OF_SENDING = 2.0
 
 log = logging.getLogger(__name__)
 
 
 def run(work: Work) -> None:
-    """Tell what there is to tell until the work is to stop."""
-    flow = notifying(work.parts)
+    """Tell and send on what there is until the work is to stop."""
+    flow, sending = notifying(work.parts), forwarding(work.parts)
     started = _in_reach(flow.start)
     nightly.begin(work.parts, work.stop)
     work.say_ready()
-    if not flow.targets:
-        while not (started or work.stop.wait(SECONDS)):
-            started = _in_reach(flow.start)
-        work.stop.wait()
-        return
+    with ThreadPoolExecutor(1) as pool:
+        sent_on = pool.submit(_send_on, sending, work.stop)
+        _tell(flow, work.stop, sent_on, started=started)
+        sent_on.result()
+
+
+def _tell(flow: NotifyFlow, stop: Event, beside: Future[None], *, started: bool) -> None:
+    """Until it is to stop, or what runs beside it has failed."""
     more = started
-    while not work.stop.wait(0 if more else SECONDS):
+    while not stop.wait(0 if more else SECONDS):
+        if beside.done() and beside.exception() is not None:
+            return
         started = started or _in_reach(flow.start)
-        more = started and _in_reach(partial(flow.round, work.stop))
+        more = bool(started and flow.targets) and _in_reach(partial(flow.round, stop))
+
+
+def _send_on(flow: ForwardFlow, stop: Event) -> None:
+    """Until it is to stop; for nobody, if there is no destination."""
+    started = more = False
+    while flow.recipients and not stop.wait(0 if more else SECONDS_OF_SENDING):
+        started = started or _in_reach(flow.start)
+        more = started and _in_reach(partial(flow.round, stop))
 
 
 def _in_reach(step: Callable[[], bool | None]) -> bool:
@@ -46,7 +64,7 @@ def _in_reach(step: Callable[[], bool | None]) -> bool:
     try:
         return step() is not False
     except ServiceUnavailable as error:
-        log.warning("nobody is told now: %s", error)
+        log.warning("nothing is told or sent on now: %s", error)
         return False
 
 
@@ -59,6 +77,29 @@ def notifying(parts: Parts) -> NotifyFlow:
     return NotifyFlow(
         parts.database, [*named, *peers], now, quiet, settings.serve.public_url
     )
+
+
+def forwarding(parts: Parts) -> ForwardFlow:
+    """What sends on, to all destinations that something may be sent to."""
+    settings = parts.settings
+    recipients = [_recipient(settings, each) for each in settings.destination]
+    return ForwardFlow(parts.several, recipients, now, parts.rules.digest)
+
+
+def _recipient(settings: Settings, said: Destination) -> Recipient:
+    # Only who has a destination waits for what talks to it, and has it in memory.
+    from reconcile.cli.work_receiver import destinations, limits
+    from reconcile.dicom.forwarding import courier
+
+    remote = destinations(settings)[said.ae_title]
+    rules = tuple(
+        Wanted(said.ae_title, each.sources, each.modalities, each.held)
+        for each in settings.forward
+        if each.to == said.ae_title
+    )
+    how: OnCorrection = "none" if said.on_correction == "hl7" else said.on_correction
+    way = courier(remote, settings.archive.ae_title, limits(settings))
+    return Recipient(said.ae_title, way, rules, said.domain, how)
 
 
 def _notified(settings: Settings, said: Notify) -> Target:

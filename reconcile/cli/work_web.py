@@ -26,6 +26,7 @@ def run(work: Work) -> None:
             sources=sources(settings),
             clock=now,
             act_again=hl7_door(work.parts).again,
+            destinations=[each.ae_title for each in settings.destination],
         )
     )
     serve(

@@ -107,7 +107,7 @@ class Mover:
         remote: Remote,
         calling: str,
         proposed: Sequence[Pair],
-        originator: tuple[str, int],
+        originator: tuple[str, int] | None,
         limits: Limits,
     ) -> None:
         self._remote = remote

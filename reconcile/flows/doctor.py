@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from reconcile.db import views_checks, views_outbox
+from reconcile.db import views_checks, views_deliveries, views_outbox
 from reconcile.db.database import Database
 from reconcile.errors import NotFound
 from reconcile.storage.content import Location
@@ -50,6 +50,7 @@ class Doctor:
         yield from self._bytes_without_rows()
         yield from self._holds()
         yield from self._untold()
+        yield from self._undelivered()
         yield from self._rows()
 
     def _fence(self) -> Iterator[Finding]:
@@ -107,6 +108,14 @@ class Doctor:
                 subject = f"{each.target}, {each.failing} wait: {each.error}"
                 advice = "it is tried again by itself: look at its address and its server"
                 yield Finding("target-unreachable", subject, advice)
+
+    def _undelivered(self) -> Iterator[Finding]:
+        """What a destination has not been given for a while, or has refused."""
+        with self.database.read_only() as connection:
+            late = views_deliveries.late(connection, self.clock() - UNTOLD_AGE_MAX)
+        for destination, count in sorted(late.items()):
+            advice = f"see why: `reconcile forward list --destination {destination}`"
+            yield Finding("not-forwarded", f"{count} instances to {destination}", advice)
 
     def _rows(self) -> Iterator[Finding]:
         with self.database.read_only() as connection:
