@@ -13,14 +13,13 @@ from hashlib import sha256
 from typing import TypeVar
 
 from anyio import to_thread
-from sqlalchemy import Connection
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconcile.db import answered
 from reconcile.db.answered import Answered, Asked, Claim
-from reconcile.db.database import DatabaseFault
+from reconcile.db.database import Connection, DatabaseFault
 from reconcile.errors import ReconcileError, ServiceUnavailable
 from reconcile.web.parts import Parts
 from reconcile.web.problems import of_error, problem
