@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -29,8 +30,10 @@ from reconcile.cli.backup import backup, restore
 from reconcile.cli.check import check
 from reconcile.cli.context import Config, Data, reported
 from reconcile.cli.doctor import doctor
+from reconcile.cli.echo import echo
 from reconcile.cli.importing import import_files
 from reconcile.cli.logs import configure_logging
+from reconcile.cli.reload import reload
 from reconcile.cli.suggestions import app as suggestion
 from reconcile.cli.suggestions import hunt
 from reconcile.settings import load
@@ -58,6 +61,8 @@ app.command("doctor")(doctor)
 app.command("check")(check)
 app.command("backup")(backup)
 app.command("restore")(restore)
+app.command("echo")(echo)
+app.command("reload")(reload)
 app.command("hunt")(hunt)
 app.command("import")(import_files)
 
@@ -73,7 +78,7 @@ def serve(
 
     configure_logging()
     with reported():
-        code = run(load(config, data, os.environ), demo=demo)
+        code = run(partial(load, config, data, os.environ), demo=demo)
     raise typer.Exit(code)
 
 

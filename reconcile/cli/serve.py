@@ -2,14 +2,16 @@
 
 It owns the embedded PostgreSQL, binds every port before a child exists, spawns (never
 forks) receivers, hl7, web and jobs, restarts a child that dies, and says `ready` when
-all of them are. A child lives no longer than its supervisor: it reads its orders from
-standard input and stops when that ends.
+all of them are. SIGHUP lets it read the configuration again and replace its children one
+by one: a receiver goes when its associations have ended. A child lives no longer than its
+supervisor: it reads its orders from standard input and stops when that ends.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import socket
 import subprocess
@@ -17,14 +19,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from reconcile.cli import wiring
+from reconcile.cli.reload import Serving, forget, refuse_fixed
 from reconcile.db import domains, migrate, views_keys
 from reconcile.db.embedded import EmbeddedPostgres, Urls
-from reconcile.errors import ConfigurationError, ServiceUnavailable
+from reconcile.errors import ConfigurationError, ReconcileError, ServiceUnavailable
 from reconcile.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -81,18 +84,27 @@ class Child:
 class Supervisor:
     """Starts, watches and stops the processes of one archive."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, read: Callable[[], Settings] | None = None
+    ) -> None:
+        """`read` reads the configuration again; None: it is not from a file."""
         self.settings = settings
+        self.read = read
+        self.serving = Serving(os.getpid())
         self.stopping = threading.Event()
+        self.reloading = threading.Event()
+        self.leaving: list[Child] = []
         self.postgres: EmbeddedPostgres | None = None
         self.sockets: dict[str, socket.socket] = {}
         self.children: list[Child] = []
         self.keys_required = True
+        self.urls = Urls("", "", "")
 
     def run(self, on_ready: Callable[[dict[str, str]], None] | None = None) -> int:
         """Serve until SIGTERM or SIGINT; the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stopping.set())
+        signal.signal(signal.SIGHUP, lambda *_: self.reloading.set())
         try:
             self._start()
             self._say_ready(on_ready)
@@ -111,6 +123,7 @@ class Supervisor:
         parts.database.close()
         parts.storage.clean_spool()
         self._bind()
+        self.urls = urls
         self.children = self._plan(urls)
         for child in self.children:
             child.start()
@@ -187,6 +200,7 @@ class Supervisor:
                 if not child.alive or time.monotonic() > deadline:
                     raise ServiceUnavailable(f"the {child.role} process did not start")
         told = " ".join(f"{door}={at}" for door, at in self.addresses().items())
+        self.serving.say(self.settings.data_dir)
         print(f"ready {told}", flush=True)
         if not self.keys_required:
             log.warning("without API keys the HTTP door answers on this machine only")
@@ -200,6 +214,60 @@ class Supervisor:
                     self._mourn(child)
                 elif child.process is None and time.monotonic() >= child.start_at:
                     child.start()
+            self.leaving = [child for child in self.leaving if child.alive]
+            if self.reloading.is_set():
+                self.reloading.clear()
+                self._reload()
+
+    # -- another configuration -----------------------------------------------------------
+
+    def _reload(self) -> None:
+        error = ""
+        try:
+            self._adopt(self._read_again())
+        except ReconcileError as failed:
+            error = str(failed)
+            log.error("the configuration was not reloaded: %s", error)
+        self.serving = replace(self.serving, reloads=self.serving.reloads + 1, error=error)
+        self.serving.say(self.settings.data_dir)
+
+    def _read_again(self) -> Settings:
+        if self.read is None:
+            raise ConfigurationError("this archive was not started from a file")
+        settings = self.read()
+        refuse_fixed(self.settings, settings)
+        return settings
+
+    def _adopt(self, settings: Settings) -> None:
+        """Replace every child by one that knows these settings."""
+        parts = wiring.parts(settings, self.urls.writer, self.urls.reader, pool_size=2)
+        configured = list(parts.rules.domains.values())
+        try:
+            parts.database.run(lambda connection: domains.keep(connection, configured))
+        finally:
+            parts.database.close()
+        self.settings = settings
+        old, self.children = self.children, self._plan(self.urls)
+        for before, after in zip(old, self.children, strict=True):
+            self._replace(before, after)
+        log.info("the configuration was reloaded")
+
+    def _replace(self, before: Child, after: Child) -> None:
+        """A receiver after the new one is there; others before, since they act alone."""
+        overlaps = before.role == "receiver"
+        if not overlaps:
+            before.signal(signal.SIGTERM)
+            _wait_for(before, time.monotonic() + STOP_SECONDS)
+        after.start()
+        deadline = time.monotonic() + START_SECONDS
+        while after.alive and not after.ready.wait(0.1):
+            if self.stopping.is_set() or time.monotonic() > deadline:
+                break
+        if overlaps:
+            before.signal(signal.SIGUSR1)
+            self.leaving.append(before)
+
+    # -- deaths --------------------------------------------------------------------------
 
     def _mourn(self, child: Child) -> None:
         """A child died: it is started again, the later the oftener it died."""
@@ -213,21 +281,28 @@ class Supervisor:
         child.process = None
 
     def _stop(self) -> None:
-        for child in self.children:
+        forget(self.settings.data_dir)
+        every = [*self.children, *self.leaving]
+        for child in every:
             child.signal(signal.SIGTERM)
         for opened in self.sockets.values():
             opened.close()
         deadline = time.monotonic() + STOP_SECONDS
-        for child in self.children:
-            if child.process is None:
-                continue
-            try:
-                child.process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                log.error("process=%s did not stop in time", child.role)
-                child.process.kill()
+        for child in every:
+            _wait_for(child, deadline)
         if self.postgres:
             self.postgres.stop()
+
+
+def _wait_for(child: Child, deadline: float) -> None:
+    """Until a child has ended; if it does not in time, end it."""
+    if child.process is None:
+        return
+    try:
+        child.process.wait(max(0.1, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        log.error("process=%s did not stop in time", child.role)
+        child.process.kill()
 
 
 def _address(opened: socket.socket) -> str:
@@ -252,10 +327,11 @@ def _listening(address: str, door: str) -> socket.socket:
     return opened
 
 
-def serve(settings: Settings, *, demo: bool = False) -> int:
+def serve(read: Callable[[], Settings], *, demo: bool = False) -> int:
     """Run the archive, with the sample hospital played through its doors if asked."""
+    settings = read()
     if not demo:
-        return Supervisor(settings).run()
+        return Supervisor(settings, read).run()
     from reconcile.cli.demo import play, sample_hospital
 
     settings = sample_hospital(settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconcile.cli.wiring import Parts
 
@@ -16,7 +16,8 @@ class Work:
 
     Attributes:
         sockets: bound and listening, by the name of the door.
-        stop: set when it shall finish what it began, and end.
+        stop: set when it shall take nothing new, finish what it began, and end.
+        at_once: set when that must not take long; another process goes on otherwise.
         owner_url: of the database, for whoever looks at the schema.
         require_keys: nobody is let in over HTTP without one.
     """
@@ -26,6 +27,7 @@ class Work:
     stop: threading.Event
     owner_url: str
     require_keys: bool
+    at_once: threading.Event = field(default_factory=threading.Event)
 
     def say_ready(self) -> None:
         """Tell the supervisor that the door is open."""

@@ -15,6 +15,8 @@ from reconcile.settings import Settings
 #: The supervisor waits half a minute for its processes: what began must have ended then.
 GRACE_SECONDS = 10.0
 FINISH_SECONDS = 15.0
+#: Where another receiver has taken its place, its associations may go on for so long.
+DRAIN_SECONDS = 600.0
 
 
 def run(work: Work) -> None:
@@ -37,6 +39,7 @@ def run(work: Work) -> None:
         door.serve(opened, tls_context(parts.settings, name))
     work.say_ready()
     work.stop.wait()
+    door.drain(DRAIN_SECONDS, work.at_once)
     door.stop(GRACE_SECONDS, FINISH_SECONDS)
     settler.stop()
     parts.storage.close()

@@ -2,7 +2,8 @@
 
 It is told on standard input what to do, on sockets that are bound already, says "ready"
 on standard output when its door is open, and stops when standard input ends: so no child
-outlives its supervisor, whatever killed it.
+outlives its supervisor, whatever killed it. SIGTERM ends it soon; SIGUSR1 when those who
+are talking to it have finished.
 """
 
 from __future__ import annotations
@@ -37,24 +38,34 @@ def main() -> None:
     """Do what the supervisor says, until it says stop or is gone."""
     role = sys.argv[1]
     configure_logging()
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stop, at_once = threading.Event(), threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: _set(at_once, stop))
+    signal.signal(signal.SIGUSR1, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     door = import_module(ROLES[role])
     orders = json.loads(sys.stdin.readline())
-    threading.Thread(target=_stop_with_supervisor, args=(stop,), daemon=True).start()
+    ended = threading.Thread(
+        target=_stop_with_supervisor, args=(at_once, stop), daemon=True
+    )
+    ended.start()
     settings = Settings.model_validate_json(orders["settings"])
     pool = POOL.get(role) or max(4, RECEIVERS_POOL // wiring.receiver_count(settings))
     parts = wiring.parts(settings, orders["writer"], orders["reader"], pool_size=pool)
     sockets = {name: socket.socket(fileno=fd) for name, fd in orders["fds"].items()}
-    door.run(Work(parts, sockets, stop, orders["owner"], orders["require_keys"]))
+    work = Work(parts, sockets, stop, orders["owner"], orders["require_keys"], at_once)
+    door.run(work)
     parts.database.close()
     logging.shutdown()
 
 
-def _stop_with_supervisor(stop: threading.Event) -> None:
+def _stop_with_supervisor(*events: threading.Event) -> None:
     sys.stdin.read()
-    stop.set()
+    _set(*events)
+
+
+def _set(*events: threading.Event) -> None:
+    for event in events:
+        event.set()
 
 
 if __name__ == "__main__":

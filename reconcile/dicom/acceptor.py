@@ -14,11 +14,13 @@ import logging
 import secrets
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 from reconcile.core.facts import Source
 from reconcile.core.matchkeys import Question
@@ -200,6 +202,20 @@ class DicomDoor:
             self._gate.leave(connection.address, connection.admitted)
 
     # -- Closing -----------------------------------------------------------------------
+
+    def drain(self, most: float, at_once: Event) -> None:
+        """Take nothing new, and wait until nobody is associated any more.
+
+        Args:
+            most: seconds to wait.
+            at_once: set when there is no time for that.
+        """
+        ends = time.monotonic() + most
+        for listener in self._listeners:
+            self.post(listener.stop)
+        while self.associations and time.monotonic() < ends:
+            if at_once.wait(_QUIET_SECONDS):
+                return
 
     def stop(self, grace: float = 30.0, finish: float = 60.0) -> None:
         """Take nothing new, let what runs finish, then abort what is left.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from reconcile.dicom.sop_classes import is_uid
+from reconcile.dicom.sop_classes import VERIFICATION, is_uid
 from reconcile.dicom.status import Answer
 from reconcile.errors import CannotUnderstand
 
@@ -201,6 +201,18 @@ def store_request(
         fields.append(_element(_ORIGINATOR, _padded(originator[0], " ")))
         fields.append(_element(_ORIGINATOR_MESSAGE, _US(originator[1])))
     return _whole(fields)
+
+
+def echo_request(message_id: int) -> bytes:
+    """The command set of a C-ECHO request (PS3.7 Table 9.3-12)."""
+    return _whole(
+        [
+            _element(_SOP_CLASS, _padded(VERIFICATION, "\0")),
+            _element(_FIELD, _US(C_ECHO_RQ)),
+            _element(_MESSAGE_ID, _US(message_id)),
+            _element(_DATA_SET_TYPE, _US(NO_DATA_SET)),
+        ]
+    )
 
 
 def _whole(fields: list[bytes]) -> bytes:

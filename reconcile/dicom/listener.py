@@ -88,7 +88,9 @@ class Listener:
         self._loop.add_reader(self._listening.fileno(), self._ready)
 
     def stop(self) -> None:
-        """Take no more connections."""
+        """Take no more connections; it may have been stopped already."""
+        if self._listening.fileno() < 0:
+            return
         if self._waiting is not None:
             self._waiting.cancel()
         self._loop.remove_reader(self._listening.fileno())

@@ -98,6 +98,8 @@ class Requestor:
             for block, last in blocks:
                 self._send(said + pdus.data_pdus(context_id, 0, block, maximum, last=last))
                 said = b""
+            if said:  # no data set follows
+                self._send(said)
             return self._answer()
         except BaseException:
             self.abort()
