@@ -41,7 +41,7 @@ class Parts:
     @property
     def query(self) -> QueryFlow:
         """The flow that answers which studies there are."""
-        return QueryFlow(self.database, self.rules)
+        return QueryFlow(self.database, self.rules, self.storage)
 
     def store(self, cause: str = "c-store") -> StoreFlow:
         """The flow of an arriving instance."""

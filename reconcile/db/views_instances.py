@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -117,6 +118,25 @@ def holding_of(connection: Connection, receipt_id: UUID) -> Holding | None:
     )
     row = connection.execute(query).first()
     return None if row is None else Holding(_kept(row), _live(connection, row))
+
+
+def holdings(connection: Connection, receipt_ids: Iterable[UUID]) -> dict[UUID, Holding]:
+    """What is given out of some arrivals, by their ids; of those that are given out."""
+    query = _arrivals().where(
+        _r.id.in_(list(receipt_ids)), _i.receipt_id == _r.id, _i.hidden.is_(False)
+    )
+    rows = connection.execute(query).all()
+    stored = _assignments(connection, {row.assignment_id for row in rows} - {None})
+    later: dict[UUID, list[Row[Any]]] = defaultdict(list)
+    for late in connection.execute(_late([row.id for row in rows])):
+        later[late.receipt_id].append(late)
+    scoped: dict[UUID, list[Row[Any]]] = defaultdict(list)
+    for late in connection.execute(_scoped({row.series_id for row in rows} - {None})):
+        scoped[late.series_id].append(late)
+    return {
+        row.id: Holding(_kept(row), _in_order(row, stored, later[row.id], scoped))
+        for row in rows
+    }
 
 
 def received(
@@ -255,6 +275,48 @@ def _of_its_series(connection: Connection, row: Row[Any]) -> Sequence[Row[Any]]:
         )
     )
     return connection.execute(query).all()
+
+
+def _in_order(
+    row: Row[Any],
+    stored: dict[UUID, Row[Any]],
+    later: Iterable[Row[Any]],
+    scoped: dict[UUID, list[Row[Any]]],
+) -> tuple[Live, ...]:
+    """As `_live`, of what was asked for many at once."""
+    own = stored.get(row.assignment_id)
+    found = [_told(own, row.coerced_at)] if own is not None else []
+    of_series = () if row.as_received else scoped.get(row.series_id, ())
+    since = (late for late in of_series if late.revision > row.stored_revision)
+    following = sorted([*later, *since], key=lambda each: each.position)
+    return (*found, *(_told(late, late.coerced_at, late.event_id) for late in following))
+
+
+def _assignments(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Row[Any]]:
+    query = select(t.assignment).where(t.assignment.c.id.in_(list(ids)))
+    return {row.id: row for row in connection.execute(query)}
+
+
+def _late(receipt_ids: Iterable[UUID]) -> Select[Any]:
+    late, e = u.later_assignment.c, h.coercion_event.c
+    columns = (late.coerced_at, late.receipt_id, e.position, null().label("event_id"))
+    return (
+        select(t.assignment, *columns)
+        .join(u.later_assignment, late.assignment_id == t.assignment.c.id)
+        .join(h.coercion_event, e.id == late.event_id)
+        .where(late.receipt_id.in_(list(receipt_ids)), func.upper_inf(late.recorded))
+    )
+
+
+def _scoped(series_ids: Iterable[UUID]) -> Select[Any]:
+    scope, e = f.series_assignment.c, h.coercion_event.c
+    columns = (scope.coerced_at, scope.series_id, scope.revision, scope.event_id)
+    return (
+        select(t.assignment, *columns, e.position)
+        .join(f.series_assignment, scope.assignment_id == t.assignment.c.id)
+        .join(h.coercion_event, e.id == scope.event_id)
+        .where(scope.series_id.in_(list(series_ids)), func.upper_inf(scope.recorded))
+    )
 
 
 def _told(row: Row[Any], coerced_at: datetime, event_id: UUID | None = None) -> Live:
