@@ -29,7 +29,8 @@ class Level(StrEnum):
 PATIENT_RELATED_STUDIES = "00201200"
 PATIENT_RELATED_SERIES = "00201202"
 PATIENT_RELATED_INSTANCES = "00201204"
-_WHO = {
+#: Whose something is.
+WHO = {
     at.PATIENT_NAME: "PN",
     at.PATIENT_ID: "LO",
     at.ISSUER_OF_PATIENT_ID: "LO",
@@ -40,7 +41,7 @@ _WHO = {
 }
 _PATIENT = {
     at.SPECIFIC_CHARACTER_SET: "CS",
-    **_WHO,
+    **WHO,
     "00100032": "TM",  # Patient's Birth Time
     "00101001": "PN",  # Other Patient Names
     "00102160": "SH",  # Ethnic Group
@@ -174,7 +175,7 @@ KEYS: Mapping[Level, Mapping[Tag, str]] = {
     Level.STUDY: _PATIENT | _STUDY,
     Level.SERIES: _PATIENT | _STUDY | _SERIES,
     Level.IMAGE: _PATIENT | _STUDY | _SERIES | _IMAGE,
-    Level.WORKLIST: _WHO
+    Level.WORKLIST: WHO
     | _ABOUT
     | _REQUESTED
     | {f"{STEPS}.{tag}": vr for tag, vr in _STEP.items()},
