@@ -216,7 +216,8 @@ def test_the_keys_of_the_worklist_are_documented() -> None:
     text = (DOCS / "conformance/dicom.md").read_text(encoding="utf-8")
     of = tables(text)["Modality Worklist (PS3.4 Annex K; IHE RAD-5)"]
     rows = {row[0]: row[1:] for row in of}
-    step = Scheduled(*["1"] * 2, ("A",), *["1"] * 5, None, *["1"] * 6, "scheduled")
+    said = ("ACC", "A", "P1", "F1", "HOUSE^G", "V1", "scheduled")
+    step = Scheduled("S1", "CT", ("A",), "2026", "D", "RP1", "1.2", "P", None, *said)
     held = entry(step, {}).keys() | WHO.keys()
     for title, inside in (("patient, order, visit", False), ("step", True)):
         tags = [tag for tag in KEYS[Level.WORKLIST] if ("." in tag) == inside]

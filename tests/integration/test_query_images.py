@@ -12,11 +12,16 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from reconcile.core import attributes as at
 from reconcile.core.facts import Source
 from reconcile.core.identity import Demographics, PersonName
+from reconcile.core.matchkeys import question_of
 from reconcile.core.order import RequestedProcedure
 from reconcile.core.querykeys import Level
 from reconcile.db import views_images, views_query
+from reconcile.db.views_instances import Holding
+from reconcile.flows.query import QueryFlow
+from reconcile.flows.retrieve import RetrieveFlow
 from tests.support.answers import answers, value
 from tests.support.archive import http_door
 from tests.support.hospital import EMPI, JANE, Hospital
@@ -179,6 +184,28 @@ def test_every_page_goes_on_where_the_last_one_ended(
     listed = uids([*CTS, OTHER])
     some = answers(hospital, Level.IMAGE, SOPInstanceUID=listed, InstanceNumber="")
     assert sorted(value(each, "SOPInstanceUID") for each in some) == sorted(listed)
+
+
+def test_no_more_is_read_than_is_taken(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who takes one page has two instances read, and who asks for none of it, nothing."""
+    monkeypatch.setattr(views_images, "PAGE", 2)
+    read: list[str] = []
+    state = RetrieveFlow.state
+
+    def counted(flow: RetrieveFlow, holding: Holding) -> Any:
+        read.append(holding.kept.sop_instance_uid)
+        return state(flow, holding)
+
+    monkeypatch.setattr(RetrieveFlow, "state", counted)
+    flow = QueryFlow(hospital.database, hospital.rules, hospital.storage)
+    for keys, number in ((at.element("US"), 2), (None, 0)):
+        asked = {"00280010": keys} if keys else {"00080018": at.element("UI")}
+        pages = flow.pages(question_of(Level.IMAGE, asked))
+        assert len(next(pages)) <= 2
+        assert len(read) <= number
+        read.clear()
 
 
 def test_who_asks_sees_patients_of_their_own_domain(hospital: Hospital) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
+from pydicom.dataset import Dataset
 from sqlalchemy import select
 
 from reconcile.core.identity import Demographics, PersonName
@@ -271,6 +274,48 @@ def test_a_uid_that_the_ris_says_later_wins(own: Hospital) -> None:
     image = instance(AccessionNumber="ACC1", StudyInstanceUID=first)
     own.store(image)
     assert given(own, image.SOPInstanceUID).StudyInstanceUID == theirs
+
+
+def test_a_first_image_and_a_first_question_at_once(own: Hospital) -> None:
+    """Whoever comes first, the study and the order have one UID in the end."""
+    for number in range(6):
+        accession = f"RACE{number}"
+        own.order(JANE, "100^^^A", accession=accession, procedures=(procedure("RP1"),))
+        image = instance(AccessionNumber=accession)
+        asked = {"AccessionNumber": accession, "StudyInstanceUID": ""}
+        together = Barrier(2)
+
+        def ask(together: Barrier = together, asked: dict[str, str] = asked) -> str:
+            together.wait()
+            [entry] = steps(own, **asked)
+            return value(entry, "StudyInstanceUID")
+
+        def send(together: Barrier = together, image: Dataset = image) -> None:
+            together.wait()
+            own.store(image)
+
+        with ThreadPoolExecutor(2) as pool:
+            told, sent = pool.submit(ask), pool.submit(send)
+            sent.result()
+        assert given(own, image.SOPInstanceUID).StudyInstanceUID == told.result()
+
+
+def test_two_scanners_that_ask_at_once_are_told_the_same(own: Hospital) -> None:
+    """Of many orders, in whatever order they are given their UIDs."""
+    for number in range(5):
+        own.order(JANE, "100^^^A", accession=f"A{number}", procedures=(procedure("RP"),))
+    together = Barrier(3)
+
+    def ask(_: int) -> list[str]:
+        together.wait()
+        keys = {"StudyInstanceUID": "", "AccessionNumber": ""}
+        return [value(entry, "StudyInstanceUID") for entry in steps(own, **keys)]
+
+    with ThreadPoolExecutor(3) as pool:
+        told = list(pool.map(ask, range(3)))
+    assert told[0] == told[1] == told[2]
+    assert len(set(told[0])) == 5
+    assert sorted(_procedure_uids(own)) == sorted(told[0])
 
 
 def _procedure_uids(hospital: Hospital) -> list[str]:
