@@ -72,6 +72,7 @@ bench: $(STAMP)
 bench-large: $(STAMP)
 	$(BIN)/python -m bench registry
 	$(BIN)/python -m bench history
+	$(BIN)/python -m bench find
 
 bench-durability: $(STAMP)
 	$(BIN)/python -m bench durability

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
-from bench import durability, history, idle, large, merge, receive, registry, report
+from bench import durability, find, history, idle, large, merge, receive, registry, report
 
 COMMANDS = {
     "receive": receive.main,
@@ -14,6 +14,7 @@ COMMANDS = {
     "registry": registry.main,
     "history": history.main,
     "merge": merge.main,
+    "find": find.main,
     "durability": durability.main,
     "report": report.main,
 }

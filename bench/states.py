@@ -57,6 +57,22 @@ def merge(rows: Sequence[Question]) -> Table:
     return table
 
 
+def find(rows: Sequence[Question]) -> Table:
+    """What a C-FIND takes, by how many studies there are."""
+    sizes = sorted({each.instances for each in rows})
+    heads = [f"ms of {size(each)}" for each in sizes]
+    table = Table("Queries", ("question", *heads))
+    for question in dict.fromkeys(each.question for each in rows):
+        of = {each.instances: each for each in rows if each.question == question}
+        found = [of[each] for each in sizes]
+        said = [f"{figure(q.median_ms)} ({figure(q.greatest_ms)})" for q in found]
+        table.rows.append((question, *said))
+    table.notes.append(
+        "C-FIND of studies, milliseconds: median (greatest), by studies in the registry."
+    )
+    return table
+
+
 def durability(rows: Sequence[Killed]) -> Table:
     """Instances that were acknowledged before a kill -9, and what has become of them."""
     kept = ("acknowledged", "missing", "altered", "no event", "two events")

@@ -18,96 +18,18 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from reconcile.core import attributes as at
 from reconcile.core.attributes import Element, Tag
 from reconcile.core.identity import Issuer
+from reconcile.core.querykeys import ASIDE, KEYS, Level
 from reconcile.errors import WrongUse
 
 VALUES_MAX = 1000
 """Of one list of UIDs: a question is no place to keep things in."""
 VALUE_CHARACTERS_MAX = 1024
 
-
-class Level(StrEnum):
-    """Query/Retrieve Level (0008,0052) that is answered, from the top."""
-
-    PATIENT = "PATIENT"
-    STUDY = "STUDY"
-    SERIES = "SERIES"
-
-
-# Attributes that are shown, by the level whose they are, with their VR (PS3.6).
-_PATIENT = {
-    "00080005": "CS",
-    at.PATIENT_NAME: "PN",
-    at.PATIENT_ID: "LO",
-    at.ISSUER_OF_PATIENT_ID: "LO",
-    at.ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE: "SQ",
-    at.PATIENT_BIRTH_DATE: "DA",
-    at.PATIENT_SEX: "CS",
-    at.OTHER_PATIENT_IDS_SEQUENCE: "SQ",
-    "00100032": "TM",  # Patient's Birth Time
-}
-STUDY_TIME = "00080030"
-MODALITIES_IN_STUDY = "00080061"
-STUDY_ID = "00200010"
-STUDY_RELATED_SERIES = "00201206"
-STUDY_RELATED_INSTANCES = "00201208"
-SERIES_RELATED_INSTANCES = "00201209"
-_STUDY = {
-    at.STUDY_INSTANCE_UID: "UI",
-    at.STUDY_DATE: "DA",
-    STUDY_TIME: "TM",
-    at.ACCESSION_NUMBER: "SH",
-    at.ISSUER_OF_ACCESSION_NUMBER_SEQUENCE: "SQ",
-    at.REFERRING_PHYSICIAN_NAME: "PN",
-    at.STUDY_DESCRIPTION: "LO",
-    STUDY_ID: "SH",
-    MODALITIES_IN_STUDY: "CS",
-    STUDY_RELATED_SERIES: "IS",
-    STUDY_RELATED_INSTANCES: "IS",
-    "00080201": "SH",  # Timezone Offset From UTC
-    "00081060": "PN",  # Name of Physician(s) Reading Study
-    "00101010": "AS",  # Patient's Age
-    "00101020": "DS",  # Patient's Size
-    "00101030": "DS",  # Patient's Weight
-}
-_SERIES = {
-    at.SERIES_INSTANCE_UID: "UI",
-    at.MODALITY: "CS",
-    "00080021": "DA",  # Series Date
-    "00080031": "TM",  # Series Time
-    "0008103E": "LO",  # Series Description
-    "00180015": "CS",  # Body Part Examined
-    "00181030": "LO",  # Protocol Name
-    "00200011": "IS",  # Series Number
-    "00200060": "CS",  # Laterality
-    "00400244": "DA",  # Performed Procedure Step Start Date
-    "00400245": "TM",  # Performed Procedure Step Start Time
-    at.REQUEST_ATTRIBUTES_SEQUENCE: "SQ",
-    SERIES_RELATED_INSTANCES: "IS",
-}
-KEYS: Mapping[Level, Mapping[Tag, str]] = {
-    Level.PATIENT: _PATIENT,
-    Level.STUDY: _PATIENT | _STUDY,
-    Level.SERIES: _PATIENT | _STUDY | _SERIES,
-}
-_COUNTED = {
-    "00080005",
-    at.STUDY_INSTANCE_UID,
-    at.SERIES_INSTANCE_UID,
-    MODALITIES_IN_STUDY,
-    STUDY_RELATED_SERIES,
-    STUDY_RELATED_INSTANCES,
-    SERIES_RELATED_INSTANCES,
-}
-#: What is kept of the header of each series, as it came.
-KEPT: tuple[Tag, ...] = tuple(sorted(KEYS[Level.SERIES].keys() - _COUNTED))
-#: About the answer itself, or about where it can be had: never matched, always allowed.
-ASIDE = frozenset({"00080005", "00080052", "00080054", "00080056", "00081190", "00080053"})
 
 _WILD = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
 _DATE = re.compile(r"\d{4}(\d{2}(\d{2})?)?")

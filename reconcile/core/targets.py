@@ -210,7 +210,8 @@ def order_part(
     if len(order.accession_number) > SH_CHARACTERS_MAX:
         reviews = ("TOO-LONG",)
     elif order.accession_number:
-        found.extend(_accession(order, domains))
+        said = accession_of(order.accession_number, order.accession_issuer, domains)
+        found.extend(said)
     if order.referring_physician:
         physician = at.person_name(order.referring_physician)
         found.append(Assign(at.REFERRING_PHYSICIAN_NAME, physician))
@@ -234,11 +235,14 @@ def _with_request(
     return Targets((*ordered.assigns, request), ordered.reviews)
 
 
-def _accession(order: OrderFacts, domains: Mapping[str, Domain]) -> Iterable[Assign]:
-    yield Assign(at.ACCESSION_NUMBER, at.element("SH", order.accession_number))
-    if not order.accession_issuer:
+def accession_of(
+    number: str, issuer: str, domains: Mapping[str, Domain]
+) -> Iterable[Assign]:
+    """Accession Number, with the domain that it comes from where that is known."""
+    yield Assign(at.ACCESSION_NUMBER, at.element("SH", number))
+    if not issuer:
         return
-    domain = domain_of(order.accession_issuer, domains)
+    domain = domain_of(issuer, domains)
     item = {at.LOCAL_NAMESPACE_ENTITY_ID: at.element("UT", domain.name)}
     if domain.universal_id:
         item |= _universal(domain)

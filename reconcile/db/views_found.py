@@ -30,7 +30,6 @@ from sqlalchemy import (
 from reconcile.core.identity import PatientIdentifier
 from reconcile.core.matchkeys import (
     Between,
-    Level,
     Named,
     OneOf,
     Test,
@@ -38,11 +37,12 @@ from reconcile.core.matchkeys import (
     as_like,
     narrowed,
 )
+from reconcile.core.querykeys import Level
 from reconcile.db import tables as t
 from reconcile.db.headers import SEARCHED_NAME, series_header
-from reconcile.db.views import series_named, studies_named
+from reconcile.db.views import instances_named, series_named, studies_named
 
-_h, _s, _st = series_header.c, t.series.c, t.study.c
+_h, _s, _st, _i = series_header.c, t.series.c, t.study.c, t.instance.c
 
 #: Series that one key finds; past it all series are looked at in the order of answers.
 NARROW = 5000
@@ -83,6 +83,7 @@ class Asked:
     study_date: Test | None = None
     modality_in_study: Test | None = None
     modality: Test | None = None
+    instance_uids: tuple[str, ...] = ()
 
 
 def links(link: FromClause, series: FromClause) -> ColumnElement[bool]:
@@ -133,6 +134,9 @@ def _candidates(asked: Asked) -> Iterable[Select[Any]]:
         yield select(_s.id).where(_s.study_id.in_(studies))
     if asked.series_uids:
         yield _ids(*(series_named(uid) for uid in asked.series_uids))
+    if asked.instance_uids:
+        ids = union(*(instances_named(uid) for uid in asked.instance_uids))
+        yield select(_i.series_id.label("id")).where(_i.id.in_(ids)).distinct()
     if asked.accession is not None:
         studies = union(*_studies_with(asked.accession))
         yield select(_s.id).where(_s.study_id.in_(studies))
@@ -161,7 +165,8 @@ def _of_persons(persons: Select[Any]) -> Select[Any]:
     )
 
 
-def _of_patients(key: PatientKey) -> Iterable[Select[Any]]:
+def persons_of(key: PatientKey) -> Select[Any]:
+    """Ids of the persons who have such an identifier, whoever they were merged into."""
     identity, link = t.identity.c, t.identity_link.c
     owned = (
         select(link.person_id)
@@ -177,7 +182,11 @@ def _of_patients(key: PatientKey) -> Iterable[Select[Any]]:
     if key.pattern:
         like = and_(*within(identity.id_norm, Wild(key.pattern)))
         ways.append(and_(like, identity.domain.in_(key.domains)) if key.domains else like)
-    yield _of_persons(owned.where(or_(*ways) if ways else false()))
+    return owned.where(or_(*ways) if ways else false())
+
+
+def _of_patients(key: PatientKey) -> Iterable[Select[Any]]:
+    yield _of_persons(persons_of(key))
     if key.held:
         wild = any(c in "*?" for c in key.held)
         test = Wild(key.held) if wild else OneOf((key.held,))
@@ -211,6 +220,13 @@ def _searched_for(test: Named) -> str:
     """A pattern of alphabetic groups; a name in another script may stand in any group."""
     pattern = test.groups[0]
     return narrowed(pattern if len(test.groups) > 1 or pattern.isascii() else "*")
+
+
+def persons_named(test: Test | None) -> Select[Any] | None:
+    """Ids of persons of whom a feed said such a name; None: that narrows nothing."""
+    if not isinstance(test, Named) or not _searched_for(test).strip("%"):
+        return None
+    return _named(_searched_for(test))[1]
 
 
 def _named(like: str) -> tuple[Select[Any], Select[Any]]:

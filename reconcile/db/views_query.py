@@ -22,7 +22,6 @@ from sqlalchemy import (
     FromClause,
     Select,
     and_,
-    column,
     exists,
     func,
     or_,
@@ -32,14 +31,15 @@ from sqlalchemy import (
 )
 
 from reconcile.core.attributes import Change, Element, Tag, from_listed
-from reconcile.core.matchkeys import Level, Test
+from reconcile.core.matchkeys import Test
+from reconcile.core.querykeys import Level
 from reconcile.db import filed as f
 from reconcile.db import history as h
 from reconcile.db import tables as t
 from reconcile.db.headers import series_header
 from reconcile.db.views_found import Asked, found_by, links, within
 
-_h, _s, _st, _i = series_header.c, t.series.c, t.study.c, t.instance.c
+_h, _s, _st = series_header.c, t.series.c, t.study.c
 
 #: Candidates of one page: what is in memory for one question.
 PAGE = 512
@@ -70,15 +70,6 @@ class Part:
     person_id: UUID | None
     as_received: bool
     elements: dict[Tag, Element]
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What a part of a study has."""
-
-    modalities: tuple[str, ...]
-    series: int
-    instances: int
 
 
 # -- Rows ---------------------------------------------------------------------------
@@ -134,7 +125,7 @@ def _page(asked: Asked, after: After | None) -> CTE:
         query = query.join(found, _h.series_id == found.c.id)
     if asked.study_date is not None:
         query = query.where(_h.study_date != "", *within(_h.study_date, asked.study_date))
-    if asked.modality is not None and asked.level is Level.SERIES:
+    if asked.modality is not None and asked.level in (Level.SERIES, Level.IMAGE):
         query = query.where(*within(_h.modality, asked.modality))
     if after is not None:
         place = tuple_(_h.study_date, _h.series_id)
@@ -170,12 +161,12 @@ def _is_shown(series_id: ColumnElement[Any]) -> ColumnElement[bool]:
 
 def _conditions(asked: Asked, person: FromClause) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
-    if asked.patient is None and not asked.study_uids:
+    if asked.patient is None and not (asked.study_uids or asked.instance_uids):
         found.append(person.c.state.is_distinct_from("test"))
     if asked.modality_in_study is not None:
         found.append(_has_modality(asked.modality_in_study))
     if asked.issuer:
-        found.append(_has_identifier_of(asked.issuer, person))
+        found.append(has_identifier_of(asked.issuer, person))
     if asked.level is Level.STUDY:
         found.append(~_earlier(person, _of_the_same_study))
     elif asked.level is Level.PATIENT:
@@ -227,7 +218,8 @@ def _has_modality(test: Test) -> ColumnElement[bool]:
     return query.where(o.c.study_id == _s.study_id, *within(oh.c.modality, test)).exists()
 
 
-def _has_identifier_of(domain: str, person: FromClause) -> ColumnElement[bool]:
+def has_identifier_of(domain: str, person: FromClause) -> ColumnElement[bool]:
+    """Whether a surviving person has an identifier in a domain."""
     m, ml, mi = t.person.alias("m"), t.identity_link.alias("ml"), t.identity.alias("mi")
     query = (
         select(1)
@@ -281,47 +273,3 @@ def _scoped(ids: list[UUID]) -> Select[Any]:
         .where(scope.series_id.in_(ids), func.upper_inf(scope.recorded))
         .order_by(event.position)
     )
-
-
-def counted(
-    connection: Connection, studies: Iterable[UUID]
-) -> dict[tuple[UUID, UUID | None, bool], Counted]:
-    """What the parts of some studies have, by (study, person, whether it is held)."""
-    link, person = t.identity_link.alias("l"), t.person.alias("p")
-    number = select(func.count()).where(_i.series_id == _s.id, ~_i.hidden)
-    given = number.correlate(t.series).lateral("given")
-    instances: ColumnElement[Any] = given.c[0]
-    query = (
-        select(
-            _s.study_id,
-            person.c.canonical_id,
-            _s.held.is_not(None).label("held"),
-            func.array_agg(_h.modality.distinct()).label("modalities"),
-            func.count(_s.id).label("series"),
-            func.sum(instances).label("instances"),
-        )
-        .select_from(
-            t.series.outerjoin(series_header, _h.series_id == _s.id)
-            .outerjoin(link, links(link, t.series))
-            .outerjoin(person, person.c.id == link.c.person_id)
-            .join(given, instances > 0)
-        )
-        .where(_s.study_id.in_(list(studies)))
-        .group_by(_s.study_id, person.c.canonical_id, column("held"))
-    )
-    return {
-        (row.study_id, row.canonical_id, row.held): Counted(
-            tuple(sorted(filter(None, row.modalities))), row.series, int(row.instances)
-        )
-        for row in connection.execute(query)
-    }
-
-
-def instances_of(connection: Connection, series: Iterable[UUID]) -> dict[UUID, int]:
-    """How many instances of some series are given out."""
-    query = (
-        select(_i.series_id, func.count().label("instances"))
-        .where(_i.series_id.in_(list(series)), ~_i.hidden)
-        .group_by(_i.series_id)
-    )
-    return {row.series_id: row.instances for row in connection.execute(query)}

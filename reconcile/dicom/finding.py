@@ -1,8 +1,11 @@
-"""The Query SCP: a C-FIND from its identifier to its last answer (PS3.4 section C.4.1).
+"""The SCP of queries and of the worklist: a C-FIND from its identifier to its last answer.
 
 Pages of answers are made in another thread, one at a time: the next one when the peer has
 taken those before it, so that whoever reads slowly, or not at all, holds one page and no
-transaction. Which studies match may not be decided here.
+transaction. Which studies or steps match may not be decided here.
+
+Source:
+    PS3.4 sections C.4.1 and K.4.1.
 """
 
 from __future__ import annotations
@@ -11,11 +14,17 @@ import logging
 from functools import partial
 
 from reconcile.core import attributes as at
-from reconcile.core.matchkeys import Level, Question, question_of
+from reconcile.core.matchkeys import Question, question_of
+from reconcile.core.querykeys import Level
+from reconcile.core.worklist import question_of_steps
 from reconcile.dicom.commands import CommandSet, response
 from reconcile.dicom.identifiers import read_identifier, write_identifier
 from reconcile.dicom.messages import Context, Pages, Peer, Request
-from reconcile.dicom.sop_classes import PATIENT_ROOT_FIND, STUDY_ROOT_FIND
+from reconcile.dicom.sop_classes import (
+    PATIENT_ROOT_FIND,
+    STUDY_ROOT_FIND,
+    WORKLIST_FIND,
+)
 from reconcile.dicom.status import (
     CANCELLED,
     PENDING,
@@ -37,10 +46,12 @@ from reconcile.flows.query import only
 
 LOG = logging.getLogger(__name__)
 
-# PS3.4 sections C.6.1.1 and C.6.2.1: the levels of each information model that are served
+# PS3.4 sections C.6.1.1 and C.6.2.1: the levels of each information model; the worklist
+# has none to name
 LEVELS = {
-    PATIENT_ROOT_FIND: (Level.PATIENT, Level.STUDY, Level.SERIES),
-    STUDY_ROOT_FIND: (Level.STUDY, Level.SERIES),
+    PATIENT_ROOT_FIND: (Level.PATIENT, Level.STUDY, Level.SERIES, Level.IMAGE),
+    STUDY_ROOT_FIND: (Level.STUDY, Level.SERIES, Level.IMAGE),
+    WORKLIST_FIND: (Level.WORKLIST,),
 }
 _LEVEL, _RETRIEVE_AE, _AVAILABILITY = "00080052", "00080054", "00080056"
 
@@ -79,6 +90,8 @@ class FindRequest(Request):
         keys = read_identifier(
             self.identifier, self.context.transfer_syntax, self.peer.source.charset
         )
+        if levels == (Level.WORKLIST,):
+            return question_of_steps(keys)
         said = at.text(keys.get(_LEVEL))
         level = next((each for each in levels if each == said), None)
         if level is None:
@@ -118,6 +131,8 @@ class FindRequest(Request):
     def _written(self, answer: Found) -> bytes:
         question = self._question
         found = only(answer, question)
+        if question.level is Level.WORKLIST:
+            return write_identifier(found, self.context.transfer_syntax)
         found[_LEVEL] = at.element("CS", question.level.value)
         found[_RETRIEVE_AE] = at.element("AE", self.peer.called)
         if _AVAILABILITY in question.shown:

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from reconcile.core import attributes as at
 from reconcile.core.attributes import Element, Tag, text
-from reconcile.core.matchkeys import KEPT, day
+from reconcile.core.matchkeys import day
+from reconcile.core.querykeys import KEPT
 from reconcile.dataset.facts import Received
 from reconcile.db import headers
 from reconcile.errors import ReconcileError

@@ -13,16 +13,23 @@ from uuid import UUID
 
 from reconcile.core import attributes as at
 from reconcile.core import matchkeys as mk
+from reconcile.core import querykeys as qk
 from reconcile.core.attributes import Element, Tag
-from reconcile.core.identity import HELD_DOMAIN, Issuer, PatientIdentifier, bare
-from reconcile.core.issuers import issuer_domain
-from reconcile.core.matchkeys import OneOf, Question, Test, Wild
+from reconcile.core.matchkeys import Question
+from reconcile.core.querykeys import Level
 from reconcile.core.shown import coerced, of_person
-from reconcile.db import persons, views_query
+from reconcile.core.worklist import nested
+from reconcile.db import persons, views_counted, views_query
 from reconcile.db.database import Connection, Database
-from reconcile.db.views_found import Asked, PatientKey, narrowing
-from reconcile.db.views_query import After, Counted, Part
+from reconcile.db.views_counted import Counted, OfPatient
+from reconcile.db.views_found import Asked, narrowing
+from reconcile.db.views_query import After, Part
+from reconcile.flows.meant import Meant, Nobody, values_of
+from reconcile.flows.query_images import ImageAnswers
+from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules
+from reconcile.flows.scheduled import ScheduledFlow
+from reconcile.storage.local import LocalStorage
 
 Answer = Mapping[Tag, Element]
 
@@ -35,8 +42,10 @@ _RESOLVED = frozenset(
         at.ACCESSION_NUMBER,
     }
 )
+#: Of an instance: compared when that is looked at.
+_OF_IMAGES = frozenset({qk.SOP_CLASS_UID, qk.SOP_INSTANCE_UID}) | qk.READ
 _COUNTS = frozenset(
-    {mk.MODALITIES_IN_STUDY, mk.STUDY_RELATED_SERIES, mk.STUDY_RELATED_INSTANCES}
+    {qk.MODALITIES_IN_STUDY, qk.STUDY_RELATED_SERIES, qk.STUDY_RELATED_INSTANCES}
 )
 
 
@@ -46,9 +55,12 @@ class QueryFlow:
 
     database: Database
     rules: Rules
+    storage: LocalStorage
 
     def pages(self, question: Question, view: str = "") -> Iterator[list[Answer]]:
         """Answers, some at a time, maybe none; the newest study first.
+
+        Scheduled steps, where these are asked for, by their start.
 
         Args:
             question: what is asked.
@@ -58,8 +70,24 @@ class QueryFlow:
         Raises:
             ServiceUnavailable: the database is away.
         """
-        asked = self._asked(question, view)
-        if asked is None:
+        if question.level is Level.WORKLIST:
+            yield from ScheduledFlow(self.database, self.rules).pages(question, view)
+        elif question.level is Level.IMAGE:
+            retrieve = RetrieveFlow(self.database, self.storage)
+            images = ImageAnswers(self.database, retrieve, question)
+            for page in self._parts(question, view):
+                yield from images.pages((row.series_id, answer) for row, answer in page)
+        else:
+            for page in self._parts(question, view):
+                yield [answer for _, answer in page]
+
+    def _parts(
+        self, question: Question, view: str
+    ) -> Iterator[list[tuple[Part, dict[Tag, Element]]]]:
+        """Parts of studies, or series, that match, with what is answered of each."""
+        try:
+            asked = self._asked(question, view)
+        except Nobody:
             return
         with self.database.read_only() as connection:
             asked = narrowing(connection, asked)
@@ -68,82 +96,43 @@ class QueryFlow:
             with self.database.read_only() as connection:
                 rows, after = views_query.parts(connection, asked, after)
                 answers = self._answers(connection, question, rows, view)
-            yield [each for each in answers if _fits(question, each)]
+            pairs = zip(rows, answers, strict=True)
+            yield [pair for pair in pairs if _fits(question, pair[1])]
             if after is None:
                 return
 
-    # -- What is asked ---------------------------------------------------------------
-
     def narrowed(self, question: Question, view: str) -> Asked | None:
         """What a question narrows the rows to; None: nothing can match."""
-        return self._asked(question, view)
+        try:
+            return self._asked(question, view)
+        except Nobody:
+            return None
 
-    def _asked(self, question: Question, view: str) -> Asked | None:
-        """What narrows the rows; None: nothing can match."""
-        tests = question.tests
-        patient, issuer = None, ""
-        if at.PATIENT_ID in tests:
-            patient = self._patient(tests[at.PATIENT_ID], question.issuer, view)
-            if patient is None:
-                return None
-        elif question.issuer:
-            domain = issuer_domain(question.issuer, dict(self.rules.domains)).domain
-            if domain is None:
-                return None
-            issuer = domain.name
+    def _asked(self, question: Question, view: str) -> Asked:
+        """What narrows the rows.
+
+        Raises:
+            Nobody: nothing can match.
+        """
+        tests, meant = question.tests, Meant(self.rules, view)
         return Asked(
             question.level,
-            patient,
-            issuer,
-            _values(tests.get(at.STUDY_INSTANCE_UID)),
-            _values(tests.get(at.SERIES_INSTANCE_UID)),
+            meant.patient(question),
+            meant.issuer(question),
+            values_of(tests.get(at.STUDY_INSTANCE_UID)),
+            values_of(tests.get(at.SERIES_INSTANCE_UID)),
             tests.get(at.ACCESSION_NUMBER),
             tests.get(at.PATIENT_NAME),
             tests.get(at.PATIENT_BIRTH_DATE),
             tests.get(at.STUDY_DATE),
-            tests.get(mk.MODALITIES_IN_STUDY),
+            tests.get(qk.MODALITIES_IN_STUDY),
             tests.get(at.MODALITY),
+            values_of(tests.get(qk.SOP_INSTANCE_UID)),
         )
-
-    def _patient(self, test: Test, issuer: Issuer, view: str) -> PatientKey | None:
-        """Whom a Patient ID may mean, by its issuer, else by who asks."""
-        if isinstance(test, OneOf) and len(test.values) == 1 and not issuer:
-            test, issuer = _cx(test.values[0])
-        names = self._domains(issuer, view)
-        if names is None:
-            return None
-        if isinstance(test, Wild):
-            pattern = bare(test.pattern)
-            held = pattern if not names or HELD_DOMAIN.name in names else ""
-            return PatientKey(pattern=pattern, domains=names, held=held)
-        values = _values(test)
-        held = values[0] if values and (not names or HELD_DOMAIN.name in names) else ""
-        anywhere = () if names else tuple(bare(value) for value in values)
-        owned = names or tuple(self.rules.domains)
-        return PatientKey(
-            tuple(self._identifier(value, name) for value in values for name in owned),
-            anywhere,
-            held=held,
-        )
-
-    def _domains(self, issuer: Issuer, view: str) -> tuple[str, ...] | None:
-        """In which domains an ID is looked for; empty: in all; None: in none."""
-        if issuer:
-            domain = issuer_domain(issuer, dict(self.rules.domains)).domain
-            return (domain.name,) if domain is not None else None
-        if not view:
-            return ()
-        return tuple(dict.fromkeys((view, self.rules.archive_domain, HELD_DOMAIN.name)))
-
-    def _identifier(self, value: str, name: str) -> PatientIdentifier:
-        domain = self.rules.domains.get(name)
-        return PatientIdentifier(domain.normalise(value) if domain else bare(value), name)
-
-    # -- What is answered ------------------------------------------------------------
 
     def _answers(
         self, connection: Connection, question: Question, rows: list[Part], view: str
-    ) -> list[Answer]:
+    ) -> list[dict[Tag, Element]]:
         if not rows:
             return []
         series = [row.series_id for row in rows]
@@ -151,7 +140,7 @@ class QueryFlow:
         known = persons.facts(connection, whose, self.rules.archive_domain)
         changes = views_query.assigned(connection, series)
         counts = _counts(connection, question, rows)
-        answers: list[Answer] = []
+        answers = []
         for row in rows:
             found = coerced(row.elements, changes.get(row.series_id, ()))
             person = known.get(str(row.person_id))
@@ -163,61 +152,76 @@ class QueryFlow:
         return answers
 
 
+# -- Counts -------------------------------------------------------------------------
+
+
 def _counts(
     connection: Connection, question: Question, rows: list[Part]
-) -> dict[UUID, Answer]:
-    """What the parts of studies have, by the series that stands for each; if asked for."""
+) -> dict[UUID, dict[Tag, Element]]:
+    """What there is of each row, by its series; only of what is asked for."""
     asked = question.shown.keys() | question.tests.keys()
-    found: dict[UUID, Answer] = {}
-    if asked & _COUNTS:
-        counted = views_query.counted(connection, {row.study_id for row in rows})
+    studies, of_patient = {row.study_id for row in rows}, bool(asked & qk.OF_PATIENT)
+    found: dict[UUID, dict[Tag, Element]] = {row.series_id: {} for row in rows}
+    if asked & _COUNTS or of_patient:
+        counted = views_counted.counted(connection, studies)
+        whose = {row.person_id for row in rows if row.person_id} if of_patient else set()
+        patients = views_counted.patients(connection, whose) if whose else {}
         for row in rows:
             part = counted.get((row.study_id, row.person_id, row.held))
-            found[row.series_id] = _told(part)
-    if mk.SERIES_RELATED_INSTANCES in asked:
-        series = [row.series_id for row in rows]
-        for each, number in views_query.instances_of(connection, series).items():
-            told = {mk.SERIES_RELATED_INSTANCES: at.element("IS", str(number))}
-            found[each] = {**found.get(each, {}), **told}
+            if part is not None:
+                has = patients.get(row.person_id) if row.person_id else None
+                found[row.series_id] |= {**_told(part), **_of_patient(has, part)}
+    if qk.SOP_CLASSES_IN_STUDY in asked:
+        classes = views_counted.classes(connection, studies)
+        for row in rows:
+            uids = classes.get((row.study_id, row.person_id, row.held), ())
+            found[row.series_id][qk.SOP_CLASSES_IN_STUDY] = at.element("UI", *uids)
+    if qk.SERIES_RELATED_INSTANCES in asked:
+        numbers = views_counted.instances_of(connection, found)
+        for series, number in numbers.items():
+            found[series][qk.SERIES_RELATED_INSTANCES] = at.element("IS", str(number))
     return found
 
 
-def _told(counted: Counted | None) -> dict[Tag, Element]:
-    if counted is None:
-        return {}
+def _told(counted: Counted) -> dict[Tag, Element]:
     return {
-        mk.MODALITIES_IN_STUDY: at.element("CS", *counted.modalities),
-        mk.STUDY_RELATED_SERIES: at.element("IS", str(counted.series)),
-        mk.STUDY_RELATED_INSTANCES: at.element("IS", str(counted.instances)),
+        qk.MODALITIES_IN_STUDY: at.element("CS", *counted.modalities),
+        qk.STUDY_RELATED_SERIES: at.element("IS", str(counted.series)),
+        qk.STUDY_RELATED_INSTANCES: at.element("IS", str(counted.instances)),
     }
 
 
+def _of_patient(counted: OfPatient | None, part: Counted) -> dict[Tag, Element]:
+    """Of one whose part it is; who is nobody has that part and no other."""
+    has = counted or OfPatient(1, part.series, part.instances)
+    return {
+        qk.PATIENT_RELATED_STUDIES: at.element("IS", str(has.studies)),
+        qk.PATIENT_RELATED_SERIES: at.element("IS", str(has.series)),
+        qk.PATIENT_RELATED_INSTANCES: at.element("IS", str(has.instances)),
+    }
+
+
+# -- What is answered ---------------------------------------------------------------
+
+
 def _fits(question: Question, answer: Answer) -> bool:
+    passed = _RESOLVED | _OF_IMAGES if question.level is Level.IMAGE else _RESOLVED
     return all(
         mk.fits(test, answer.get(tag))
         for tag, test in question.tests.items()
-        if tag not in _RESOLVED
+        if tag not in passed
     )
-
-
-def _values(test: Test | None) -> tuple[str, ...]:
-    return test.values if isinstance(test, OneOf) else ()
-
-
-def _cx(value: str) -> tuple[Test, Issuer]:
-    """An ID and its issuer, of one in HL7 components: "100^^^A"."""
-    parts = [part.strip() for part in value.split("^")]
-    authority = Issuer(*(parts[3] if len(parts) > 3 else "").split("&")[:3])
-    return OneOf((parts[0] if authority else value,)), authority
 
 
 def only(answer: Answer, question: Question) -> dict[Tag, Element]:
     """What was asked for of an answer; what it does not have is there and empty."""
-    return {
-        tag: answer.get(tag) or at.element(vr)
-        for tag, vr in sorted(question.shown.items())
-        if tag not in mk.ASIDE
-    }
+    return nested(
+        {
+            tag: answer.get(tag) or at.element(vr)
+            for tag, vr in sorted(question.shown.items())
+            if tag not in qk.ASIDE
+        }
+    )
 
 
 def showing(question: Question, tags: Mapping[Tag, str]) -> Question:

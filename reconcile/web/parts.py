@@ -63,7 +63,7 @@ class Parts:
     @property
     def query(self) -> QueryFlow:
         """The flow that answers which studies there are."""
-        return QueryFlow(self.database, self.rules)
+        return QueryFlow(self.database, self.rules, self.storage)
 
     @property
     def replays(self) -> ReplayFlow:

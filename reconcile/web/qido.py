@@ -1,4 +1,4 @@
-"""QIDO-RS: which studies and series there are (PS3.18 section 10.6)."""
+"""QIDO-RS: which studies, series and instances there are (PS3.18 section 10.6)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from starlette.responses import JSONResponse, Response
 
 from reconcile.core import attributes as at
 from reconcile.core import matchkeys as mk
+from reconcile.core import querykeys as qk
 from reconcile.core.attributes import Element, Tag
-from reconcile.core.matchkeys import KEYS, Level, Question
+from reconcile.core.matchkeys import Question
+from reconcile.core.querykeys import KEYS, Level
 from reconcile.dataset.keywords import tag_of
 from reconcile.errors import WrongUse
 from reconcile.flows.query import Answer, only, showing
@@ -27,13 +29,13 @@ JSON = "application/dicom+json"
 ANSWERS_MAX = 1000
 
 _AVAILABILITY, _RETRIEVE_URL = "00080056", "00081190"
-# Answered without being asked for: PS3.18 Tables 10.6.3-3 and 10.6.3-4, and what tells
+# Answered without being asked for: PS3.18 Tables 10.6.3-3 to 10.6.3-5, and what tells
 # whose ID it is.
 _STUDY = (
     at.STUDY_DATE,
-    mk.STUDY_TIME,
+    qk.STUDY_TIME,
     at.ACCESSION_NUMBER,
-    mk.MODALITIES_IN_STUDY,
+    qk.MODALITIES_IN_STUDY,
     at.REFERRING_PHYSICIAN_NAME,
     at.STUDY_DESCRIPTION,
     at.PATIENT_NAME,
@@ -42,9 +44,9 @@ _STUDY = (
     at.PATIENT_BIRTH_DATE,
     at.PATIENT_SEX,
     at.STUDY_INSTANCE_UID,
-    mk.STUDY_ID,
-    mk.STUDY_RELATED_SERIES,
-    mk.STUDY_RELATED_INSTANCES,
+    qk.STUDY_ID,
+    qk.STUDY_RELATED_SERIES,
+    qk.STUDY_RELATED_INSTANCES,
 )
 _SERIES = (
     at.MODALITY,
@@ -52,10 +54,21 @@ _SERIES = (
     at.STUDY_INSTANCE_UID,
     at.SERIES_INSTANCE_UID,
     "00200011",
-    mk.SERIES_RELATED_INSTANCES,
+    qk.SERIES_RELATED_INSTANCES,
     "00400244",
     "00400245",
     at.REQUEST_ATTRIBUTES_SEQUENCE,
+)
+_IMAGE = (
+    qk.SOP_CLASS_UID,
+    qk.SOP_INSTANCE_UID,
+    at.STUDY_INSTANCE_UID,
+    at.SERIES_INSTANCE_UID,
+    "00200013",
+    "00280008",
+    "00280010",
+    "00280011",
+    "00280100",
 )
 _NOT_ATTRIBUTES = frozenset({"limit", "offset", "includefield", "fuzzymatching", "accept"})
 _TAKEN = re.compile(r"application/(dicom\+json|json|\*)|\*/\*")
@@ -84,8 +97,39 @@ def search_series(request: Request, parts: PartsOf) -> Response:
 )
 def search_series_of_study(request: Request, parts: PartsOf, study: Uid) -> Response:
     """Series of a study, by its received or assigned UID."""
-    within = {at.STUDY_INSTANCE_UID: at.element("UI", study)}
-    return _search(request, parts, Level.SERIES, _SERIES, within)
+    return _search(request, parts, Level.SERIES, _SERIES, _within(study))
+
+
+@router.get("/dicom-web/instances", responses=_ANSWERS, response_class=Response)
+def search_instances(request: Request, parts: PartsOf) -> Response:
+    """Instances of all studies by their attributes."""
+    return _search(request, parts, Level.IMAGE, (*_STUDY, *_SERIES, *_IMAGE))
+
+
+@router.get(
+    "/dicom-web/studies/{study}/instances", responses=_ANSWERS, response_class=Response
+)
+def search_instances_of_study(request: Request, parts: PartsOf, study: Uid) -> Response:
+    """Instances of a study, by its received or assigned UID."""
+    return _search(request, parts, Level.IMAGE, (*_SERIES, *_IMAGE), _within(study))
+
+
+@router.get(
+    "/dicom-web/studies/{study}/series/{series}/instances",
+    responses=_ANSWERS,
+    response_class=Response,
+)
+def search_instances_of_series(
+    request: Request, parts: PartsOf, study: Uid, series: Uid
+) -> Response:
+    """Instances of a series, by its received or assigned UIDs."""
+    return _search(request, parts, Level.IMAGE, _IMAGE, _within(study, series))
+
+
+def _within(study: str, series: str = "") -> dict[Tag, Element]:
+    """The keys that a path stands for."""
+    found = {at.STUDY_INSTANCE_UID: at.element("UI", study)}
+    return found | ({at.SERIES_INSTANCE_UID: at.element("UI", series)} if series else {})
 
 
 def _search(
@@ -150,8 +194,10 @@ def _told(answer: Answer, question: Question, base: str) -> dict[Tag, Element]:
     study = at.text(answer.get(at.STUDY_INSTANCE_UID))
     series = at.text(answer.get(at.SERIES_INSTANCE_UID))
     url = f"{base}/{study}"
-    if question.level is Level.SERIES:
+    if question.level is not Level.STUDY:
         url = f"{url}/series/{series}"
+    if question.level is Level.IMAGE:
+        url = f"{url}/instances/{at.text(answer.get(qk.SOP_INSTANCE_UID))}"
     about = {
         at.SPECIFIC_CHARACTER_SET: at.element("CS", "ISO_IR 192"),
         _AVAILABILITY: at.element("CS", "ONLINE"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -18,13 +18,16 @@ import pytest
 import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+from pydicom.datadict import dictionary_description
 
 from reconcile import errors
 from reconcile.cli import main as command_line
 from reconcile.core.coercion import RULE, Outcome
 from reconcile.core.corroborate import Gate
+from reconcile.core.querykeys import KEYS, WHO, Level
 from reconcile.core.study import StudyRule
 from reconcile.core.update import UpdateOutcome
+from reconcile.core.worklist import Scheduled, entry
 from reconcile.dataset.iods import SOP_CLASSES
 from reconcile.dataset.part10 import (
     IMPLEMENTATION_CLASS_UID,
@@ -180,6 +183,49 @@ def test_the_conformance_statement_says_who_we_are() -> None:
         assert [row[0] for row in rows] == [str(n + 1) for n in range(len(answer))]
         for row, byte in zip(rows, answer, strict=True):
             assert re.search(rf"\b{byte}\b", row[2]), row
+
+
+def named(tags: Iterable[str]) -> str:
+    """Names of the data dictionary, as a cell has them; of a step without its sequence."""
+    return ", ".join(dictionary_description(int(tag[-8:], 16)) for tag in tags)
+
+
+def told_apart(tags: Iterable[str], level: Level) -> list[str]:
+    """What is matched, and what is only answered: sequences are."""
+    known, found = KEYS[level], list(tags)
+    matched = named(tag for tag in found if known[tag] != "SQ")
+    return [matched, named(tag for tag in found if known[tag] == "SQ")]
+
+
+def test_the_keys_of_queries_are_documented() -> None:
+    """
+    The conformance statement lists what each level matches and answers, and no other.
+    """
+    text = (DOCS / "conformance/dicom.md").read_text(encoding="utf-8")
+    rows = {row[0]: row[1:] for row in tables(text)["Query"]}
+    above = {"00080005"}
+    for level in (Level.PATIENT, Level.STUDY, Level.SERIES, Level.IMAGE):
+        own = [tag for tag in KEYS[level] if tag not in above]
+        assert rows[level.value] == told_apart(own, level)
+        above |= set(own)
+
+
+def test_the_keys_of_the_worklist_are_documented() -> None:
+    """
+    So does the one of the worklist, and which of them have a value at all.
+    """
+    text = (DOCS / "conformance/dicom.md").read_text(encoding="utf-8")
+    of = tables(text)["Modality Worklist (PS3.4 Annex K; IHE RAD-5)"]
+    rows = {row[0]: row[1:] for row in of}
+    said = ("ACC", "A", "P1", "F1", "HOUSE^G", "V1", "scheduled")
+    step = Scheduled("S1", "CT", ("A",), "2026", "D", "RP1", "1.2", "P", None, *said)
+    held = entry(step, {}).keys() | WHO.keys()
+    for title, inside in (("patient, order, visit", False), ("step", True)):
+        tags = [tag for tag in KEYS[Level.WORKLIST] if ("." in tag) == inside]
+        told = [tag for tag in tags if tag in held]
+        assert rows[title] == told_apart(told, Level.WORKLIST)
+        empty = [tag for tag in tags if tag not in held]
+        assert rows[f"{title}: always empty"] == told_apart(empty, Level.WORKLIST)
 
 
 # -- HL7 ----------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def clock() -> Clock:
 def flow(hospital: Hospital, clock: Clock, *recipients: Recipient) -> ForwardFlow:
     several = SeveralFlow(
         RetrieveFlow(hospital.database, hospital.storage),
-        QueryFlow(hospital.database, hospital.rules),
+        QueryFlow(hospital.database, hospital.rules, hospital.storage),
     )
     begun = ForwardFlow(several, recipients, clock, "test")
     begun.start()

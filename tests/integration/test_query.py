@@ -162,12 +162,13 @@ def test_a_bare_id_is_of_whoever_asks(hospital: Hospital) -> None:
 def asked(hospital: Hospital, view: str, **keys: str) -> set[tuple[str, str, str]]:
     """(Patient ID, issuer, name) of the studies that somebody of a domain finds."""
     from reconcile.core import attributes as at
-    from reconcile.core.matchkeys import Level, question_of
+    from reconcile.core.matchkeys import question_of
+    from reconcile.core.querykeys import Level
     from reconcile.dataset.keywords import tag_of
     from reconcile.flows.query import QueryFlow
 
     elements = {str(tag_of(k)): at.element("LO", v) for k, v in keys.items()}
-    flow = QueryFlow(hospital.database, hospital.rules)
+    flow = QueryFlow(hospital.database, hospital.rules, hospital.storage)
     pages = flow.pages(question_of(Level.STUDY, elements), view)
     tags = (at.PATIENT_ID, at.ISSUER_OF_PATIENT_ID, at.PATIENT_NAME)
     return {

@@ -41,7 +41,9 @@ def hospital(database_urls: Urls, tmp_path: Path) -> Hospital:
 
 def several(hospital: Hospital) -> SeveralFlow:
     retrieve = RetrieveFlow(hospital.database, hospital.storage)
-    return SeveralFlow(retrieve, QueryFlow(hospital.database, hospital.rules))
+    return SeveralFlow(
+        retrieve, QueryFlow(hospital.database, hospital.rules, hospital.storage)
+    )
 
 
 def wanted(level: Level, view: str = "", only: tuple[str, ...] = (), **keys: str) -> Wanted:

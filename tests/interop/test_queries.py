@@ -164,7 +164,7 @@ def test_keys_that_are_not_looked_at_are_told(asked: Archive) -> None:
     [
         ("DEAF", STUDY_ROOT, {"QueryRetrieveLevel": "STUDY"}, 0x0124),
         ("CT_A", STUDY_ROOT, {"QueryRetrieveLevel": "PATIENT"}, 0xA900),
-        ("CT_A", STUDY_ROOT, {"QueryRetrieveLevel": "IMAGE"}, 0xA900),
+        ("CT_A", STUDY_ROOT, {"QueryRetrieveLevel": "FRAME"}, 0xA900),
         ("CT_A", STUDY_ROOT, {"PatientName": "DOE*"}, 0xA900),
         ("CT_A", STUDY_ROOT, {"QueryRetrieveLevel": "STUDY", "StudyDate": "x"}, 0xA900),
     ],

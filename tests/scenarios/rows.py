@@ -15,7 +15,6 @@ FORWARD = "forwarding of corrections to destinations"
 MPPS = "modality performed procedure steps"
 COMMIT = "storage commitment"
 COMMIT_MPPS = f"{COMMIT} and {MPPS}"
-MWL = "the Modality Worklist, which gives names out"
 SEAL = "the sealed log and its verification"
 MEDIA = "the import of media, one item for a disc"
 PRIVACY = "roles that may see protected patients"
@@ -111,7 +110,7 @@ ROWS: dict[int, Row] = {
     64: Row("a decision that is told", SEAL),
     65: Row("a history that was tampered with", SEAL),
     # J. Studies, orders, duplicates, corrections
-    66: Row("yesterday's name", MWL),
+    66: Row("yesterday's name"),
     67: Row("an order with a Study UID", COMMIT_MPPS),
     68: Row("a second study for it"),
     69: Row("an order of two procedures"),

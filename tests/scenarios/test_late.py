@@ -15,7 +15,8 @@ from tests.scenarios.seen import (
     person,
     store,
 )
-from tests.support.instances import uid
+from tests.support.asking import worklist
+from tests.support.instances import instance, uid
 from tests.support.messages import Ordered, joined
 from tests.support.running import Archive, code
 
@@ -43,6 +44,32 @@ def test_row_09_a_feed_links_what_was_proposed(archive: Archive):
     late = store(archive, other, "MR_B")
     assert_coerced(late, seen.patient[0])
     assert (late.rung, late.reviews) == ("I+G:CONFIRM", set())
+
+
+def test_row_66_yesterdays_name_is_the_patients_still(archive: Archive):
+    """66: the scanner was told a name that is another one by the time of its images.
+
+    The image is the patient's, under today's name and the order's study; nothing is held.
+    """
+    rose = Patient("966^^^A~E966^^^E", "OLDNAME^ROSE", "19830606", "F")
+    rose.told(archive)
+    rose.ordered(archive, Ordered(sps_id="SPS66"), accession="ACC66")
+    keys = ("PatientName", "PatientBirthDate", "PatientSex", "StudyInstanceUID")
+    wanted = {**dict.fromkeys(keys, ""), "AccessionNumber": "ACC66"}
+    [entry], codes = worklist(archive, step={"Modality": "CT"}, PatientID="966", **wanted)
+    assert (codes, str(entry.PatientName)) == ([0xFF00, 0x0000], rose.name)
+    rose._replace(name="NEWNAME^ROSE").told(archive, "A08")
+    said = {key: entry[key].value for key in (*keys, "PatientID", "AccessionNumber")}
+    seen = store(archive, instance(**said))
+    assert_coerced(seen, "E966")
+    assert str(seen.given.PatientName) == "NEWNAME^ROSE"
+    assert str(seen.original.PatientName) == rose.name
+    assert seen.given.StudyInstanceUID == entry.StudyInstanceUID
+    assert seen.given.AccessionNumber == "ACC66"
+    assert seen.holds == set()
+    [entry], _ = worklist(archive, PatientID="966", **wanted)
+    assert str(entry.PatientName) == "NEWNAME^ROSE"
+    assert entry.StudyInstanceUID == seen.given.StudyInstanceUID
 
 
 def test_row_20_a_message_with_the_new_name_closes_its_item(archive: Archive):

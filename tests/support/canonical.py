@@ -20,8 +20,10 @@ from sqlalchemy import func, select
 
 from reconcile.core import attributes as at
 from reconcile.core import matchkeys as mk
+from reconcile.core import querykeys as qk
 from reconcile.core.identity import Issuer, PatientIdentifier
-from reconcile.core.matchkeys import Level, OneOf, Question
+from reconcile.core.matchkeys import OneOf, Question
+from reconcile.core.querykeys import Level
 from reconcile.db import tables as t
 from reconcile.db import views_holds, views_patients, views_studies
 from reconcile.db.database import Connection
@@ -225,7 +227,7 @@ def _studies(hospital: Hospital, value: str, domain: str) -> list[str]:
     tests: dict[str, mk.Test] = {
         at.PATIENT_ID: mk.Wild("*") if value == "*" else OneOf((value,))
     }
-    question = Question(Level.STUDY, tests, mk.KEYS[Level.STUDY], Issuer(domain))
-    flow = QueryFlow(hospital.database, hospital.rules)
+    question = Question(Level.STUDY, tests, qk.KEYS[Level.STUDY], Issuer(domain))
+    flow = QueryFlow(hospital.database, hospital.rules, hospital.storage)
     found = [answer for page in flow.pages(question) for answer in page]
     return sorted(json.dumps(answer, sort_keys=True, default=str) for answer in found)

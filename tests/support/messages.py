@@ -101,6 +101,37 @@ def orm(
     return "\r".join(segments) + "\r"
 
 
+def omi(
+    identifiers: str,
+    name: str,
+    birth_date: str,
+    sex: str,
+    *,
+    accession: str,
+    start: str,
+    stations: str,
+    modality: str = "CT",
+    rp_id: str = "RP1",
+    sps_id: str = "SPS1",
+    visit: str = "",
+    status: str = "SC",
+    control: str = "NW",
+    sender: str = "RIS_A",
+) -> str:
+    """OMI^O23: one step, its start (TQ1-7) and its stations (A~B); no Study UID."""
+    ipc = [accession, rp_id, "", sps_id, modality, "PROT^Routine^99RIS", "", "", stations]
+    segments = [
+        _msh("OMI^O23", sender, "{id}"),
+        _pid(identifiers, name, birth_date, sex),
+        "PV1||O" + "|" * 17 + visit,
+        f"ORC|{control}|P{accession}|F{accession}||{status}",
+        f"TQ1|1||||||{start}",
+        f"OBR|1|P{accession}|F{accession}|CTTH^CT THORAX^L",
+        "|".join(["IPC", *ipc]),
+    ]
+    return "\r".join(segments) + "\r"
+
+
 def _msh(kind: str, sender: str, control_id: str) -> str:
     stated = ["MSH", "^~\\&", sender, "HOSPITAL", "RECONCILE", "ARCHIVE"]
     stated += [WHEN, "", kind, control_id, "P", "2.5.1"]

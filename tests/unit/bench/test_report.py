@@ -22,6 +22,7 @@ ROWS: dict[str, list[Any]] = {
     "registry": [replace(CELL, server="2 000"), replace(CELL, server="2 000 000")],
     "history": [Question("history of an instance", 1000, 5.0, 9.0)],
     "merge": [Question("A40, to its acknowledgement", 1000, 900.0, 950.0)],
+    "find": [Question("studies of a patient", 1000, 9.0, 12.0)],
     "durability": [Killed("ct", 1, 2.0, 5.0, 900, {}, 0, 0, 0, 0, 3, 0, {"a-code": 2})],
 }
 
@@ -56,6 +57,7 @@ def test_every_command_has_its_part_of_the_page() -> None:
         "A large registry",
         "Questions to the history",
         "A merge of 1 000 studies",
+        "Queries",
         "After kill -9",
     ):
         assert f"\n## {heading}\n" in made

@@ -13,10 +13,7 @@ from hypothesis import strategies as st
 from reconcile.core import attributes as at
 from reconcile.core.identity import Issuer
 from reconcile.core.matchkeys import (
-    KEPT,
-    KEYS,
     Between,
-    Level,
     Named,
     OneOf,
     Wild,
@@ -31,6 +28,7 @@ from reconcile.core.matchkeys import (
 from reconcile.core.matchkeys import (
     test_of as key_of,
 )
+from reconcile.core.querykeys import KEPT, KEYS, Level
 from reconcile.errors import WrongUse
 
 

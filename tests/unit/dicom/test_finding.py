@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 from pynetdicom.dsutils import decode, encode
 
 from reconcile.core import attributes as at
@@ -18,7 +19,11 @@ from reconcile.dicom.commands import C_FIND_RQ, CommandSet
 from reconcile.dicom.finding import FindRequest
 from reconcile.dicom.identifiers import read_identifier, write_identifier
 from reconcile.dicom.messages import Context
-from reconcile.dicom.sop_classes import PATIENT_ROOT_FIND, STUDY_ROOT_FIND
+from reconcile.dicom.sop_classes import (
+    PATIENT_ROOT_FIND,
+    STUDY_ROOT_FIND,
+    WORKLIST_FIND,
+)
 from reconcile.errors import ServiceUnavailable
 from tests.support.door import associate_rq, element, item, p_data, pdu
 from tests.unit.dicom.peers import Line, SomePeer
@@ -246,3 +251,98 @@ def test_identifiers_are_written_as_they_are_read(syntax: str) -> None:
     assert read_identifier(write_identifier(wide, syntax), syntax) == {**wide, **charset}
     odd = {**plain, at.STUDY_DATE: {"vr": "DA", "Value": ["a\\b"]}}
     assert read_identifier(write_identifier(odd, syntax), syntax) == plain
+
+
+# -- The worklist ----------------------------------------------------------------------
+
+WORKLIST_COMMAND = CommandSet(C_FIND_RQ, 7, 1, WORKLIST_FIND, "")
+
+
+def steps_asked(*items: Dataset, **said: str) -> bytes:
+    identifier = Dataset()
+    for keyword, value in said.items():
+        setattr(identifier, keyword, value)
+    identifier.ScheduledProcedureStepSequence = Sequence(items)
+    return encode(identifier, True, True) or b""
+
+
+def step_of(**said: str) -> Dataset:
+    found = Dataset()
+    for keyword, value in said.items():
+        setattr(found, keyword, value)
+    return found
+
+
+def worklist(peer: SomePeer, identifier: bytes) -> None:
+    carried_out(peer, asking(peer, identifier, WORKLIST_COMMAND, WORKLIST_FIND))
+
+
+def test_the_worklist_has_no_level(tmp_path: Path) -> None:
+    """Its steps are told in an item; nothing of levels, and no AE to retrieve from."""
+    peer = SomePeer(tmp_path)
+    peer.source = Source("CT_A", domain="A")
+    told = {**answer("A^A"), "00400100.00080060": at.element("CS", "CT")}
+    peer.pages = [[told]]
+    item_asked = step_of(Modality="CT", ScheduledProcedureStepStartDate="")
+    worklist(
+        peer,
+        steps_asked(
+            item_asked, PatientName="", ConfidentialityConstraintOnPatientDataDescription=""
+        ),
+    )
+    assert [status(command) for command, _ in peer.sent] == [0xFF00]
+    [(question, view)] = peer.asked
+    assert (question.level, view) == ("WORKLIST", "A")
+    assert list(question.tests) == ["00400100.00080060"]
+    found = decode(BytesIO(peer.sent[0][1]), True, True)
+    assert [each.keyword for each in found] == [
+        "PatientName",
+        "ScheduledProcedureStepSequence",
+        "ConfidentialityConstraintOnPatientDataDescription",
+    ]
+    [step] = found.ScheduledProcedureStepSequence
+    assert (step.Modality, step.ScheduledProcedureStepStartDate) == ("CT", "")
+    assert [status(c) for c in peer.responses] == [0x0000]
+
+
+@pytest.mark.parametrize(
+    "items",
+    [(), (Dataset(),)],
+    ids=["no item", "empty item"],
+)
+def test_a_sequence_without_keys_asks_for_all_of_it(
+    tmp_path: Path, items: tuple[Dataset, ...]
+) -> None:
+    """PS3.4 C.2.2.2.6: universal matching."""
+    peer = SomePeer(tmp_path)
+    worklist(peer, steps_asked(*items))
+    [(question, _)] = peer.asked
+    assert {"00400100.00400001", "00400100.00400009"} <= question.shown.keys()
+    assert question.tests == {}
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        steps_asked(step_of(Modality="CT"), step_of(Modality="MR")),
+        steps_asked(step_of(ScheduledProcedureStepStartDate="today")),
+    ],
+    ids=["two items", "no date"],
+)
+def test_what_no_worklist_can_be_asked_is_refused(
+    tmp_path: Path, identifier: bytes
+) -> None:
+    """A900, before anything is looked for."""
+    peer = SomePeer(tmp_path)
+    worklist(peer, identifier)
+    assert ([status(c) for c in peer.responses], peer.asked) == ([0xA900], [])
+
+
+def test_a_key_of_a_step_that_is_not_known_is_told(tmp_path: Path) -> None:
+    """FF01; the key is there, and empty."""
+    peer = SomePeer(tmp_path)
+    peer.pages = [[answer("A^A")]]
+    worklist(peer, steps_asked(step_of(InstitutionName="X")))
+    assert [status(command) for command, _ in peer.sent] == [0xFF01]
+    found = decode(BytesIO(peer.sent[0][1]), True, True)
+    assert found.ScheduledProcedureStepSequence[0].InstitutionName == ""

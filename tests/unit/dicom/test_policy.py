@@ -128,7 +128,7 @@ def test_each_context_is_answered_by_itself() -> None:
         proposed(
             (CT, [IMPLICIT, JPEG]),
             (CT, [JPEG, IMPLICIT]),
-            ("1.2.840.10008.5.1.4.31", [IMPLICIT]),
+            ("1.2.840.10008.5.1.1.9", [IMPLICIT]),
             ("1.2.840.10008.1.1", [IMPLICIT]),
             (CT, ["1.2.840.10008.1.2.6.2"]),
         ),
