@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from reconcile.cli.context import FINDING, AsJson, Config, Data, reported, say_json
-from reconcile.cli.work_receiver import destinations, limits
 from reconcile.errors import NotFound
 from reconcile.settings import load
 
@@ -19,6 +18,7 @@ def echo(
     titles: Titles = None, config: Config = None, data: Data = None, as_json: AsJson = False
 ) -> None:
     """C-ECHO destinations, all where none is named. Exits 1 where one does not answer."""
+    from reconcile.cli.work_receiver import destinations, limits
     from reconcile.dicom.echo import echo as asked
     from reconcile.dicom.requestor import Lost
 

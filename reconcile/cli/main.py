@@ -28,6 +28,7 @@ from reconcile.cli import (
 )
 from reconcile.cli.backup import backup, restore
 from reconcile.cli.check import check
+from reconcile.cli.conformance import conformance
 from reconcile.cli.context import Config, Data, reported
 from reconcile.cli.doctor import doctor
 from reconcile.cli.echo import echo
@@ -61,6 +62,7 @@ app.command("doctor")(doctor)
 app.command("check")(check)
 app.command("backup")(backup)
 app.command("restore")(restore)
+app.command("conformance")(conformance)
 app.command("echo")(echo)
 app.command("reload")(reload)
 app.command("hunt")(hunt)

@@ -14,9 +14,10 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
 
+from reconcile.dicom.sop_classes import AVAILABILITY
 from reconcile.flows.notify import Notice, NotTold
 
-SOP_CLASS = "1.2.840.10008.5.1.4.33"
+SOP_CLASS = AVAILABILITY
 #: For connection and association, and for the answer.
 CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 30.0
 
