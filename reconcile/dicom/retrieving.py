@@ -338,14 +338,19 @@ def _prepared(carrier: Carrier, ready: Ready) -> Iterator[Outgoing]:
 
 
 def blocks(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """A data set in pieces that are worth being sent, each with whether it is the last."""
-    held = bytearray()
+    """A data set in pieces that are worth being sent, each with whether it is the last.
+
+    Small ones are put together; large ones are not copied.
+    """
+    held: list[bytes] = []
+    size = 0
     for chunk in chunks:
-        if len(held) >= _BLOCK_BYTES:
-            yield bytes(held), False
-            held.clear()
-        held += chunk
-    yield bytes(held), True
+        if held and size + len(chunk) > _BLOCK_BYTES:
+            yield b"".join(held), False
+            held, size = [], 0
+        held.append(chunk)
+        size += len(chunk)
+    yield b"".join(held), True
 
 
 def _refusal(error: Exception) -> Answer:
