@@ -22,6 +22,7 @@ def echo(remote: Remote, calling: str, limits: Limits) -> int:
     if _PAIR not in requestor.accepted.contexts:
         requestor.release()
         raise Lost("the destination does not take Verification")
-    answer = requestor.ask(_PAIR, echo_request(1), ())
+    requestor.ask(_PAIR, echo_request(1), ())
+    answer = requestor.answer()
     requestor.release()
     return answer.status or 0

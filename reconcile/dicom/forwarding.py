@@ -44,7 +44,12 @@ class _Courier:
     def deliver(self, ready: Ready) -> int:
         """See `flows.forward.Courier`."""
         try:
-            status = self._mover.store(ready)
+            outgoing = self._mover.prepare(ready)
+            try:
+                self._mover.send(outgoing)
+            finally:
+                outgoing.chunks.close()
+            status = self._mover.answer()
         except Lost as error:
             raise NotDelivered(str(error), away=True) from error
         except SOPClassNotSupported as error:

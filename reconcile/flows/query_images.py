@@ -21,7 +21,7 @@ from reconcile.dataset.facts import Received
 from reconcile.db import views_images, views_retrieve
 from reconcile.db.database import Connection, Database
 from reconcile.db.views_images import Image
-from reconcile.db.views_retrieve import Holding
+from reconcile.db.views_instances import Holding
 from reconcile.errors import ReconcileError
 from reconcile.flows.meant import values_of
 from reconcile.flows.retrieve import RetrieveFlow

@@ -21,7 +21,9 @@ def copy(data: Path) -> None:
     named = os.environ.get(FOLDER)
     if named is None or data.exists():
         return
-    subprocess.run(["cp", "-a", "--reflink=auto", _made(Path(named)), data], check=True)
+    subprocess.run(
+        ["cp", "-a", "--reflink=auto", str(_made(Path(named))), str(data)], check=True
+    )
 
 
 def _made(folder: Path) -> Path:
@@ -33,7 +35,8 @@ def _made(folder: Path) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
             making = folder / "fresh.new"
-            command = [sys.executable, "-m", "reconcile", "db", "upgrade", "--data", making]
+            command = [sys.executable, "-m", "reconcile", "db", "upgrade"]
+            command += ["--data", str(making)]
             bare = {k: v for k, v in os.environ.items() if not k.startswith("RECONCILE_")}
             subprocess.run(command, check=True, env=bare, stdout=subprocess.DEVNULL)
             making.rename(made)

@@ -54,7 +54,7 @@ def answers(port: int) -> bool:
 
 def taken(folder: Path) -> dict[str, Dataset]:
     """What was written into a folder, by SOP Instance UID; the folder is emptied."""
-    found = {}
+    found: dict[str, Dataset] = {}
     for path in folder.iterdir():
         dataset = dcmread(path)
         found[str(dataset.SOPInstanceUID)] = dataset
@@ -174,7 +174,7 @@ def get(
     """A C-GET by pynetdicom, which is SCP of these (SOP class, transfer syntax)."""
     scu = ApplicationEntity(title)
     scu.add_requested_context(model)
-    roles = []
+    roles: list[Any] = []
     for sop_class, syntax in contexts:
         scu.add_requested_context(sop_class, syntax)
     for sop_class in {each for each, _ in contexts}:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Barrier
 
@@ -37,7 +37,7 @@ class SomePeer:
         self.source = Source("CT_A")
         self.limits = limits or Limits()
         self.spools = Spools(folder, self.limits)
-        self.contexts: dict[int, Context] = {}
+        self.contexts: Mapping[int, Context] = {}
         self.own: list[tuple[int, bytes, bool]] = []
         self.aborts = 0
         self.submitted: list[tuple[Arrival, Answer]] = []
