@@ -49,6 +49,13 @@ def chosen_form(accept: str, transfer_syntax_uid: str) -> Form | None:
     return best[1] if best else None
 
 
+def takes_json(accept: str) -> bool:
+    """Whether a client takes the DICOM JSON model."""
+    taken = ("*/*", "application/*", "application/json", "application/dicom+json")
+    ranges = _ranges(accept or "*/*")
+    return any(each.media_type in taken and each.quality > 0 for each in ranges)
+
+
 def _form(range_: Range) -> Form | None:
     if range_.media_type in ("*/*", "multipart/*"):
         return Form.MULTIPART

@@ -22,6 +22,7 @@ from reconcile.web import (
     notifications,
     problems,
     qido,
+    stow,
     suggestions,
 )
 from reconcile.web.auth import Authenticate
@@ -29,6 +30,7 @@ from reconcile.web.guard import Guard
 from reconcile.web.health import Readiness
 from reconcile.web.metrics import Metrics
 from reconcile.web.parts import Parts
+from reconcile.web.stores import Stores
 
 
 def make_app(parts: Parts) -> FastAPI:
@@ -44,10 +46,12 @@ def make_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     app.state.metrics = Metrics(parts.database)
     app.state.readiness = Readiness(parts)
+    app.state.stores = Stores(parts.storing)
     topics = (
         health,
         dicomweb,
         qido,
+        stow,
         coercions,
         corrections,
         checks,

@@ -24,6 +24,10 @@ def _nothing() -> Sequence[str]:
     return ()
 
 
+def _unlisted(ae_title: str) -> Source | None:
+    return None
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -38,7 +42,9 @@ class Parts:
         schema_findings: what keeps the schema from being what the program needs; asked
             until it answers nothing.
         body_bytes_max: of a request's body.
+        instance_bytes_max: of one instance that comes.
         sources: how instances of a peer are read, by its AE title.
+        listed: the same, of a peer that is configured; None: it is not.
         clock: of what this door changes.
         act_again: reads a message that is kept and acts on it; the HL7 door's.
     """
@@ -49,7 +55,9 @@ class Parts:
     require_keys: bool
     schema_findings: Callable[[], Sequence[str]] = _nothing
     body_bytes_max: int = 1 << 20
+    instance_bytes_max: int = 4 << 30
     sources: Callable[[str], Source] = Source
+    listed: Callable[[str], Source | None] = _unlisted
     clock: Callable[[], datetime] = _now
     act_again: ActAgain = no_door
 
@@ -67,6 +75,11 @@ class Parts:
     def replays(self) -> ReplayFlow:
         """The flow that acts again on messages."""
         return ReplayFlow(self.database, self.act_again)
+
+    @property
+    def storing(self) -> StoreFlow:
+        """The flow of an arriving instance; it remembers, so that it is to be kept."""
+        return StoreFlow(self.database, self.storage, self.rules, self.clock, "stow-rs")
 
     @property
     def resolving(self) -> StoreFlow:

@@ -57,6 +57,7 @@ from reconcile.web import (
     messages,
     notifications,
     qido,
+    stow,
     suggestions,
 )
 
@@ -276,6 +277,7 @@ def test_routes_are_documented() -> None:
         health,
         dicomweb,
         qido,
+        stow,
         coercions,
         corrections,
         checks,
