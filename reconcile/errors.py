@@ -118,6 +118,14 @@ class InflateLimitExceeded(LimitExceeded):
     dimse_status = 0xC004
 
 
+class CannotConvert(ReconcileError):
+    """An instance cannot be given out in any of the transfer syntaxes asked for."""
+
+    title = "Not in a transfer syntax that was asked for"
+    dimse_status = 0x0110
+    http_status = 406
+
+
 class SOPClassNotSupported(ReconcileError):
     """The SOP class cannot be stored."""
 

@@ -21,7 +21,7 @@ from reconcile.core.attributes import (
 )
 from reconcile.core.facts import PersonFacts
 from reconcile.core.identity import Domain, PatientIdentifier
-from reconcile.core.targets import domain_of, name_element
+from reconcile.core.targets import domain_of, name_element, other_id_item
 
 
 def coerced(
@@ -68,6 +68,41 @@ def of_person(
             "SQ", *(_identified(other, domains) for other in others)
         )
     return found | (_known_as(person) if verified else {})
+
+
+def in_view(
+    person: PersonFacts, domains: Mapping[str, Domain], view: str
+) -> tuple[Assign, ...]:
+    """What names a person in the domain of whoever is given an instance (IHE MIMA).
+
+    Nothing where the person has no identifier there: the instance then goes out under the
+    archive's, with its issuer.
+
+    Args:
+        person: who it is.
+        domains: by name.
+        view: the domain of whoever is given it; empty: the archive's own.
+    """
+    known = next((i for i in person.identifiers if view and i.domain == view), None)
+    if known in (None, person.assigned):
+        return ()
+    named = _identified(known, domains)
+    others = [
+        other_id_item(other.value, domain_of(other.domain, domains))
+        for other in person.identifiers
+        if other != known
+    ]
+    return (
+        Assign(at.PATIENT_ID, named[at.PATIENT_ID]),
+        Assign(at.ISSUER_OF_PATIENT_ID, named[at.ISSUER_OF_PATIENT_ID]),
+        Assign(
+            at.ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE,
+            named.get(at.ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE),
+        ),
+        Assign(
+            at.OTHER_PATIENT_IDS_SEQUENCE, at.element("SQ", *others) if others else None
+        ),
+    )
 
 
 def _identified(

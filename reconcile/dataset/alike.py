@@ -33,7 +33,7 @@ from reconcile.dataset.elements import (
     understood,
 )
 from reconcile.dataset.facts import Received
-from reconcile.dataset.vr import TEXT, WORD_BYTES
+from reconcile.dataset.vr import TEXT, TURNED_BYTES
 from reconcile.errors import CannotUnderstand, LimitExceeded
 
 _CHUNK_BYTES = 1 << 20
@@ -49,9 +49,6 @@ _OF_THE_WRITING = frozenset([0x00080001, 0xFFFCFFFC])
 _OF_THE_COMPRESSION = frozenset(
     [0x00280004, 0x00280006, 0x7FE00001, 0x7FE00002, 0x7FE00003]
 )
-#: PS3.5 Table 6.2-1: bytes of one word of the values that change with the byte order.
-_WORD_BYTES = WORD_BYTES | {"AT": 2, "FD": 8, "FL": 4, "SL": 4, "SS": 2, "SV": 8}
-_WORD_BYTES |= {"UL": 4, "US": 2, "UV": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +213,7 @@ def _same_text(one: _Value, other: _Value, vr: str) -> bool:
 
 
 def _same_words(one: _Value, other: _Value, vr: str) -> bool:
-    width = _WORD_BYTES.get(vr, 1)
+    width = TURNED_BYTES.get(vr, 1)
     if one.encoding.little == other.encoding.little or width == 1:
         return _equal(one.value, other.value)
     # Pixels of 32 bits are two words of 16; many writers turn them round as one.

@@ -45,9 +45,11 @@ __all__ = [
     "given",
     "given_header",
     "original_attributes_item",
+    "pieces_of",
     "plan",
     "steps",
     "take_back",
+    "viewed",
 ]
 
 _CHUNK_BYTES = 1024 * 1024
@@ -149,7 +151,20 @@ def give_out(
     Raises:
         CannotUnderstand, LimitExceeded: as `plan`.
     """
-    state = given(received, coercions)
+    return pieces_of(given(received, coercions))
+
+
+def viewed(state: Received, assigns: Iterable[Change]) -> Received:
+    """An instance as it stands, shown otherwise: there is no item of Original Attributes.
+
+    Raises:
+        CannotUnderstand, LimitExceeded: as `plan`.
+    """
+    return state.edited(planned(state, assigns).edits)
+
+
+def pieces_of(state: Received) -> Iterator[bytes | memoryview]:
+    """The data set of an instance as it stands, in pieces of at most 1 MiB."""
     for piece in (*state.pieces(), *state.tail_pieces()):
         for start in range(0, len(piece), _CHUNK_BYTES):
             yield piece[start : start + _CHUNK_BYTES]

@@ -82,6 +82,9 @@ NUMBER_FORMAT = {
     "UV": "Q",
 }
 WORD_BYTES = {"OB": 1, "OD": 8, "OF": 4, "OL": 4, "OV": 8, "OW": 2, "UN": 1}
+# PS3.5 section 7.3: bytes that are turned round together in another byte order.
+TURNED_BYTES = WORD_BYTES | {"AT": 2, "FD": 8, "FL": 4, "SL": 4, "SS": 2, "SV": 8}
+TURNED_BYTES |= {"UL": 4, "US": 2, "UV": 8}
 
 _AMBIGUOUS = {
     "US or SS": "US",

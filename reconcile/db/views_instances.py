@@ -107,7 +107,7 @@ def holding(
     row = connection.execute(query.order_by(_i.uid_domain)).first()
     if row is None:
         raise NotFound("there is no such instance to be given out")
-    return Holding(_kept(row), _live(connection, row))
+    return Holding(kept_of(row), _live(connection, row))
 
 
 def holding_of(connection: Connection, receipt_id: UUID) -> Holding | None:
@@ -116,7 +116,7 @@ def holding_of(connection: Connection, receipt_id: UUID) -> Holding | None:
         _r.id == receipt_id, _i.receipt_id == _r.id, _i.hidden.is_(False)
     )
     row = connection.execute(query).first()
-    return None if row is None else Holding(_kept(row), _live(connection, row))
+    return None if row is None else Holding(kept_of(row), _live(connection, row))
 
 
 def received(
@@ -143,7 +143,7 @@ def received(
     row = connection.execute(query.order_by(_i.uid_domain)).first()
     if row is None:
         raise NotFound("there is no such arrival of this instance")
-    return _kept(row)
+    return kept_of(row)
 
 
 def arrivals(connection: Connection, sop_instance_uid: str) -> tuple[Arrived, ...]:
@@ -182,7 +182,8 @@ def _arrivals() -> Select[Any]:
     return select(*columns).select_from(t.receipt).join(t.instance, same)
 
 
-def _kept(row: Row[Any]) -> Kept:
+def kept_of(row: Row[Any]) -> Kept:
+    """An arrival as its row tells it."""
     return Kept(
         row.id,
         row.sop_instance_uid,
@@ -220,10 +221,10 @@ def _live(connection: Connection, row: Row[Any]) -> tuple[Live, ...]:
     found: list[Live] = []
     if row.assignment_id is not None:
         query = select(t.assignment).where(t.assignment.c.id == row.assignment_id)
-        found.append(_told(connection.execute(query).one(), row.coerced_at))
+        found.append(live_of(connection.execute(query).one(), row.coerced_at))
     later = [*_later(connection, row.id), *_of_its_series(connection, row)]
     later.sort(key=lambda each: each.position)
-    found.extend(_told(late, late.coerced_at, late.event_id) for late in later)
+    found.extend(live_of(late, late.coerced_at, late.event_id) for late in later)
     return tuple(found)
 
 
@@ -257,7 +258,8 @@ def _of_its_series(connection: Connection, row: Row[Any]) -> Sequence[Row[Any]]:
     return connection.execute(query).all()
 
 
-def _told(row: Row[Any], coerced_at: datetime, event_id: UUID | None = None) -> Live:
+def live_of(row: Row[Any], coerced_at: datetime, event_id: UUID | None = None) -> Live:
+    """An assignment as its row tells it."""
     assigns = tuple(from_listed(said) for said in row.assigns)
     told = (row.modifying_system, row.source, row.reason)
     return Live(assigns, coerced_at, *told, event_id)

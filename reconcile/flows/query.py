@@ -74,6 +74,10 @@ class QueryFlow:
 
     # -- What is asked ---------------------------------------------------------------
 
+    def narrowed(self, question: Question, view: str) -> Asked | None:
+        """What a question narrows the rows to; None: nothing can match."""
+        return self._asked(question, view)
+
     def _asked(self, question: Question, view: str) -> Asked | None:
         """What narrows the rows; None: nothing can match."""
         tests = question.tests

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import logging
 import mmap
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
+from reconcile.core.attributes import Change
+from reconcile.dataset.convert import chosen, converted
 from reconcile.dataset.elements import encoding_of
 from reconcile.dataset.facts import Received, read
 from reconcile.dataset.inflate import deflate
 from reconcile.dataset.originals import Coercion, Reason
-from reconcile.dataset.overlay import Plan, give_out, given, steps
+from reconcile.dataset.overlay import Plan, given, pieces_of, steps, viewed
 from reconcile.dataset.part10 import file_meta
 from reconcile.db import used, views_instances
 from reconcile.db.database import Database, DatabaseFault
@@ -76,22 +78,34 @@ class RetrieveFlow:
     storage: LocalStorage
 
     def instance(
-        self, sop_instance_uid: str, study: str = "", series: str = ""
+        self,
+        sop_instance_uid: str,
+        study: str = "",
+        series: str = "",
+        syntaxes: Sequence[str] = (),
     ) -> Outgoing:
         """An instance as of today; study and series by received or assigned UID.
+
+        Args:
+            sop_instance_uid: of whatever UID domain.
+            study: that it must belong to; empty: any.
+            series: likewise.
+            syntaxes: transfer syntaxes that whoever asks can take, in order of
+                preference; none: as it is stored.
 
         Raises:
             NotFound: there is none, not in this study and series, or it is hidden.
             BytesMissing: there is a row and no file.
+            CannotConvert: it cannot be given out in any of `syntaxes`.
         """
         with self.database.read_only() as connection:
             found = views_instances.holding(connection, sop_instance_uid, study, series)
             unused = used.unused_study(connection, found.kept.receipt_id)
         if unused is not None:
-            self._use(unused)
-        return self.as_given(found)
+            self.use(unused)
+        return self.as_given(found, syntaxes)
 
-    def _use(self, study_id: UUID) -> None:
+    def use(self, study_id: UUID) -> None:
         """Note that a study is used: it keeps its UID. Given out it is, come what may."""
         try:
             self.database.run(lambda connection: used.use(connection, study_id))
@@ -120,9 +134,26 @@ class RetrieveFlow:
             )
         return self._outgoing(kept, self._as_it_came(kept), kept.file_meta)
 
-    def as_given(self, found: Holding) -> Outgoing:
-        """What is given out of a holding."""
-        return self._outgoing(found.kept, self._given(found))
+    def as_given(
+        self,
+        found: Holding,
+        syntaxes: Sequence[str] = (),
+        view: Sequence[Change] = (),
+    ) -> Outgoing:
+        """What is given out of a holding: as stored where that will do, else converted.
+
+        Args:
+            found: what it is given out from.
+            syntaxes: as for `instance`.
+            view: how whoever is given it knows the patient; no event tells of it.
+
+        Raises:
+            BytesMissing: there is a row and no file.
+            CannotConvert: it cannot be given out in any of `syntaxes`.
+        """
+        target = chosen(found.kept.transfer_syntax_uid, syntaxes)
+        kept = replace(found.kept, transfer_syntax_uid=target)
+        return self._outgoing(kept, self._given(found, target, view))
 
     def as_received(self, found: Holding) -> Outgoing:
         """The data set of a holding as it came."""
@@ -137,12 +168,12 @@ class RetrieveFlow:
         with data_set(self._extent(kept)) as view:
             yield from _passed_on(view, (view,))
 
-    def _given(self, found: Holding) -> Chunks:
-        if not found.live:
-            yield from self._as_it_came(found.kept)
-            return
+    def _given(self, found: Holding, target: str, named: Sequence[Change]) -> Chunks:
         kept = found.kept
         syntax = kept.transfer_syntax_uid
+        if not (found.live or named) and target == syntax:
+            yield from self._as_it_came(kept)
+            return
         coercions = [_coercion(live) for live in found.live]
         with (
             data_set(self._extent(kept)) as view,
@@ -150,8 +181,10 @@ class RetrieveFlow:
         ):
             received = read(buffer, syntax, kept.text_charset)
             try:
-                given = _passed_on(buffer, give_out(received, coercions))
-                yield from deflate(given) if encoding_of(syntax).deflated else given
+                state = viewed(given(received, coercions), named)
+                pieces = _said(state, syntax, target)
+                chunks = _passed_on(buffer, pieces)
+                yield from deflate(chunks) if encoding_of(target).deflated else chunks
             finally:
                 received.close()
 
@@ -208,6 +241,10 @@ def _coercion(live: Live) -> Coercion:
     return Coercion(
         live.assigns, live.coerced_at, live.modifying_system, live.source, reason
     )
+
+
+def _said(state: Received, stored: str, target: str) -> Iterator[bytes | memoryview]:
+    return pieces_of(state) if target == stored else converted(state, target)
 
 
 def _begun(chunks: Chunks) -> Chunks:

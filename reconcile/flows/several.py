@@ -1,0 +1,157 @@
+"""Give many instances out: RAD-16 Retrieve Images of a patient, a study or a series.
+
+They come in a stable order, page by page, so that any number of them takes constant
+memory. Whoever is given them sees the patient in its own domain (IHE MIMA): that is how
+they are shown and no coercion, so no event and no Original Attributes item tells of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from reconcile.core.attributes import Change
+from reconcile.core.matchkeys import Question
+from reconcile.core.shown import in_view
+from reconcile.db import persons, views_retrieve
+from reconcile.db.database import Connection
+from reconcile.db.views_found import Asked
+from reconcile.db.views_retrieve import After, Given
+from reconcile.flows.query import QueryFlow
+from reconcile.flows.retrieve import Outgoing, RetrieveFlow
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be given out.
+
+    Attributes:
+        question: names patients, studies or series by their unique keys; whatever else it
+            asks is not looked at.
+        sop_instance_uids: only these of them; none: all.
+        view: the domain of whoever is given them; an ID without an issuer is read in it.
+            Empty: of every domain, and as the archive names them.
+    """
+
+    question: Question
+    sop_instance_uids: tuple[str, ...] = ()
+    view: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An instance that can be given out.
+
+    Attributes:
+        transfer_syntax_uid: as it is stored.
+        study_uid: as it is given out, like `series_uid`.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    study_uid: str
+    series_uid: str
+    _flow: RetrieveFlow
+    _given: Given
+    _view: Sequence[Change]
+
+    def give(self, syntaxes: Sequence[str] = ()) -> Outgoing:
+        """Give it out, as stored where that is acceptable, else converted.
+
+        Raises:
+            BytesMissing: there is a row and no file.
+            CannotConvert: it cannot be given out in any of `syntaxes`.
+        """
+        return self._flow.as_given(self._given.holding, syntaxes, self._view)
+
+
+@dataclass(frozen=True, slots=True)
+class SeveralFlow:
+    """The steps of giving many instances out."""
+
+    retrieve: RetrieveFlow
+    query: QueryFlow
+
+    def kinds(self, wanted: Wanted) -> dict[tuple[str, str], int]:
+        """How many there are, by (SOP Class UID, stored Transfer Syntax UID).
+
+        Raises:
+            ServiceUnavailable: the database is away.
+        """
+        asked = self.query.narrowed(wanted.question, wanted.view)
+        if asked is None:
+            return {}
+        with self.retrieve.database.read_only() as connection:
+            return views_retrieve.kinds(connection, asked, wanted.sop_instance_uids)
+
+    def instances(
+        self, wanted: Wanted, sop_classes: Collection[str] = ()
+    ) -> Iterator[Ready]:
+        """The instances as of today, those of one series together.
+
+        Args:
+            wanted: which.
+            sop_classes: only these of them; none: all.
+
+        Raises:
+            ServiceUnavailable: the database is away.
+        """
+        asked = self.query.narrowed(wanted.question, wanted.view)
+        after: After | None = None
+        used: set[UUID] = set()
+        while asked is not None:
+            found, after = self._page(asked, after, wanted, sop_classes)
+            for given, view in found:
+                if given.unused is not None and given.unused not in used:
+                    used.add(given.unused)
+                    self.retrieve.use(given.unused)
+                yield self._ready(given, view)
+            if after is None:
+                return
+
+    def _page(
+        self,
+        asked: Asked,
+        after: After | None,
+        wanted: Wanted,
+        sop_classes: Collection[str],
+    ) -> tuple[list[tuple[Given, Sequence[Change]]], After | None]:
+        with self.retrieve.database.read_only() as connection:
+            found, after = views_retrieve.page(
+                connection,
+                asked,
+                after,
+                sop_instance_uids=wanted.sop_instance_uids,
+                sop_classes=sop_classes,
+            )
+            return self._viewed(connection, found, wanted.view), after
+
+    def _viewed(
+        self, connection: Connection, found: list[Given], view: str
+    ) -> list[tuple[Given, Sequence[Change]]]:
+        rules = self.query.rules
+        whose = {each.person_id for each in found if view and each.person_id}
+        known = persons.facts(connection, whose, rules.archive_domain)
+        named = {
+            person_id: in_view(person, rules.domains, view)
+            for person_id, person in known.items()
+        }
+        return [
+            (each, () if each.as_received else named.get(str(each.person_id), ()))
+            for each in found
+        ]
+
+    def _ready(self, given: Given, view: Sequence[Change]) -> Ready:
+        kept = given.holding.kept
+        return Ready(
+            kept.sop_class_uid,
+            kept.sop_instance_uid,
+            kept.transfer_syntax_uid,
+            given.study_uid,
+            given.series_uid,
+            self.retrieve,
+            given,
+            view,
+        )
