@@ -16,6 +16,7 @@ from reconcile.flows.query import QueryFlow
 from reconcile.flows.replay import ActAgain, ReplayFlow, no_door
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules
+from reconcile.flows.several import SeveralFlow
 from reconcile.flows.store import StoreFlow
 from reconcile.storage.local import LocalStorage
 
@@ -65,6 +66,11 @@ class Parts:
     def retrieve(self) -> RetrieveFlow:
         """The flow that gives instances out."""
         return RetrieveFlow(self.database, self.storage)
+
+    @property
+    def several(self) -> SeveralFlow:
+        """The flow that gives many instances out."""
+        return SeveralFlow(self.retrieve, self.query)
 
     @property
     def query(self) -> QueryFlow:

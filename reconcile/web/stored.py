@@ -17,9 +17,9 @@ from reconcile.core import attributes as at
 from reconcile.errors import LimitExceeded, ReconcileError, ServiceUnavailable, TooLarge
 from reconcile.flows.arrival import Stored
 from reconcile.flows.uploading import Became
+from reconcile.web.accept import JSON
 from reconcile.web.problems import problem
 
-JSON = "application/dicom+json"
 #: Warning Reason (0008,1196): B000, Coercion of Data Elements.
 COERCED = 0xB000
 #: An item that holds whole sequences can be long; it is optional, and can be retrieved.

@@ -33,12 +33,12 @@ from reconcile.errors import (
 from reconcile.flows.keys import Principal
 from reconcile.flows.settling import Settled
 from reconcile.flows.uploading import StudyMismatch, Upload, Uploaded, became
-from reconcile.web.accept import DICOM, MULTIPART, takes_json
+from reconcile.web.accept import DICOM, JSON, MULTIPART, accept_of, takes_json
 from reconcile.web.auth import LOCAL
 from reconcile.web.multipart import Began, Broke, Came, Event, Reader, media_type
 from reconcile.web.parts import Asking, Parts, PartsOf, Uid
 from reconcile.web.problems import problem
-from reconcile.web.stored import JSON, Report
+from reconcile.web.stored import Report
 from reconcile.web.stores import Busy, Stores
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ async def _store(
         return problem(415, detail=f'{MULTIPART}; type="{DICOM}" is what is taken')
     if encoded != "identity":
         return problem(415, detail="a body is taken as it is, without content coding")
-    if not takes_json(",".join(request.headers.getlist("accept"))):
+    if not takes_json(accept_of(request)):
         return problem(406, detail=f"{JSON} is what answers are in")
     reader = Reader(parameters.get("boundary", ""))
     stores: Stores = request.app.state.stores

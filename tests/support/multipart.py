@@ -29,4 +29,4 @@ def parts_of(content_type: str, content: bytes) -> Iterator[tuple[str, bytes]]:
     for each in middle:
         head, empty, rest = each.partition(b"\r\n\r\n")
         assert empty
-        yield head.decode("ascii"), rest
+        yield head.decode("ascii").strip(), rest
