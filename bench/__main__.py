@@ -5,11 +5,22 @@ from __future__ import annotations
 import signal
 import sys
 
-from bench import durability, history, idle, large, merge, receive, registry, report
+from bench import (
+    durability,
+    history,
+    idle,
+    large,
+    merge,
+    receive,
+    registry,
+    report,
+    retrieve,
+)
 
 COMMANDS = {
     "receive": receive.main,
     "large": large.main,
+    "retrieve": retrieve.main,
     "idle": idle.main,
     "registry": registry.main,
     "history": history.main,

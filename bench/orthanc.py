@@ -53,8 +53,13 @@ class Orthanc:
         self._program = Program(self._folder / "orthanc.log")
         self._http = 0
         self._clean = False
+        self._modalities: dict[str, list[Any]] = {}
         self.port = 0
         self.version = f"{version()}, {self._cluster.version}"
+
+    def sends_to(self, title: str, port: int) -> None:
+        """Before it is started: a destination of C-MOVE."""
+        self._modalities[title] = [title, "127.0.0.1", port]
 
     def start(self) -> None:
         self._cluster.start()
@@ -142,6 +147,8 @@ class Orthanc:
             "DicomAet": self.called,
             "DicomPort": self.port,
             "DicomAlwaysAllowStore": True,
+            "DicomAlwaysAllowMove": True,
+            "DicomModalities": self._modalities,
             "DicomThreadsCount": THREADS,
             "MaximumPduLength": PDU_BYTES_MAX,
             "HttpPort": self._http,

@@ -80,6 +80,12 @@ class Reconcile:
         self._addresses: dict[str, int] = {}
         self.version = commit(self._checkout)
 
+    def sends_to(self, title: str, port: int) -> None:
+        """Before it is started: a destination of C-MOVE."""
+        with self.config.open("a", encoding="utf-8") as config:
+            config.write(f'\n[[destination]]\nae_title = "{title}"\n')
+            config.write(f'host = "127.0.0.1"\nport = {port}\n')
+
     def start(self) -> None:
         """Until it says `ready`; where it died before, it takes up what was left."""
         with (self.folder / "reconcile.log").open("a") as log:

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench import figures, states, tables
 from bench.results import Run, committed, load
-from bench.rows import Cell, Idle, Killed, Question
+from bench.rows import Cell, Idle, Killed, Question, Retrieved
 from bench.tables import Table
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
@@ -24,6 +24,7 @@ Rows = list[dict[str, Any]]
 SECTIONS: dict[str, Callable[[Rows], list[Table]]] = {
     "receive": lambda rows: figures.receiving([Cell(**each) for each in rows]),
     "large": lambda rows: figures.large([Cell(**each) for each in rows]),
+    "retrieve": lambda rows: states.retrieve([Retrieved(**each) for each in rows]),
     "idle": lambda rows: [states.idle([Idle(**each) for each in rows])],
     "registry": lambda rows: figures.registry([Cell(**each) for each in rows]),
     "history": lambda rows: [states.history([Question(**each) for each in rows])],

@@ -36,6 +36,30 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class Retrieved:
+    """What was given out at one asking.
+
+    Attributes:
+        seconds: from the request to the last answer.
+        server_seconds, database_seconds: of processor time.
+        peak_mb: of all processes of the server and its database (PSS).
+        giver_mb: the most that one process that holds associations ever had (RSS).
+    """
+
+    server: str
+    way: str
+    round: int
+    instances: int
+    seconds: float
+    per_second: float
+    mb_per_second: float
+    server_seconds: float
+    database_seconds: float
+    peak_mb: float
+    giver_mb: float
+
+
+@dataclass(frozen=True, slots=True)
 class Idle:
     """Percent of one processor core while nothing happens.
 

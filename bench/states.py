@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.data import KINDS
-from bench.rows import Idle, Killed, Question
+from bench.rows import Idle, Killed, Question, Retrieved
 from bench.tables import Table, figure, median, size, spread
 
 
@@ -55,6 +55,34 @@ def merge(rows: Sequence[Question]) -> Table:
         table.rows.append((step, *said))
     table.notes.append("Milliseconds: median (greatest), by the patient's images.")
     return table
+
+
+def retrieve(rows: Sequence[Retrieved]) -> list[Table]:
+    """How fast instances are given out, a table for each way of asking."""
+    found = []
+    for way in dict.fromkeys(row.way for row in rows):
+        head = ("server", "instances/s", "MB/s", "CPU ms", "all MB", "giver MB")
+        table = Table(f"A study given out by {way.upper()}", head)
+        for server in dict.fromkeys(row.server for row in rows if row.way == way):
+            of = [row for row in rows if (row.server, row.way) == (server, way)]
+            spent = [r.server_seconds + r.database_seconds for r in of]
+            table.rows.append(
+                (
+                    server,
+                    spread([r.per_second for r in of]),
+                    median([r.mb_per_second for r in of]),
+                    median(
+                        [1000 * s / r.instances for s, r in zip(spent, of, strict=True)]
+                    ),
+                    median([r.peak_mb for r in of]),
+                    median([r.giver_mb for r in of]),
+                )
+            )
+        instances = max((row.instances for row in rows), default=0)
+        table.notes.append(f"{size(instances)} CT slices, to a peer that keeps nothing.")
+        table.notes.append("CPU: of server and database, for each instance.")
+        found.append(table)
+    return found
 
 
 def durability(rows: Sequence[Killed]) -> Table:

@@ -17,7 +17,9 @@ from reconcile.core.identity import Domain
 from reconcile.db.database import Database
 from reconcile.errors import ConfigurationError
 from reconcile.flows.query import QueryFlow
+from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules, built_in
+from reconcile.flows.several import SeveralFlow
 from reconcile.flows.store import StoreFlow
 from reconcile.settings import Settings, digest
 from reconcile.settings.model import Destination
@@ -42,6 +44,11 @@ class Parts:
     def query(self) -> QueryFlow:
         """The flow that answers which studies there are."""
         return QueryFlow(self.database, self.rules)
+
+    @property
+    def several(self) -> SeveralFlow:
+        """The flow that gives many instances out."""
+        return SeveralFlow(RetrieveFlow(self.database, self.storage), self.query)
 
     def store(self, cause: str = "c-store") -> StoreFlow:
         """The flow of an arriving instance."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from reconcile.cli.tls import tls_context
+from reconcile.cli.tls import client_context, tls_context
 from reconcile.cli.wiring import address_of, asking, receiver_count, source
 from reconcile.cli.work import Work
 from reconcile.dicom.acceptor import DicomDoor
+from reconcile.dicom.destinations import Giving, Remote
 from reconcile.dicom.limits import Limits
 from reconcile.dicom.policy import Peer, Policy
 from reconcile.flows.settling import Settler
@@ -26,6 +27,11 @@ def run(work: Work) -> None:
         parts.storage.spool_dir,
         limits(parts.settings),
         parts.query.pages,
+        Giving(
+            parts.several,
+            parts.settings.archive.ae_title,
+            destinations(parts.settings).get,
+        ),
     )
     for name, opened in work.sockets.items():
         door.serve(opened, tls_context(parts.settings, name))
@@ -34,6 +40,18 @@ def run(work: Work) -> None:
     door.stop(GRACE_SECONDS, FINISH_SECONDS)
     settler.stop()
     parts.storage.close()
+
+
+def destinations(settings: Settings) -> dict[str, Remote]:
+    """Where a C-MOVE may send instances, by AE title."""
+    secured = any(each.tls for each in settings.destination)
+    tls = client_context(settings) if secured else None
+    return {
+        each.ae_title: Remote(
+            each.ae_title, each.host, each.port, each.domain, tls if each.tls else None
+        )
+        for each in settings.destination
+    }
 
 
 def policy(settings: Settings) -> Policy:

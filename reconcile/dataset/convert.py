@@ -134,6 +134,13 @@ def chosen(stored: str, acceptable: Sequence[str]) -> str:
     raise CannotConvert(f"stored as {stored}, which cannot be said in what is asked for")
 
 
+def in_order(acceptable: Iterable[str]) -> list[str]:
+    """Acceptable transfer syntaxes, first those that anything native can be said in."""
+    return sorted(
+        acceptable, key=lambda uid: TARGETS.index(uid) if uid in TARGETS else len(TARGETS)
+    )
+
+
 def converted(state: Received, target: str) -> Iterator[bytes | memoryview]:
     """The data set of an instance as it stands, written in another transfer syntax.
 

@@ -113,8 +113,10 @@ def page(
 
 def _wanted(asked: Asked, sop_instance_uids: Collection[str]) -> Select[Any]:
     found = found_by(asked)
-    assert found is not None, "something is named"
-    query = select(_i.id).join(found, found.c.id == _i.series_id).where(~_i.hidden)
+    assert found is not None or sop_instance_uids, "something is named"
+    query = select(_i.id).where(~_i.hidden, _i.series_id.is_not(None))
+    if found is not None:
+        query = query.join(found, found.c.id == _i.series_id)
     if sop_instance_uids:
         query = query.where(_i.sop_instance_uid.in_(list(sop_instance_uids)))
     return query

@@ -24,6 +24,7 @@ from reconcile.core.facts import Source
 from reconcile.core.matchkeys import Question
 from reconcile.dicom.association import Association, Wire
 from reconcile.dicom.connection import Connection
+from reconcile.dicom.destinations import Giving
 from reconcile.dicom.library import configure_pynetdicom
 from reconcile.dicom.limits import Gate, Limits
 from reconcile.dicom.listener import Listener, listen
@@ -43,12 +44,15 @@ LOG = logging.getLogger(__name__)
 FINDERS = 4
 """Threads of one process that make answers to queries; who asks more waits."""
 
+GIVERS = 8
+"""Retrieves of one process that are carried out at once; who asks more waits."""
+
 _QUIET_SECONDS = 0.5
 _LOOK_SECONDS = 0.05
 
 
 class DicomDoor:
-    """Verification, Storage and Query SCP of one process (PS3.4 Annexes A, B, C, GG).
+    """The SCP of one process: PS3.4 Annexes A, B, GG, and C (query and retrieve).
 
     Args:
         policy: our AE title and who may associate.
@@ -62,6 +66,7 @@ class DicomDoor:
         limits: of this process.
         find: answers a question, page by page, for whoever sees patients as a domain
             does; called in other threads. None: nothing is answered here.
+        giving: what gives instances out, and to whom. None: nothing is retrieved here.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class DicomDoor:
         spool_dir: Path,
         limits: Limits | None = None,
         find: Callable[[Question, str], Pages] | None = None,
+        giving: Giving | None = None,
     ) -> None:
         configure_pynetdicom()
         if not is_title(policy.ae_title):
@@ -79,7 +85,9 @@ class DicomDoor:
         self.submit = submit
         self.limits = limits or Limits()
         self._find = find
+        self.giving = giving
         self._workers = ThreadPoolExecutor(FINDERS, thread_name_prefix="find")
+        self._givers = ThreadPoolExecutor(GIVERS, thread_name_prefix="give")
         self.loop = Loop("dicom door")
         self.post = self.loop.post
         self.spools = Spools(spool_dir, self.limits)
@@ -119,6 +127,11 @@ class DicomDoor:
         """Have something that takes time called in another thread."""
         with suppress(RuntimeError):  # the door has closed
             self._workers.submit(call)
+
+    def give(self, call: Callable[[], None]) -> None:
+        """Have something called in another thread that may wait for peers."""
+        with suppress(RuntimeError):  # the door has closed
+            self._givers.submit(call)
 
     def find(self, question: Question, view: str) -> Pages:
         """Answers to a question, page by page.
@@ -197,7 +210,8 @@ class DicomDoor:
         """
         if self.loop.started and not self._closing:
             self.loop.wait_for(self._close(grace, finish))
-        self._workers.shutdown(cancel_futures=True)
+        for pool in (self._workers, self._givers):
+            pool.shutdown(cancel_futures=True)
         self.spools.close()
         self.loop.end()
 

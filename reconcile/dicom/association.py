@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from reconcile.core.facts import Source
 from reconcile.core.matchkeys import Question
+from reconcile.dicom.destinations import Giving
 from reconcile.dicom.limits import Limits
 from reconcile.dicom.messages import Context, Messages, Pages, Request
-from reconcile.dicom.negotiation import AssociateRequest
+from reconcile.dicom.negotiation import Answered, AssociateRequest, Roles
 from reconcile.dicom.pdus import Fragment
 from reconcile.dicom.policy import ACCEPTANCE, Certificate, Refusal, agree
 from reconcile.dicom.services import SERVICES
 from reconcile.dicom.spool import Spools
 from reconcile.dicom.states import State
 from reconcile.dicom.upper_layer import Aborted, UpperLayer
-from reconcile.errors import ReconcileError
+from reconcile.errors import CannotUnderstand, ReconcileError
 from reconcile.flows.arrival import Arrival
 from reconcile.flows.settling import Answer
 
@@ -57,6 +58,7 @@ class Door(Protocol):
 
     limits: Limits
     spools: Spools
+    giving: Giving | None
 
     def post(self, call: Callable[[], None]) -> bool:
         """Have something called in the door's thread; False: it will not be."""
@@ -69,6 +71,9 @@ class Door(Protocol):
 
     def work(self, call: Callable[[], None]) -> None:
         """Have something that takes time called in another thread."""
+
+    def give(self, call: Callable[[], None]) -> None:
+        """Have something called in another thread that may wait for peers."""
 
     def find(self, question: Question, view: str) -> Pages:
         """Answers to a question, page by page."""
@@ -96,6 +101,9 @@ class Association:
         self.post = door.post
         self.submit = door.submit
         self.work = door.work
+        self.give = door.give
+        self.giving = door.giving
+        self.contexts: Mapping[int, Context] = {}
         self.find = door.find
         self.upper = UpperLayer(door.limits)
         self.serving: Request | None = None
@@ -162,19 +170,30 @@ class Association:
         self._is_last = True
         if self.serving is None:
             self.abort()
+        else:
+            self.serving.end_soon()
 
     # -- What a request does -----------------------------------------------------------
 
     def send(self, request: Request, command_set: bytes, data_set: bytes) -> None:
         """Send a response that is not the last one; only while the peer `may_send`."""
         self.upper.send_command(request.context_id, command_set)
-        self.upper.send_data(request.context_id, data_set)
+        if data_set:
+            self.upper.send_data(request.context_id, data_set)
 
-    def respond(self, request: Request, command_set: bytes) -> None:
+    def send_command(self, context_id: int, command_set: bytes) -> None:
+        """Send a command of our own; only while the peer `may_send`."""
+        self.upper.send_command(context_id, command_set)
+
+    def send_part(self, context_id: int, content: bytes, *, last: bool) -> None:
+        """Send some of a data set of our own; only while the peer `may_send`."""
+        self.upper.send_data(context_id, content, last=last)
+
+    def respond(self, request: Request, command_set: bytes, data_set: bytes = b"") -> None:
         """Send the last response, and go on with the next request."""
         request.discard()  # first: who is told that it is kept finds nothing in the spool
         if self.upper.may_send:
-            self.upper.send_command(request.context_id, command_set)
+            self.send(request, command_set, data_set)
         self._served()
 
     def done(self, request: Request) -> None:
@@ -248,6 +267,9 @@ class Association:
         if request.cancels is not None:
             self._cancel(request.cancels)
             return
+        if request.answers:
+            self._answered(request)
+            return
         self._waiting.append(request)
         self._carry_out()
 
@@ -256,6 +278,11 @@ class Association:
         for request in (self.serving, *self._waiting):
             if request is not None and request.command.message_id == message_id:
                 request.cancel()
+
+    def _answered(self, response: Request) -> None:
+        if self.serving is None:
+            raise CannotUnderstand("an answer to nothing that was asked")
+        self.serving.told(response.command)
 
     def _release_if_asked(self) -> None:
         """Only when nothing is left to be answered."""
@@ -295,10 +322,11 @@ class Association:
         self.source = verdict
         acceptance = agree(request, verdict, self.limits.maximum_pdu)
         contexts = {
-            each.context_id: Context(each.abstract_syntax, each.transfer_syntax)
+            each.context_id: _context(each, acceptance.roles.get(each.abstract_syntax))
             for each in acceptance.contexts
             if each.result == ACCEPTANCE
         }
+        self.contexts = contexts
         self._messages = Messages(self, contexts, SERVICES)
         self.upper.accept(acceptance)
         LOG.info(
@@ -318,6 +346,12 @@ class Association:
             refusal.why,
         )
         self.upper.reject(refusal.result, refusal.source, refusal.reason)
+
+
+def _context(agreed: Answered, roles: Roles | None) -> Context:
+    """Without a selection of roles the peer is SCU (PS3.7 section D.3.3.4)."""
+    roles = roles or Roles(scu=True, scp=False)
+    return Context(agreed.abstract_syntax, agreed.transfer_syntax, roles.scu, roles.scp)
 
 
 def _reason(error: Exception) -> str:

@@ -15,10 +15,13 @@ from reconcile.errors import CannotUnderstand
 
 # Command Field (0000,0100): PS3.7 Table E.1-1; a response has the highest bit set
 C_STORE_RQ = 0x0001
+C_GET_RQ = 0x0010
 C_FIND_RQ = 0x0020
+C_MOVE_RQ = 0x0021
 C_ECHO_RQ = 0x0030
 C_CANCEL_RQ = 0x0FFF
 RESPONSE = 0x8000
+C_STORE_RSP = C_STORE_RQ | RESPONSE
 
 A_DATA_SET = 0x0001
 NO_DATA_SET = 0x0101
@@ -30,14 +33,25 @@ _SOP_CLASS = 0x0002
 _FIELD = 0x0100
 _MESSAGE_ID = 0x0110
 _RESPONDED_TO = 0x0120
+_MOVE_DESTINATION = 0x0600
+_PRIORITY = 0x0700
 _DATA_SET_TYPE = 0x0800
 _STATUS = 0x0900
 _OFFENDING = 0x0901
 _COMMENT = 0x0902
 _SOP_INSTANCE = 0x1000
+_REMAINING = 0x1020
+_COMPLETED = 0x1021
+_FAILED = 0x1022
+_WARNING = 0x1023
+_ORIGINATOR = 0x1030
+_ORIGINATOR_MESSAGE = 0x1031
 
 _ELEMENT = struct.Struct("<HHI")
 _US = struct.Struct("<H").pack
+_US_MAX = 0xFFFF
+_MEDIUM = 0x0000
+"""Priority (0000,0700)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +64,8 @@ class CommandSet:
     sop_class_uid: str
     sop_instance_uid: str
     responded_to: int | None = None
+    status: int | None = None
+    move_destination: str = ""
 
     @property
     def has_data_set(self) -> bool:
@@ -74,6 +90,8 @@ class CommandSet:
             _uid(values.get(_SOP_CLASS)),
             _uid(values.get(_SOP_INSTANCE)),
             _number(values.get(_RESPONDED_TO)),
+            _number(values.get(_STATUS)),
+            _uid(values.get(_MOVE_DESTINATION)),
         )
 
 
@@ -101,8 +119,24 @@ def _uid(value: bytes | None) -> str:
     return (value or b"").decode("ascii", "replace").strip("\0 ")
 
 
-def response(request: CommandSet, answer: Answer, *, data_set: bool = False) -> bytes:
-    """The command set of a response (PS3.7 Tables 9.3-2, 9.3-4 and 9.3-13).
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Sub-operations of a retrieve (PS3.7 Table 9.3-8); None: not said."""
+
+    remaining: int | None
+    completed: int
+    failed: int
+    warning: int
+
+
+def response(
+    request: CommandSet,
+    answer: Answer,
+    *,
+    data_set: bool = False,
+    counts: Counts | None = None,
+) -> bytes:
+    """The command set of a response (PS3.7 Tables 9.3-2, 9.3-4, 9.3-8 and 9.3-13).
 
     A UID that is none is not repeated. `data_set`: an identifier follows.
     """
@@ -122,6 +156,54 @@ def response(request: CommandSet, answer: Answer, *, data_set: bool = False) -> 
         fields.append(_element(_COMMENT, _padded(answer.comment, " ")))
     if is_uid(request.sop_instance_uid):
         fields.append(_element(_SOP_INSTANCE, _padded(request.sop_instance_uid, "\0")))
+    if counts is not None:
+        fields += _counted(counts)
+    return _whole(fields)
+
+
+def _counted(counts: Counts) -> list[bytes]:
+    numbers = {
+        _REMAINING: counts.remaining,
+        _COMPLETED: counts.completed,
+        _FAILED: counts.failed,
+        _WARNING: counts.warning,
+    }
+    return [
+        _element(number, _US(min(count, _US_MAX)))
+        for number, count in numbers.items()
+        if count is not None
+    ]
+
+
+def store_request(
+    message_id: int,
+    sop_class_uid: str,
+    sop_instance_uid: str,
+    originator: tuple[str, int] | None = None,
+) -> bytes:
+    """The command set of a C-STORE request (PS3.7 Table 9.3-1).
+
+    Args:
+        message_id: of this request.
+        sop_class_uid: of the instance.
+        sop_instance_uid: likewise.
+        originator: AE title of whoever asked for a C-MOVE, and its Message ID.
+    """
+    fields = [
+        _element(_SOP_CLASS, _padded(sop_class_uid, "\0")),
+        _element(_FIELD, _US(C_STORE_RQ)),
+        _element(_MESSAGE_ID, _US(message_id)),
+        _element(_PRIORITY, _US(_MEDIUM)),
+        _element(_DATA_SET_TYPE, _US(A_DATA_SET)),
+        _element(_SOP_INSTANCE, _padded(sop_instance_uid, "\0")),
+    ]
+    if originator is not None:
+        fields.append(_element(_ORIGINATOR, _padded(originator[0], " ")))
+        fields.append(_element(_ORIGINATOR_MESSAGE, _US(originator[1])))
+    return _whole(fields)
+
+
+def _whole(fields: list[bytes]) -> bytes:
     body = b"".join(fields)
     return _element(_GROUP_LENGTH, struct.pack("<I", len(body))) + body
 

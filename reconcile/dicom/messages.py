@@ -14,6 +14,7 @@ from typing import Protocol
 from reconcile.core.facts import Source
 from reconcile.core.matchkeys import Question
 from reconcile.dicom.commands import CommandSet
+from reconcile.dicom.destinations import Giving
 from reconcile.dicom.limits import Limits
 from reconcile.dicom.pdus import Fragment
 from reconcile.dicom.spool import Spools
@@ -25,10 +26,17 @@ from reconcile.flows.settling import Answer as Answered
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """An accepted presentation context."""
+    """An accepted presentation context.
+
+    Attributes:
+        takes: we are SCP: the peer's requests are carried out.
+        gives: the peer takes ours, as SCP.
+    """
 
     abstract_syntax: str
     transfer_syntax: str
+    takes: bool = True
+    gives: bool = False
 
 
 Pages = Iterator[list[Found]]
@@ -39,10 +47,13 @@ class Peer(Protocol):
 
     id: str
     address: str
+    calling: str
     called: str
     source: Source
     limits: Limits
     spools: Spools
+    contexts: Mapping[int, Context]
+    giving: Giving | None
 
     @property
     def may_send(self) -> bool:
@@ -73,11 +84,23 @@ class Peer(Protocol):
     def send(self, request: Request, command_set: bytes, data_set: bytes) -> None:
         """Send a response that is not the last one; only while the peer `may_send`."""
 
-    def respond(self, request: Request, command_set: bytes) -> None:
+    def send_part(self, context_id: int, content: bytes, *, last: bool) -> None:
+        """Send some of a data set of our own; only while the peer `may_send`."""
+
+    def send_command(self, context_id: int, command_set: bytes) -> None:
+        """Send a command of our own; only while the peer `may_send`."""
+
+    def give(self, call: Callable[[], None]) -> None:
+        """Have something called in another thread that may wait for peers."""
+
+    def respond(self, request: Request, command_set: bytes, data_set: bytes = b"") -> None:
         """Send the last response, and go on with the next request."""
 
     def done(self, request: Request) -> None:
         """Go on with the next request; there is nothing to respond."""
+
+    def abort(self) -> None:
+        """End the association now."""
 
 
 class Request:
@@ -93,12 +116,14 @@ class Request:
         full: it takes no more for now; the peer is not read from.
         is_answered: there is a response to it.
         cancels: Message ID of the request that it takes back; it is not carried out.
+        answers: whether it is an answer to a request of ours; it is not carried out.
     """
 
     ready = False
     full = False
     is_answered = True
     cancels: int | None = None
+    answers = False
 
     def __init__(
         self, peer: Peer, context_id: int, context: Context, command: CommandSet
@@ -135,6 +160,12 @@ class Request:
 
     def cancel(self) -> None:
         """The peer does not want it any more (PS3.7 section 9.3.2.3)."""
+
+    def told(self, answer: CommandSet) -> None:
+        """The peer has answered a request of ours, while it is carried out."""
+
+    def end_soon(self) -> None:
+        """The archive stops: what takes long is broken off, and answered."""
 
     def discard(self) -> None:
         """Leave nothing behind: it is answered, or nobody wants it. Not while served."""

@@ -27,6 +27,7 @@ _TRANSFER_SYNTAX = 0x40
 _USER_INFORMATION = 0x50
 _MAXIMUM_LENGTH = 0x51
 _IMPLEMENTATION_CLASS = 0x52
+_ROLES = 0x54
 _IMPLEMENTATION_VERSION = 0x55
 _EXTENDED = 0x56
 _COMMON_EXTENDED = 0x57
@@ -60,6 +61,14 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Roles:
+    """Of an association's requestor, for one SOP class (PS3.7 section D.3.3.4)."""
+
+    scu: bool
+    scp: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AssociateRequest:
     """An A-ASSOCIATE-RQ (PS3.8 Table 9-11).
 
@@ -70,6 +79,7 @@ class AssociateRequest:
         maximum_length: of a P-DATA-TF that the peer takes, in bytes; 0: any.
         extended: Storage or other application information by SOP Class UID.
         declared: Service Class UID by SOP Class UID (PS3.7 section D.3.3.6).
+        roles: proposed, by SOP Class UID; without any the requestor is SCU.
         version: bits of the protocol versions.
         echoed: what an A-ASSOCIATE-AC repeats: both titles, and what is reserved.
     """
@@ -80,6 +90,7 @@ class AssociateRequest:
     maximum_length: int = 0
     extended: Mapping[str, bytes] = field(default_factory=dict)
     declared: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, Roles] = field(default_factory=dict)
     version: int = PROTOCOL_VERSION
     echoed: bytes = bytes(64)
 
@@ -106,7 +117,7 @@ def read_request(body: bytes, limits: Limits) -> AssociateRequest:
     contexts: list[Proposed] = []
     user = _UserInformation()
     seen: dict[bytes, tuple[str, ...]] = {}
-    for kind, value in _items(memoryview(body)[_FIXED.size :]):
+    for kind, value in items(memoryview(body)[_FIXED.size :]):
         if kind == _PROPOSED_CONTEXT:
             _at_most(limits.presentation_contexts, len(contexts) + 1, "contexts")
             contexts.append(_proposed(value, limits.transfer_syntaxes, seen))
@@ -121,6 +132,7 @@ def read_request(body: bytes, limits: Limits) -> AssociateRequest:
         user.maximum_length,
         user.extended,
         user.declared,
+        user.roles,
         version,
         called + calling + reserved,
     )
@@ -155,7 +167,7 @@ def _proposed(value: memoryview, most: int, seen: dict[bytes, tuple[str, ...]]) 
 def _syntaxes(subs: memoryview, most: int) -> tuple[str, tuple[str, ...]]:
     abstract = ""
     transfer: list[str] = []
-    for kind, value in _items(subs):
+    for kind, value in items(subs):
         if kind == _ABSTRACT_SYNTAX:
             abstract = _uid(value)
         elif kind == _TRANSFER_SYNTAX:
@@ -171,14 +183,20 @@ class _UserInformation:
         self.maximum_length = 0
         self.extended: dict[str, bytes] = {}
         self.declared: dict[str, str] = {}
+        self.roles: dict[str, Roles] = {}
 
     def read(self, value: memoryview, most: int) -> None:
-        for count, (kind, content) in enumerate(_items(value), start=1):
+        for count, (kind, content) in enumerate(items(value), start=1):
             _at_most(most, count, "user information items")
             if kind == _MAXIMUM_LENGTH:
                 if len(content) != 4:
                     raise CannotUnderstand("the maximum length has no four bytes")
                 self.maximum_length = int.from_bytes(content, "big")
+            elif kind == _ROLES:
+                uid, end = _counted_uid(content, 0)
+                if len(content) != end + 2:
+                    raise CannotUnderstand("a role selection has no two roles")
+                self.roles[uid] = Roles(content[end] == 1, content[end + 1] == 1)
             elif kind == _EXTENDED:
                 uid, end = _counted_uid(content, 0)
                 self.extended[uid] = bytes(content[end:])
@@ -195,8 +213,12 @@ def _counted_uid(content: memoryview, at: int) -> tuple[str, int]:
     return _uid(content[at + 2 : end]), end
 
 
-def _items(view: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Items of PS3.8 section 9.3: type, reserved, length of two bytes, value."""
+def items(view: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """The items of PS3.8 section 9.3, as (type, value).
+
+    Raises:
+        LimitExceeded: one is longer than what is left.
+    """
     at, size = 0, len(view)
     while at < size:
         if at + _ITEM.size > size:
@@ -231,6 +253,7 @@ class Acceptance:
         implementation_class: its UID.
         implementation_version: 1 to 16 characters.
         extended: application information by SOP Class UID.
+        roles: accepted of those that were proposed, by SOP Class UID.
     """
 
     contexts: tuple[Answered, ...]
@@ -238,6 +261,7 @@ class Acceptance:
     implementation_class: str
     implementation_version: str
     extended: Mapping[str, bytes] = field(default_factory=dict)
+    roles: Mapping[str, Roles] = field(default_factory=dict)
 
 
 def accept_pdu(request: AssociateRequest, acceptance: Acceptance) -> bytes:
@@ -245,37 +269,44 @@ def accept_pdu(request: AssociateRequest, acceptance: Acceptance) -> bytes:
     parts = [
         struct.pack(">HH", PROTOCOL_VERSION, 0),
         request.echoed,
-        _item(_APPLICATION_CONTEXT, APPLICATION_CONTEXT.encode("ascii")),
+        item(_APPLICATION_CONTEXT, APPLICATION_CONTEXT.encode("ascii")),
         *map(_answered, acceptance.contexts),
-        _item(_USER_INFORMATION, b"".join(_said_of_us(acceptance))),
+        item(_USER_INFORMATION, b"".join(_said_of_us(acceptance))),
     ]
-    return _pdu(ASSOCIATE_AC, b"".join(parts))
+    return pdu(ASSOCIATE_AC, b"".join(parts))
 
 
 def _answered(context: Answered) -> bytes:
-    syntax = _item(_TRANSFER_SYNTAX, context.transfer_syntax.encode("ascii"))
+    syntax = item(_TRANSFER_SYNTAX, context.transfer_syntax.encode("ascii"))
     head = bytes((context.context_id, 0, context.result, 0))
-    return _item(_ANSWERED_CONTEXT, head + syntax)
+    return item(_ANSWERED_CONTEXT, head + syntax)
 
 
 def _said_of_us(acceptance: Acceptance) -> Iterable[bytes]:
-    yield _item(_MAXIMUM_LENGTH, struct.pack(">I", acceptance.maximum_length))
-    yield _item(_IMPLEMENTATION_CLASS, acceptance.implementation_class.encode("ascii"))
-    yield _item(_IMPLEMENTATION_VERSION, acceptance.implementation_version.encode("ascii"))
+    yield item(_MAXIMUM_LENGTH, struct.pack(">I", acceptance.maximum_length))
+    yield item(_IMPLEMENTATION_CLASS, acceptance.implementation_class.encode("ascii"))
+    yield item(_IMPLEMENTATION_VERSION, acceptance.implementation_version.encode("ascii"))
+    for uid, roles in acceptance.roles.items():
+        yield item(_ROLES, _with_length(uid) + bytes((roles.scu, roles.scp)))
     for uid, information in acceptance.extended.items():
-        encoded = uid.encode("ascii")
-        counted = struct.pack(">H", len(encoded)) + encoded
-        yield _item(_EXTENDED, counted + information)
+        yield item(_EXTENDED, _with_length(uid) + information)
+
+
+def _with_length(uid: str) -> bytes:
+    encoded = uid.encode("ascii")
+    return struct.pack(">H", len(encoded)) + encoded
 
 
 def reject_pdu(result: int, source: int, reason: int) -> bytes:
     """An A-ASSOCIATE-RJ (PS3.8 Table 9-21)."""
-    return _pdu(ASSOCIATE_RJ, bytes((0, result, source, reason)))
+    return pdu(ASSOCIATE_RJ, bytes((0, result, source, reason)))
 
 
-def _item(kind: int, value: bytes) -> bytes:
+def item(kind: int, value: bytes) -> bytes:
+    """An item of PS3.8 section 9.3: type, reserved, length of two bytes, value."""
     return _ITEM.pack(kind, len(value)) + value
 
 
-def _pdu(kind: int, body: bytes) -> bytes:
+def pdu(kind: int, body: bytes) -> bytes:
+    """A PDU around its body (PS3.8 section 9.3.1)."""
     return struct.pack(">BxI", kind, len(body)) + body

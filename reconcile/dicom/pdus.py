@@ -192,7 +192,9 @@ class PduReader:
         return whole
 
 
-def data_pdus(context_id: int, control: int, content: bytes, maximum: int) -> bytes:
+def data_pdus(
+    context_id: int, control: int, content: bytes, maximum: int, *, last: bool = True
+) -> bytes:
     """A command set or a data set as P-DATA-TF PDUs (PS3.8 section 9.3.5).
 
     Args:
@@ -200,15 +202,18 @@ def data_pdus(context_id: int, control: int, content: bytes, maximum: int) -> by
         control: COMMAND, or 0 for a data set.
         content: all of it; empty makes one empty fragment.
         maximum: how long a PDU the peer takes, its header not counted; 0: no limit.
+        last: nothing of it follows.
     """
     room = max(1, maximum - HEADER_BYTES) if maximum else max(1, len(content))
-    return b"".join(_data_pdus(context_id, control, content, room))
+    return b"".join(_data_pdus(context_id, control, content, room, last))
 
 
-def _data_pdus(context_id: int, control: int, content: bytes, room: int) -> Iterator[bytes]:
+def _data_pdus(
+    context_id: int, control: int, content: bytes, room: int, ends: bool
+) -> Iterator[bytes]:
     for at in range(0, max(1, len(content)), room):
         part = content[at : at + room]
-        last = LAST if at + room >= len(content) else 0
+        last = LAST if ends and at + room >= len(content) else 0
         size = len(part)
         yield (
             _DATA_HEADERS.pack(P_DATA_TF, size + 6, size + 2, context_id, control | last)

@@ -14,10 +14,18 @@ from typing import Any
 from pydicom._uid_dict import UID_dictionary
 
 from reconcile.core.facts import Source
+from reconcile.dataset.convert import in_order
 from reconcile.dataset.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from reconcile.dicom.negotiation import Acceptance, Answered, AssociateRequest, Proposed
+from reconcile.dicom.negotiation import (
+    Acceptance,
+    Answered,
+    AssociateRequest,
+    Proposed,
+    Roles,
+)
 from reconcile.dicom.sop_classes import (
     FIND,
+    RETRIEVE,
     STORAGE_SERVICE_CLASS,
     VERIFICATION,
     is_storage,
@@ -45,6 +53,7 @@ _REGISTERED = frozenset(
     uid for uid, said in UID_dictionary.items() if said[1] == "Transfer Syntax"
 )
 _DEFAULT = "1.2.840.10008.1.2"
+_PULLS = FIND | RETRIEVE
 _PLAIN = frozenset({_DEFAULT, "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"})
 
 
@@ -175,13 +184,16 @@ def agree(request: AssociateRequest, source: Source, maximum_pdu: int) -> Accept
         source: whose it is.
         maximum_pdu: the longest P-DATA-TF that we take, in bytes.
     """
+    declared = declared_storage(request.declared)
+    roles = answer_roles(request.roles, source, declared)
+    gives = frozenset(uid for uid, agreed in roles.items() if agreed.scp and not agreed.scu)
     contexts = answer_contexts(
-        request.contexts, declared_storage(request.declared), stores=source.stores
+        request.contexts, declared, stores=source.stores, gives=gives
     )
     taken = {each.abstract_syntax for each in contexts if each.result == ACCEPTANCE}
-    asked = [uid for uid in request.extended if uid in taken - {VERIFICATION} - FIND]
+    asked = [uid for uid in request.extended if uid in taken - {VERIFICATION} - _PULLS]
     queries = {
-        uid: request.extended[uid] for uid in request.extended if uid in taken & FIND
+        uid: request.extended[uid] for uid in request.extended if uid in taken & _PULLS
     }
     return Acceptance(
         contexts,
@@ -189,34 +201,59 @@ def agree(request: AssociateRequest, source: Source, maximum_pdu: int) -> Accept
         IMPLEMENTATION_CLASS_UID,
         IMPLEMENTATION_VERSION_NAME,
         storage_extended(asked, coerce=source.coerce) | find_extended(queries),
+        {uid: agreed for uid, agreed in roles.items() if uid in taken},
     )
 
 
+def answer_roles(
+    proposed: Mapping[str, Roles], source: Source, declared: Container[str]
+) -> dict[str, Roles]:
+    """The roles that a peer may have of storage SOP classes (PS3.7 section D.3.3.4).
+
+    SCP, to be given instances by C-GET, where it may query; SCU where it may store.
+    """
+    return {
+        uid: Roles(asked.scu and source.stores, asked.scp and source.query)
+        for uid, asked in proposed.items()
+        if is_storage(uid, declared)
+    }
+
+
 def answer_contexts(
-    proposed: Iterable[Proposed], declared: Container[str], *, stores: bool = True
+    proposed: Iterable[Proposed],
+    declared: Container[str],
+    *,
+    stores: bool = True,
+    gives: Container[str] = (),
 ) -> tuple[Answered, ...]:
     """The result of each proposed presentation context (PS3.8 section 7.1.1.14).
 
     Of the transfer syntaxes of a context the first one that the peer lists is taken, as
     long as it is registered: what is stored is kept as it comes, so the sender's first
     choice costs nobody a conversion. An unregistered one is taken where there is no other.
-    Queries are taken in one of the three that are neither compressed nor encapsulated.
+    Queries are taken in one of the three that are neither compressed nor encapsulated;
+    and what is given out in one of these, if any is offered: anything native can be.
 
     Args:
         proposed: contexts, in their order.
         declared: SOP classes that the peer declares as storage.
         stores: whether instances of this peer are taken at all.
+        gives: SOP classes of which it is given instances, and stores none.
     """
-    return tuple(_answer(context, declared, stores) for context in proposed)
+    return tuple(_answer(context, declared, stores, gives) for context in proposed)
 
 
-def _answer(context: Proposed, declared: Container[str], stores: bool) -> Answered:
+def _answer(
+    context: Proposed, declared: Container[str], stores: bool, gives: Container[str]
+) -> Answered:
     abstract = context.abstract_syntax
     offered = context.transfer_syntaxes
-    if abstract in FIND:
+    if abstract in _PULLS:
         offered = tuple(uid for uid in offered if uid in _PLAIN)
+    elif abstract in gives:
+        offered = tuple(in_order(offered))
     chosen = choose_transfer_syntax(offered)
-    served = abstract == VERIFICATION or abstract in FIND
+    served = abstract == VERIFICATION or abstract in _PULLS or abstract in gives
     if not served and not (stores and is_storage(abstract, declared)):
         result = ABSTRACT_SYNTAX_NOT_SUPPORTED
     elif not chosen:

@@ -9,12 +9,17 @@ from reconcile.dicom.commands import (
     C_CANCEL_RQ,
     C_ECHO_RQ,
     C_FIND_RQ,
+    C_GET_RQ,
+    C_MOVE_RQ,
     C_STORE_RQ,
+    C_STORE_RSP,
     CommandSet,
     response,
 )
 from reconcile.dicom.finding import FindRequest
+from reconcile.dicom.getting import GetRequest
 from reconcile.dicom.messages import Context, Peer, Request, Services
+from reconcile.dicom.moving import MoveRequest
 from reconcile.dicom.sop_classes import VERIFICATION
 from reconcile.dicom.status import SUCCESS, Answer, answer_for
 from reconcile.dicom.storing import StoreRequest
@@ -48,9 +53,19 @@ class CancelRequest(Request):
         self.peer.done(self)
 
 
+class StoreResponse(Request):
+    """A C-STORE-RSP (PS3.7 section 9.3.1.2), to a sub-operation of a C-GET."""
+
+    is_answered = False
+    answers = True
+
+
 SERVICES: Services = {
     C_STORE_RQ: StoreRequest,
+    C_STORE_RSP: StoreResponse,
     C_FIND_RQ: FindRequest,
+    C_GET_RQ: GetRequest,
+    C_MOVE_RQ: MoveRequest,
     C_ECHO_RQ: EchoRequest,
     C_CANCEL_RQ: CancelRequest,
 }

@@ -29,6 +29,11 @@ COERCED = 0xB000
 # of C-FIND: PS3.4 Table C.4-1
 IDENTIFIER_DOES_NOT_MATCH = 0xA900
 CANCELLED = 0xFE00
+# of C-MOVE and C-GET: PS3.4 Tables C.4-2 and C.4-3
+NOT_COUNTED = 0xA701
+NOT_PERFORMED = 0xA702
+DESTINATION_UNKNOWN = 0xA801
+SOME_FAILED = 0xB000
 PENDING = 0xFF00
 PENDING_NOT_ALL = 0xFF01
 """Optional keys of the identifier are not looked at, or not answered."""

@@ -123,6 +123,8 @@ def _why_not(context: Context, command: CommandSet) -> ReconcileError | None:
         return InvalidUID("the request names a UID that is none")
     if command.sop_class_uid != context.abstract_syntax:
         return SOPClassNotSupported("SOP class of the request is not its context's")
+    if not context.takes:
+        return SOPClassNotSupported("the peer is SCP alone of this SOP class here")
     if not command.has_data_set:
         return CannotUnderstand("the request brings no data set")
     return None

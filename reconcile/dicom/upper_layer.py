@@ -194,9 +194,10 @@ class UpperLayer:
         data = pdus.data_pdus(context_id, pdus.COMMAND, content, self.maximum)
         self._do(Event.SEND_DATA, data)
 
-    def send_data(self, context_id: int, content: bytes) -> None:
-        """Send the data set of a command, as `send_command`."""
-        self._do(Event.SEND_DATA, pdus.data_pdus(context_id, 0, content, self.maximum))
+    def send_data(self, context_id: int, content: bytes, *, last: bool = True) -> None:
+        """Send the data set of a command, or some of it, as `send_command`."""
+        data = pdus.data_pdus(context_id, 0, content, self.maximum, last=last)
+        self._do(Event.SEND_DATA, data)
 
     def release(self) -> None:
         """Ask for the end of the association; in Sta6."""

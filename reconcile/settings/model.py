@@ -194,6 +194,7 @@ class Destination(_Table):
     host: Annotated[str, Field(min_length=1)]
     port: Annotated[int, Field(ge=1, le=65535)]
     domain: OptionalName = ""
+    tls: bool = False
     on_correction: Literal["hl7", "resend", "task", "none"] = "task"
     query: bool = True
     availability: bool = False

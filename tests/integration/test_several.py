@@ -153,8 +153,8 @@ def test_each_sees_the_patient_in_its_own_domain(hospital: Hospital) -> None:
     """IHE MIMA: no event, no item, and the checker finds nothing; else the archive's."""
     image = instance()
     hospital.store(image)
-    keys = {"study": str(image.StudyInstanceUID)}
-    [own] = found(hospital, wanted(Level.STUDY, view="A", **keys))
+    study = str(image.StudyInstanceUID)
+    [own] = found(hospital, wanted(Level.STUDY, view="A", study=study))
     archive = given(hospital, str(image.SOPInstanceUID))
     shown = given_as(own)
     assert (archive.PatientID, archive.IssuerOfPatientID) == ("E1", "E")
@@ -163,7 +163,7 @@ def test_each_sees_the_patient_in_its_own_domain(hospital: Hospital) -> None:
     assert shown.OriginalAttributesSequence == archive.OriginalAttributesSequence
     assert shown.PixelData == image.PixelData
     for view in ("B", "E", ""):
-        [other] = found(hospital, wanted(Level.STUDY, view=view, **keys))
+        [other] = found(hospital, wanted(Level.STUDY, view=view, study=study))
         assert given_as(other) == archive
     assert disagreements(hospital) == []
 

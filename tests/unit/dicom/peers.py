@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Barrier
 
 from reconcile.core.facts import Source
 from reconcile.core.matchkeys import Question
 from reconcile.dicom.association import Association, Wire
+from reconcile.dicom.destinations import Giving
 from reconcile.dicom.limits import Limits
-from reconcile.dicom.messages import Pages, Request
+from reconcile.dicom.messages import Context, Pages, Request
 from reconcile.dicom.policy import Certificate, Refusal
 from reconcile.dicom.spool import WORKERS, Spools
 from reconcile.flows.arrival import Arrival
@@ -28,13 +29,17 @@ def work_ends(spools: Spools) -> None:
 class SomePeer:
     """Keeps what a request asks of it; what is posted waits for `serve_posted`."""
 
-    id, address, called = "a-1", "127.0.0.1", "RECONCILE"
+    id, address, calling, called = "a-1", "127.0.0.1", "CT_A", "RECONCILE"
     may_send, stalled = True, False
+    giving: Giving | None = None
 
     def __init__(self, folder: Path, limits: Limits | None = None) -> None:
         self.source = Source("CT_A")
         self.limits = limits or Limits()
         self.spools = Spools(folder, self.limits)
+        self.contexts: Mapping[int, Context] = {}
+        self.own: list[tuple[int, bytes, bool]] = []
+        self.aborts = 0
         self.submitted: list[tuple[Arrival, Answer]] = []
         self.posted: list[Callable[[], None]] = []
         self.responses: list[bytes] = []
@@ -56,6 +61,18 @@ class SomePeer:
     def work(self, call: Callable[[], None]) -> None:
         call()
 
+    def give(self, call: Callable[[], None]) -> None:
+        call()
+
+    def send_command(self, context_id: int, command_set: bytes) -> None:
+        self.own.append((context_id, command_set, True))
+
+    def send_part(self, context_id: int, content: bytes, *, last: bool) -> None:
+        self.own.append((context_id, content, last))
+
+    def abort(self) -> None:
+        self.aborts += 1
+
     def find(self, question: Question, view: str) -> Pages:
         self.asked.append((question, view))
         return iter(self.pages)
@@ -66,7 +83,7 @@ class SomePeer:
     def send(self, request: Request, command_set: bytes, data_set: bytes) -> None:
         self.sent.append((command_set, data_set))
 
-    def respond(self, request: Request, command_set: bytes) -> None:
+    def respond(self, request: Request, command_set: bytes, data_set: bytes = b"") -> None:
         self.responses.append(command_set)
         self.ended.append(request)
 
@@ -85,6 +102,7 @@ class Line:
 
     address, admitted, stalled = "127.0.0.1", True, False
     certificate: Certificate | None = None
+    giving: Giving | None = None
 
     def __init__(self, folder: Path, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
@@ -109,6 +127,9 @@ class Line:
         self.submitted.append((arrival, answer))
 
     def work(self, call: Callable[[], None]) -> None:
+        self.works.append(call)
+
+    def give(self, call: Callable[[], None]) -> None:
         self.works.append(call)
 
     def find(self, question: Question, view: str) -> Pages:

@@ -11,14 +11,19 @@ from reconcile.dicom.commands import (
     C_CANCEL_RQ,
     C_ECHO_RQ,
     C_FIND_RQ,
+    C_GET_RQ,
+    C_MOVE_RQ,
     C_STORE_RQ,
+    C_STORE_RSP,
     CommandSet,
 )
 from reconcile.dicom.finding import FindRequest
+from reconcile.dicom.getting import GetRequest
 from reconcile.dicom.limits import Limits
 from reconcile.dicom.messages import Context, Messages, Request, Services
+from reconcile.dicom.moving import MoveRequest
 from reconcile.dicom.pdus import Fragment
-from reconcile.dicom.services import SERVICES, CancelRequest, EchoRequest
+from reconcile.dicom.services import SERVICES, CancelRequest, EchoRequest, StoreResponse
 from reconcile.dicom.storing import StoreRequest
 from reconcile.errors import CannotUnderstand, LimitExceeded, ReconcileError
 from tests.support.door import CT, EXPLICIT, VERIFICATION, c_store_rq, changed, element
@@ -144,9 +149,12 @@ def test_what_is_half_received_is_discarded(tmp_path: Path) -> None:
 
 
 def test_every_command_that_we_serve_stands_in_one_table() -> None:
-    """C-STORE, C-FIND, C-ECHO and C-CANCEL, and nothing else."""
+    """C-STORE, C-FIND, C-GET, C-MOVE, C-ECHO and C-CANCEL; answers to our C-STOREs."""
     assert {
         C_STORE_RQ: StoreRequest,
+        C_STORE_RSP: StoreResponse,
+        C_GET_RQ: GetRequest,
+        C_MOVE_RQ: MoveRequest,
         C_FIND_RQ: FindRequest,
         C_ECHO_RQ: EchoRequest,
         C_CANCEL_RQ: CancelRequest,

@@ -1,0 +1,186 @@
+"""C-MOVE: instances sent to a configured destination, over associations of our own.
+
+Each SOP class is proposed in the transfer syntaxes that its instances are stored in, and
+besides in Explicit and Implicit VR Little Endian, each in a context of its own (PS3.5
+section 10.1). More classes than an association has contexts for go over several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+
+from reconcile.dataset.convert import EXPLICIT_VR, IMPLICIT_VR, in_order
+from reconcile.dicom.commands import C_STORE_RSP, store_request
+from reconcile.dicom.destinations import Giving, Remote
+from reconcile.dicom.limits import Limits
+from reconcile.dicom.proposing import CONTEXTS_MAX, Pair
+from reconcile.dicom.requestor import Lost, Requestor
+from reconcile.dicom.retrieving import Kinds, RetrieveRequest, blocks
+from reconcile.dicom.sop_classes import PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE
+from reconcile.dicom.status import DESTINATION_UNKNOWN
+from reconcile.errors import ReconcileError, SOPClassNotSupported
+from reconcile.flows.several import Ready
+
+#: Associations in a row that are lost on the way; then the destination is down.
+LOSSES_MAX = 3
+
+_MESSAGE_IDS = 0xFFFF
+
+
+class DestinationUnknown(ReconcileError):
+    """No [[destination]] has this AE title."""
+
+    title = "Move destination unknown"
+    dimse_status = DESTINATION_UNKNOWN
+
+
+class MoveRequest(RetrieveRequest):
+    """A C-MOVE-RQ (PS3.4 section C.4.2)."""
+
+    classes = frozenset({PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE})
+    _mover: Mover | None = None
+
+    @property
+    def to(self) -> str:
+        """The Move Destination."""
+        return self.command.move_destination[:16]
+
+    def domain(self, giving: Giving) -> str:
+        """That of the destination."""
+        return self._remote(giving).domain
+
+    def shares(self, kinds: Kinds) -> Iterator[Collection[str]]:
+        """As many classes as an association has presentation contexts for."""
+        proposed: dict[str, list[Pair]] = {}
+        for sop_class in sorted({sop_class for sop_class, _ in kinds}):
+            pairs = proposals(kinds, [sop_class])
+            if proposed and sum(map(len, proposed.values())) + len(pairs) > CONTEXTS_MAX:
+                yield list(proposed)
+                proposed = {}
+            proposed[sop_class] = pairs
+        if proposed:
+            yield list(proposed)
+
+    @contextmanager
+    def carrier(
+        self, giving: Giving, kinds: Kinds, classes: Collection[str]
+    ) -> Iterator[Mover]:
+        """An association with the destination."""
+        originator = (self.peer.calling, self.command.message_id or 0)
+        proposed = proposals(kinds, classes)
+        remote = self._remote(giving)
+        mover = Mover(remote, giving.ae_title, proposed, originator, self.peer.limits)
+        self._mover = mover
+        try:
+            yield mover
+        finally:
+            mover.close()
+
+    def go_on(self) -> None:
+        """Where whoever asked is gone, wait for the destination no longer."""
+        if self._mover is not None and not self.peer.may_send:
+            self._mover.break_off()
+
+    def _remote(self, giving: Giving) -> Remote:
+        remote = giving.destinations(self.command.move_destination)
+        if remote is None:
+            raise DestinationUnknown("the move destination is not known here")
+        return remote
+
+
+def proposals(kinds: Kinds, classes: Collection[str]) -> list[Pair]:
+    """The presentation contexts for what there is of some SOP classes."""
+    pairs: list[Pair] = []
+    for sop_class in sorted(classes):
+        stored = [syntax for each, syntax in kinds if each == sop_class]
+        wanted = dict.fromkeys((*stored, EXPLICIT_VR, IMPLICIT_VR))
+        pairs += [(sop_class, syntax) for syntax in list(wanted)[:CONTEXTS_MAX]]
+    return pairs
+
+
+class Mover:
+    """Sends instances to a destination; a lost association is asked for again."""
+
+    def __init__(
+        self,
+        remote: Remote,
+        calling: str,
+        proposed: Sequence[Pair],
+        originator: tuple[str, int],
+        limits: Limits,
+    ) -> None:
+        self._remote = remote
+        self._calling = calling
+        self._proposed = proposed
+        self._originator = originator
+        self._limits = limits
+        self._requestor: Requestor | None = None
+        self._down: Lost | None = None
+        self._losses = 0
+        self._messages = 0
+
+    def store(self, ready: Ready) -> int:
+        """Send one; the status that it was answered with.
+
+        Raises:
+            Lost: the destination is down, or has broken off.
+            SOPClassNotSupported: it does not take instances of this class.
+            CannotConvert, BytesMissing: it cannot be given out as the destination takes it.
+        """
+        requestor = self._associated()
+        uid, sop_class = ready.sop_instance_uid, ready.sop_class_uid
+        accepted = requestor.accepted.contexts
+        syntaxes = in_order(syntax for each, syntax in accepted if each == sop_class)
+        if not syntaxes:
+            raise SOPClassNotSupported("the destination does not take this SOP class")
+        self._messages = self._messages % _MESSAGE_IDS + 1
+        command = store_request(self._messages, sop_class, uid, self._originator)
+        outgoing = ready.give(syntaxes)
+        try:
+            pair = (sop_class, outgoing.transfer_syntax_uid)
+            answer = requestor.ask(pair, command, blocks(outgoing.chunks))
+        except BaseException:
+            self._lose()
+            raise
+        finally:
+            outgoing.chunks.close()
+        self._losses = 0
+        answers = (answer.field, answer.responded_to) == (C_STORE_RSP, self._messages)
+        if not answers or answer.status is None:
+            requestor.abort()
+            self._lose()
+            raise Lost("the destination answers something else")
+        return answer.status
+
+    def close(self) -> None:
+        """End the association, if there is one."""
+        requestor, self._requestor = self._requestor, None
+        if requestor is not None:
+            requestor.release()
+
+    def break_off(self) -> None:
+        """From another thread: whoever asked for it is gone."""
+        self._down = Lost("whoever asked for it is gone")
+        requestor = self._requestor
+        if requestor is not None:
+            requestor.break_off()
+
+    def _associated(self) -> Requestor:
+        if self._down is not None:
+            raise self._down
+        if self._requestor is None:
+            try:
+                self._requestor = Requestor(
+                    self._remote, self._calling, self._proposed, self._limits
+                )
+            except Lost as error:
+                self._down = error
+                raise
+        return self._requestor
+
+    def _lose(self) -> None:
+        self._requestor = None
+        self._losses += 1
+        if self._losses >= LOSSES_MAX:
+            self._down = Lost("the destination breaks off again and again")
