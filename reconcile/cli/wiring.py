@@ -116,8 +116,13 @@ def asking(said: Destination) -> Source:
 
 def sources(settings: Settings) -> Callable[[str], Source]:
     """How instances of a peer are read, by AE title; one that is not listed is bare."""
-    known = {each.ae_title: source(each) for each in settings.source}
-    return lambda ae_title: known.get(ae_title) or Source(ae_title)
+    known = listed(settings)
+    return lambda ae_title: known(ae_title) or Source(ae_title)
+
+
+def listed(settings: Settings) -> Callable[[str], Source | None]:
+    """How instances of a configured peer are read, by AE title."""
+    return {each.ae_title: source(each) for each in settings.source}.get
 
 
 def receiver_count(settings: Settings) -> int:

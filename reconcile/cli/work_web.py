@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconcile.cli.tls import tls_context
-from reconcile.cli.wiring import now, sources
+from reconcile.cli.wiring import listed, now, sources
 from reconcile.cli.work import Work
 from reconcile.cli.work_hl7 import hl7_door
 from reconcile.db import migrate
@@ -23,7 +23,9 @@ def run(work: Work) -> None:
             work.require_keys,
             schema_findings=lambda: migrate.check(work.owner_url),
             body_bytes_max=settings.limits.http_json_bytes,
+            instance_bytes_max=settings.limits.instance_bytes,
             sources=sources(settings),
+            listed=listed(settings),
             clock=now,
             act_again=hl7_door(work.parts).again,
             destinations=[each.ae_title for each in settings.destination],
@@ -36,3 +38,5 @@ def run(work: Work) -> None:
         on_ready=work.say_ready,
         tls=lambda door: tls_context(settings, door),
     )
+    app.state.stores.stop()
+    work.parts.storage.close()

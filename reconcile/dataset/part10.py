@@ -9,6 +9,7 @@ Source:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from reconcile.dataset.elements import (
@@ -32,6 +33,7 @@ EXPLICIT_VR_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 _PREAMBLE_BYTES = 128
 _PREFIX = b"DICM"
+_SOP_CLASS, _SOP_INSTANCE = 0x00020002, 0x00020003
 _TRANSFER_SYNTAX = 0x00020010
 #: Ordinary meta information has some 200 bytes; private information in it can be long.
 _META_BYTES_MAX = 1024 * 1024
@@ -83,9 +85,7 @@ def split(buffer: Buffer) -> Part10:
         CannotUnderstand: it is no DICOM file, or its meta information is broken.
     """
     view = view_of(buffer)
-    prefix = bytes(view[_PREAMBLE_BYTES : _PREAMBLE_BYTES + len(_PREFIX)])
-    start = _PREAMBLE_BYTES + len(_PREFIX) if prefix == _PREFIX else 0
-    transfer_syntax, offset = _meta(view, start)
+    transfer_syntax, offset = _meta(view, _after_prefix(view))
     if offset == len(view):
         raise CannotUnderstand("file without a data set")
     if not transfer_syntax:
@@ -93,22 +93,57 @@ def split(buffer: Buffer) -> Part10:
     return Part10(transfer_syntax, bytes(view[:offset]), offset)
 
 
+def announced(meta: Buffer) -> tuple[str, str]:
+    """The SOP Class and SOP Instance UID that meta information of a file names.
+
+    Empty where it names none.
+
+    Raises:
+        CannotUnderstand: it is broken.
+    """
+    view = view_of(meta)
+    said = dict(_uids(view, _after_prefix(view)))
+    return said.get(_SOP_CLASS, ""), said.get(_SOP_INSTANCE, "")
+
+
+def _after_prefix(view: memoryview) -> int:
+    prefix = bytes(view[_PREAMBLE_BYTES : _PREAMBLE_BYTES + len(_PREFIX)])
+    return _PREAMBLE_BYTES + len(_PREFIX) if prefix == _PREFIX else 0
+
+
 def _meta(view: memoryview, start: int) -> tuple[str, int]:
-    """(transfer syntax or nothing, where group 0002 ends).
+    """(transfer syntax or nothing, where group 0002 ends)."""
+    transfer_syntax, end = "", start
+    for tag, value, end in _elements(view, start):  # noqa: B007 - the last end is meant
+        if tag == _TRANSFER_SYNTAX:
+            transfer_syntax = _uid(value)
+    return transfer_syntax, end
+
+
+def _uids(view: memoryview, start: int) -> Iterator[tuple[int, str]]:
+    for tag, value, _ in _elements(view, start):
+        yield tag, _uid(value)
+
+
+def _uid(value: memoryview) -> str:
+    if len(value) > _UID_BYTES_MAX + 1:
+        return ""
+    return bytes(value).decode("ascii", "replace").strip(" \0")
+
+
+def _elements(view: memoryview, start: int) -> Iterator[tuple[int, memoryview, int]]:
+    """(tag, value, its end) of each element of group 0002.
 
     Group length is not believed: the group ends where its elements do.
     """
-    transfer_syntax, position = "", start
+    position = start
     while len(view) - position >= 2 and bytes(view[position : position + 2]) == b"\2\0":
         tag, _, value_start, length = frame(view, position, len(view), _META)
         end = value_start + length
         if length == UNDEFINED or end - start > _META_BYTES_MAX or end > len(view):
             raise CannotUnderstand("File Meta Information is broken")
-        if tag == _TRANSFER_SYNTAX and length <= _UID_BYTES_MAX + 1:
-            raw = bytes(view[value_start:end])
-            transfer_syntax = raw.decode("ascii", "replace").strip(" \0")
+        yield tag, view[value_start:end], end
         position = end
-    return transfer_syntax, position
 
 
 def _guess(view: memoryview, offset: int) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import mmap
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from reconcile.dataset.elements import encoding_of
 from reconcile.dataset.facts import Received, read
@@ -80,15 +81,22 @@ def readable(view: memoryview, transfer_syntax: str, scratch: Path) -> Iterator[
     if not encoding_of(transfer_syntax).deflated:
         yield view
         return
+    with written(scratch, lambda file: inflate(read_through(view), file)) as inflated:
+        yield inflated
+
+
+@contextmanager
+def written(scratch: Path, write: Callable[[BinaryIO], object]) -> Iterator[memoryview]:
+    """What `write` writes into a file without a name, mapped; at least one byte."""
     with tempfile.TemporaryFile(dir=scratch) as file:
-        inflate(read_through(view), file)
+        write(file)
         file.flush()
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        inflated = memoryview(mapped)
+        view = memoryview(mapped)
         try:
-            yield inflated
+            yield view
         finally:
-            inflated.release()
+            view.release()
             _close(mapped)
 
 

@@ -25,7 +25,7 @@ from reconcile.dataset.part10 import file_meta
 from reconcile.db import used, views_instances
 from reconcile.db.database import Database, DatabaseFault
 from reconcile.db.views_instances import Holding, Kept, Live
-from reconcile.errors import NotFound, ReconcileError
+from reconcile.errors import CannotConvert, NotFound, ReconcileError
 from reconcile.flows.opened import data_set, readable
 from reconcile.storage.content import Extent, Location
 from reconcile.storage.local import LocalStorage
@@ -133,6 +133,14 @@ class RetrieveFlow:
                 connection, sop_instance_uid, receipt, hidden=hidden
             )
         return self._outgoing(kept, self._as_it_came(kept), kept.file_meta)
+
+    def can_give(self, stored: str, syntaxes: Sequence[str]) -> bool:
+        """Whether what is stored in one transfer syntax can be given out in others."""
+        try:
+            chosen(stored, syntaxes)
+        except CannotConvert:
+            return False
+        return True
 
     def as_given(
         self,

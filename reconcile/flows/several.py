@@ -8,12 +8,14 @@ they are shown and no coercion, so no event and no Original Attributes item tell
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from uuid import UUID
 
 from reconcile.core.attributes import Change
 from reconcile.core.matchkeys import Question
 from reconcile.core.shown import in_view
+from reconcile.dataset.facts import Received
 from reconcile.db import persons, views_retrieve
 from reconcile.db.database import Connection
 from reconcile.db.views_found import Asked
@@ -76,6 +78,14 @@ class Ready:
             CannotConvert: it cannot be given out in any of `syntaxes`.
         """
         return self._flow.as_given(self._given.holding, syntaxes, self._view)
+
+    def state(self) -> AbstractContextManager[Received]:
+        """Its header as it is given out now, to be asked.
+
+        Raises:
+            BytesMissing: there is a row and no file.
+        """
+        return self._flow.state(self._given.holding)
 
 
 @dataclass(frozen=True, slots=True)

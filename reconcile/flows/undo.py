@@ -26,7 +26,7 @@ from reconcile.flows.split import flag_split
 from reconcile.flows.steward import By
 
 #: Causes of arriving instances.
-STORES = frozenset({"c-store", "import"})
+STORES = frozenset({"c-store", "stow-rs", "import"})
 _FROM_OUTSIDE = ("adt-", "orm-", "omi-", "omg-")
 
 

@@ -16,13 +16,16 @@ from reconcile.web import (
     deliveries,
     dicomweb,
     docs,
+    frames,
     health,
     holds,
     lookups,
     messages,
+    metadata,
     notifications,
     problems,
     qido,
+    stow,
     suggestions,
 )
 from reconcile.web.auth import Authenticate
@@ -31,6 +34,7 @@ from reconcile.web.health import Readiness
 from reconcile.web.idempotency import Idempotent
 from reconcile.web.metrics import Metrics
 from reconcile.web.parts import Parts
+from reconcile.web.stores import Stores
 
 
 def make_app(parts: Parts) -> FastAPI:
@@ -46,10 +50,14 @@ def make_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     app.state.metrics = Metrics(parts.database)
     app.state.readiness = Readiness(parts)
+    app.state.stores = Stores(parts.storing)
     topics = (
         health,
         dicomweb,
+        metadata,
+        frames,
         qido,
+        stow,
         coercions,
         corrections,
         checks,

@@ -40,10 +40,13 @@ class Rule(NamedTuple):
 
 
 # The first rule that fits holds. A reader sees the history too: what was coerced stands
-# in every instance that is given out, in its Original Attributes.
+# in every instance that is given out, in its Original Attributes. Who may store is not a
+# matter of the role: the key has to name a source (`stow`).
+STUDIES = "/dicom-web/studies"
 RULES = (
     Rule(True, "/api/v1/messages", INSIDERS),
     Rule(True, "/", _ALL),
+    Rule(False, STUDIES, _ALL),
     Rule(False, "/", _CHANGERS),
 )
 

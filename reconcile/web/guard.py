@@ -8,12 +8,14 @@ message may quote values.
 from __future__ import annotations
 
 import logging
+import math
 import time
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconcile.errors import TooLarge
+from reconcile.web.auth import STUDIES
 from reconcile.web.metrics import Metrics
 from reconcile.web.problems import of_bug, of_error, problem
 
@@ -60,7 +62,7 @@ class Guard:
         ):
             await problem(414)(scope, receive, answer)
             return
-        capped = _Capped(receive, self.body_bytes_max)
+        capped = _Capped(receive, self._most(scope))
         try:
             capped.believe(Headers(scope=scope).get("content-length", ""))
             await self.app(scope, capped, answer)
@@ -68,6 +70,11 @@ class Guard:
             await self._end(of_error(error), scope, receive, answer)
         except Exception as error:  # noqa: BLE001  the last door: a bug ends here, told without values
             await self._end(of_bug(error), scope, receive, answer)
+
+    def _most(self, scope: Scope) -> float:
+        """What is stored is counted by its parts, as it comes (`stow`)."""
+        stores = scope["method"] == "POST" and scope["path"].startswith(STUDIES)
+        return math.inf if stores else self.body_bytes_max
 
     async def _end(
         self, response: ASGIApp, scope: Scope, receive: Receive, answer: _Answer
@@ -112,7 +119,7 @@ class _Answer:
 class _Capped:
     """Passes a body on, up to a number of bytes, whatever Content-Length says."""
 
-    def __init__(self, receive: Receive, most: int) -> None:
+    def __init__(self, receive: Receive, most: float) -> None:
         self._receive = receive
         self._left = most
 

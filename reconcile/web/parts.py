@@ -16,12 +16,17 @@ from reconcile.flows.query import QueryFlow
 from reconcile.flows.replay import ActAgain, ReplayFlow, no_door
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules
+from reconcile.flows.several import SeveralFlow
 from reconcile.flows.store import StoreFlow
 from reconcile.storage.local import LocalStorage
 
 
 def _nothing() -> Sequence[str]:
     return ()
+
+
+def _unlisted(ae_title: str) -> Source | None:
+    return None
 
 
 def _now() -> datetime:
@@ -38,7 +43,9 @@ class Parts:
         schema_findings: what keeps the schema from being what the program needs; asked
             until it answers nothing.
         body_bytes_max: of a request's body.
+        instance_bytes_max: of one instance that comes.
         sources: how instances of a peer are read, by its AE title.
+        listed: the same, of a peer that is configured; None: it is not.
         clock: of what this door changes.
         destinations: AE titles that something can be forwarded to.
         act_again: reads a message that is kept and acts on it; the HL7 door's.
@@ -50,7 +57,9 @@ class Parts:
     require_keys: bool
     schema_findings: Callable[[], Sequence[str]] = _nothing
     body_bytes_max: int = 1 << 20
+    instance_bytes_max: int = 4 << 30
     sources: Callable[[str], Source] = Source
+    listed: Callable[[str], Source | None] = _unlisted
     clock: Callable[[], datetime] = _now
     act_again: ActAgain = no_door
     destinations: Collection[str] = ()
@@ -61,6 +70,11 @@ class Parts:
         return RetrieveFlow(self.database, self.storage)
 
     @property
+    def several(self) -> SeveralFlow:
+        """The flow that gives many instances out."""
+        return SeveralFlow(self.retrieve, self.query)
+
+    @property
     def query(self) -> QueryFlow:
         """The flow that answers which studies there are."""
         return QueryFlow(self.database, self.rules, self.storage)
@@ -69,6 +83,11 @@ class Parts:
     def replays(self) -> ReplayFlow:
         """The flow that acts again on messages."""
         return ReplayFlow(self.database, self.act_again)
+
+    @property
+    def storing(self) -> StoreFlow:
+        """The flow of an arriving instance; it remembers, so that it is to be kept."""
+        return StoreFlow(self.database, self.storage, self.rules, self.clock, "stow-rs")
 
     @property
     def resolving(self) -> StoreFlow:

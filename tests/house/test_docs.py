@@ -55,12 +55,15 @@ from reconcile.web import (
     deliveries,
     dicomweb,
     docs,
+    frames,
     health,
     holds,
     lookups,
     messages,
+    metadata,
     notifications,
     qido,
+    stow,
     suggestions,
 )
 
@@ -322,7 +325,10 @@ def test_routes_are_documented() -> None:
     routers = (
         health,
         dicomweb,
+        metadata,
+        frames,
         qido,
+        stow,
         coercions,
         corrections,
         deliveries,

@@ -146,6 +146,7 @@ def open_door(parts: Parts) -> Iterator[httpx.Client]:
         stop.set()
         door.join(30)
         listening.close()
+        app.state.stores.stop()
 
 
 # -- A sender of bytes: pynetdicom's would encode them again, or refuse to ---------------

@@ -52,6 +52,16 @@ def test_only_stewards_and_administrators_change(role, allowed, method):
     assert may(role, method, "/api/v1/anything") is allowed
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_whoever_names_a_source_stores(role):
+    """
+    The role does not decide who may store: the key's source does, later.
+    """
+    assert may(role, "POST", "/dicom-web/studies")
+    assert may(role, "POST", "/dicom-web/studies/1.2")
+    assert not may("king", "POST", "/dicom-web/studies")
+
+
 def test_an_unknown_role_may_nothing():
     """
     A role that the table does not know opens nothing.
