@@ -13,6 +13,7 @@ from reconcile.web import (
     checks,
     coercions,
     corrections,
+    decide,
     deliveries,
     dicomweb,
     docs,
@@ -66,6 +67,7 @@ def make_app(parts: Parts) -> FastAPI:
         messages,
         notifications,
         deliveries,
+        decide,
         suggestions,
         docs,
     )

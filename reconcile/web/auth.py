@@ -47,6 +47,7 @@ RULES = (
     Rule(True, "/api/v1/messages", INSIDERS),
     Rule(True, "/", _ALL),
     Rule(False, STUDIES, _ALL),
+    Rule(False, "/api/v1/decide", _ALL),
     Rule(False, "/", _CHANGERS),
 )
 

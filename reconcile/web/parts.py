@@ -90,6 +90,11 @@ class Parts:
         return StoreFlow(self.database, self.storage, self.rules, self.clock, "stow-rs")
 
     @property
+    def deciding(self) -> StoreFlow:
+        """The flow of a header whose instance another archive keeps."""
+        return StoreFlow(self.database, self.storage, self.rules, self.clock, "decide")
+
+    @property
     def resolving(self) -> StoreFlow:
         """The flow that files what a person lets be given out."""
         return StoreFlow(self.database, self.storage, self.rules, self.clock, "resolve")
