@@ -1,0 +1,1 @@
+"""Examples of what stands before or behind the archive."""
