@@ -129,6 +129,9 @@ def test_pages_are_of_one_order(hospital: Hospital, monkeypatch) -> None:
     of_series = [each.series_uid for each in after]
     assert of_series == sorted(of_series, key=of_series.index)
     assert len(set(of_series)) == 2
+    assert list(several(hospital).instances(whose, ["1.2.3"])) == []
+    ct = [str(images[0].SOPClassUID), "1.2.3"]
+    assert len(list(several(hospital).instances(whose, ct))) == 6
     kinds = several(hospital).kinds(whose)
     assert kinds == {(str(images[0].SOPClassUID), EXPLICIT): 6}
 
