@@ -189,7 +189,7 @@ def test_every_page_goes_on_where_the_last_one_ended(
 def test_no_more_is_read_than_is_taken(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who takes one page has two instances read, and who asks for none of it, nothing."""
+    """Who takes one page has its one image read; who skips it, none."""
     monkeypatch.setattr(views_images, "PAGE", 2)
     read: list[str] = []
     state = RetrieveFlow.state
@@ -200,12 +200,16 @@ def test_no_more_is_read_than_is_taken(
 
     monkeypatch.setattr(RetrieveFlow, "state", counted)
     flow = QueryFlow(hospital.database, hospital.rules, hospital.storage)
-    for keys, number in ((at.element("US"), 2), (None, 0)):
-        asked = {"00280010": keys} if keys else {"00080018": at.element("UI")}
-        pages = flow.pages(question_of(Level.IMAGE, asked))
-        assert len(next(pages)) <= 2
-        assert len(read) <= number
+    shown, tested = at.element("US"), at.element("US", 4)
+    for rows, skip, number in ((shown, 0, 1), (tested, 0, 1), (None, 0, 0), (shown, 1, 0)):
+        asked = {"00280010": rows} if rows else {"00080018": at.element("UI")}
+        pages = flow.pages(question_of(Level.IMAGE, asked), skip=skip)
+        next(page for page in pages)
+        assert len(read) == number
         read.clear()
+    pages = flow.pages(question_of(Level.IMAGE, {"00280010": tested}), skip=3)
+    assert sum(map(len, pages)) == 1
+    assert len(read) == 5
 
 
 def test_who_asks_sees_patients_of_their_own_domain(hospital: Hospital) -> None:
