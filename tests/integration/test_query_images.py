@@ -238,7 +238,7 @@ def own(database_urls: Any, tmp_path: Path) -> Hospital:
 
 
 def test_after_a_merge_the_subsumed_id_finds_them(own: Hospital) -> None:
-    """And they tell of the merge in an item of its own; until the patients are two again."""
+    """And tell of the merge in an item of its own; until the patients are two again."""
     own.patient(JOAN, "300^^^A", "E2^^^E")
     image = instance(PatientID="300", PatientName="DOE^JOAN")
     own.store(image)
