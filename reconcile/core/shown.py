@@ -62,12 +62,12 @@ def of_person(
     identifier = known[0] if known else person.assigned if verified else None
     if identifier is not None:
         found.pop(at.ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE, None)
-        found |= identified(identifier, domains)
+        found |= _identified(identifier, domains)
         others = [i for i in person.identifiers if i != identifier]
         found[at.OTHER_PATIENT_IDS_SEQUENCE] = at.element(
-            "SQ", *(identified(other, domains) for other in others)
+            "SQ", *(_identified(other, domains) for other in others)
         )
-    return found | (known_as(person) if verified else {})
+    return found | (_known_as(person) if verified else {})
 
 
 def of_ordered(
@@ -84,11 +84,11 @@ def of_ordered(
         domains: by name.
         view: the domain of whoever asks.
     """
-    ordered = identified(person.shown(identifier), domains)
-    return ordered | of_person({}, person, domains, view) | known_as(person)
+    ordered = _identified(person.shown(identifier), domains)
+    return ordered | of_person({}, person, domains, view) | _known_as(person)
 
 
-def identified(
+def _identified(
     identifier: PatientIdentifier, domains: Mapping[str, Domain]
 ) -> dict[Tag, Element]:
     """Patient ID with its issuer (PS3.3 Table 10-18)."""
@@ -107,7 +107,7 @@ def identified(
     return said
 
 
-def known_as(person: PersonFacts) -> dict[Tag, Element]:
+def _known_as(person: PersonFacts) -> dict[Tag, Element]:
     """What the index says of a person now; nothing where no feed has spoken."""
     said, found = person.current, dict[Tag, Element]()
     if said is None:

@@ -108,7 +108,7 @@ def holding(
     row = connection.execute(query.order_by(_i.uid_domain)).first()
     if row is None:
         raise NotFound("there is no such instance to be given out")
-    return Holding(_kept(row), _live(connection, row))
+    return Holding(kept_of(row), _live(connection, row))
 
 
 def holding_of(connection: Connection, receipt_id: UUID) -> Holding | None:
@@ -117,7 +117,7 @@ def holding_of(connection: Connection, receipt_id: UUID) -> Holding | None:
         _r.id == receipt_id, _i.receipt_id == _r.id, _i.hidden.is_(False)
     )
     row = connection.execute(query).first()
-    return None if row is None else Holding(_kept(row), _live(connection, row))
+    return None if row is None else Holding(kept_of(row), _live(connection, row))
 
 
 def holdings(connection: Connection, receipt_ids: Iterable[UUID]) -> dict[UUID, Holding]:
@@ -134,7 +134,7 @@ def holdings(connection: Connection, receipt_ids: Iterable[UUID]) -> dict[UUID, 
     for late in connection.execute(_scoped({row.series_id for row in rows} - {None})):
         scoped[late.series_id].append(late)
     return {
-        row.id: Holding(_kept(row), _in_order(row, stored, later[row.id], scoped))
+        row.id: Holding(kept_of(row), _in_order(row, stored, later[row.id], scoped))
         for row in rows
     }
 
@@ -163,7 +163,7 @@ def received(
     row = connection.execute(query.order_by(_i.uid_domain)).first()
     if row is None:
         raise NotFound("there is no such arrival of this instance")
-    return _kept(row)
+    return kept_of(row)
 
 
 def arrivals(connection: Connection, sop_instance_uid: str) -> tuple[Arrived, ...]:
@@ -202,7 +202,8 @@ def _arrivals() -> Select[Any]:
     return select(*columns).select_from(t.receipt).join(t.instance, same)
 
 
-def _kept(row: Row[Any]) -> Kept:
+def kept_of(row: Row[Any]) -> Kept:
+    """An arrival as its row tells it."""
     return Kept(
         row.id,
         row.sop_instance_uid,
@@ -240,10 +241,10 @@ def _live(connection: Connection, row: Row[Any]) -> tuple[Live, ...]:
     found: list[Live] = []
     if row.assignment_id is not None:
         query = select(t.assignment).where(t.assignment.c.id == row.assignment_id)
-        found.append(_told(connection.execute(query).one(), row.coerced_at))
+        found.append(live_of(connection.execute(query).one(), row.coerced_at))
     later = [*_later(connection, row.id), *_of_its_series(connection, row)]
     later.sort(key=lambda each: each.position)
-    found.extend(_told(late, late.coerced_at, late.event_id) for late in later)
+    found.extend(live_of(late, late.coerced_at, late.event_id) for late in later)
     return tuple(found)
 
 
@@ -285,11 +286,11 @@ def _in_order(
 ) -> tuple[Live, ...]:
     """As `_live`, of what was asked for many at once."""
     own = stored.get(row.assignment_id)
-    found = [_told(own, row.coerced_at)] if own is not None else []
+    found = [live_of(own, row.coerced_at)] if own is not None else []
     of_series = () if row.as_received else scoped.get(row.series_id, ())
     since = (late for late in of_series if late.revision > row.stored_revision)
     following = sorted([*later, *since], key=lambda each: each.position)
-    return (*found, *(_told(late, late.coerced_at, late.event_id) for late in following))
+    return (*found, *(live_of(late, late.coerced_at, late.event_id) for late in following))
 
 
 def _assignments(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Row[Any]]:
@@ -319,7 +320,8 @@ def _scoped(series_ids: Iterable[UUID]) -> Select[Any]:
     )
 
 
-def _told(row: Row[Any], coerced_at: datetime, event_id: UUID | None = None) -> Live:
+def live_of(row: Row[Any], coerced_at: datetime, event_id: UUID | None = None) -> Live:
+    """An assignment as its row tells it."""
     assigns = tuple(from_listed(said) for said in row.assigns)
     told = (row.modifying_system, row.source, row.reason)
     return Live(assigns, coerced_at, *told, event_id)

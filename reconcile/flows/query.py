@@ -83,13 +83,19 @@ class QueryFlow:
             return ImageAnswers(self.database, retrieve, question).pages(series, skip)
         return after(([answer for _, answer in page] for page in parts), skip)
 
+    def narrowed(self, question: Question, view: str) -> Asked | None:
+        """What a question narrows the rows to; None: nothing can match."""
+        try:
+            return self._asked(question, view)
+        except Nobody:
+            return None
+
     def _parts(
         self, question: Question, view: str
     ) -> Iterator[list[tuple[Part, dict[Tag, Element]]]]:
         """Parts of studies, or series, that match, with what is answered of each."""
-        try:
-            asked = self._asked(question, view)
-        except Nobody:
+        asked = self.narrowed(question, view)
+        if asked is None:
             return
         with self.database.read_only() as connection:
             asked = narrowing(connection, asked)
