@@ -70,24 +70,6 @@ def of_person(
     return found | (_known_as(person) if verified else {})
 
 
-def of_ordered(
-    identifier: PatientIdentifier,
-    person: PersonFacts,
-    domains: Mapping[str, Domain],
-    view: str = "",
-) -> dict[Tag, Element]:
-    """What is said of somebody for whom something is ordered; args as `of_person`.
-
-    Args:
-        identifier: under which it was ordered.
-        person: whose it is now.
-        domains: by name.
-        view: the domain of whoever asks.
-    """
-    ordered = _identified(person.shown(identifier), domains)
-    return ordered | of_person({}, person, domains, view) | _known_as(person)
-
-
 def _identified(
     identifier: PatientIdentifier, domains: Mapping[str, Domain]
 ) -> dict[Tag, Element]:
@@ -119,3 +101,21 @@ def _known_as(person: PersonFacts) -> dict[Tag, Element]:
     if said.sex:
         found[at.PATIENT_SEX] = at.element("CS", said.sex)
     return found
+
+
+def of_ordered(
+    identifier: PatientIdentifier,
+    person: PersonFacts,
+    domains: Mapping[str, Domain],
+    view: str = "",
+) -> dict[Tag, Element]:
+    """What is said of somebody for whom something is ordered; args as `of_person`.
+
+    Args:
+        identifier: under which it was ordered.
+        person: whose it is now.
+        domains: by name.
+        view: the domain of whoever asks.
+    """
+    ordered = _identified(person.shown(identifier), domains)
+    return ordered | of_person({}, person, domains, view) | _known_as(person)

@@ -278,6 +278,13 @@ def _of_its_series(connection: Connection, row: Row[Any]) -> Sequence[Row[Any]]:
     return connection.execute(query).all()
 
 
+def live_of(row: Row[Any], coerced_at: datetime, event_id: UUID | None = None) -> Live:
+    """An assignment as its row tells it."""
+    assigns = tuple(from_listed(said) for said in row.assigns)
+    told = (row.modifying_system, row.source, row.reason)
+    return Live(assigns, coerced_at, *told, event_id)
+
+
 def _in_order(
     row: Row[Any],
     stored: dict[UUID, Row[Any]],
@@ -318,10 +325,3 @@ def _scoped(series_ids: Iterable[UUID]) -> Select[Any]:
         .join(h.coercion_event, e.id == scope.event_id)
         .where(scope.series_id.in_(list(series_ids)), func.upper_inf(scope.recorded))
     )
-
-
-def live_of(row: Row[Any], coerced_at: datetime, event_id: UUID | None = None) -> Live:
-    """An assignment as its row tells it."""
-    assigns = tuple(from_listed(said) for said in row.assigns)
-    told = (row.modifying_system, row.source, row.reason)
-    return Live(assigns, coerced_at, *told, event_id)
