@@ -120,25 +120,6 @@ def holding_of(connection: Connection, receipt_id: UUID) -> Holding | None:
     return None if row is None else Holding(kept_of(row), _live(connection, row))
 
 
-def holdings(connection: Connection, receipt_ids: Iterable[UUID]) -> dict[UUID, Holding]:
-    """What is given out of some arrivals, by their ids; of those that are given out."""
-    query = _arrivals().where(
-        _r.id.in_(list(receipt_ids)), _i.receipt_id == _r.id, _i.hidden.is_(False)
-    )
-    rows = connection.execute(query).all()
-    stored = _assignments(connection, {row.assignment_id for row in rows} - {None})
-    later: dict[UUID, list[Row[Any]]] = defaultdict(list)
-    for late in connection.execute(_late([row.id for row in rows])):
-        later[late.receipt_id].append(late)
-    scoped: dict[UUID, list[Row[Any]]] = defaultdict(list)
-    for late in connection.execute(_scoped({row.series_id for row in rows} - {None})):
-        scoped[late.series_id].append(late)
-    return {
-        row.id: Holding(kept_of(row), _in_order(row, stored, later[row.id], scoped))
-        for row in rows
-    }
-
-
 def received(
     connection: Connection, sop_instance_uid: str, receipt: str = "", *, hidden: bool = True
 ) -> Kept:
@@ -183,6 +164,25 @@ def is_known(connection: Connection, digest: str) -> bool:
     """Whether a data set with these bytes ever came."""
     query = select(_r.id).where(_r.digest == bytes.fromhex(digest)).limit(1)
     return connection.execute(query).first() is not None
+
+
+def holdings(connection: Connection, receipt_ids: Iterable[UUID]) -> dict[UUID, Holding]:
+    """What is given out of some arrivals, by their ids; of those that are given out."""
+    query = _arrivals().where(
+        _r.id.in_(list(receipt_ids)), _i.receipt_id == _r.id, _i.hidden.is_(False)
+    )
+    rows = connection.execute(query).all()
+    stored = _assignments(connection, {row.assignment_id for row in rows} - {None})
+    later: dict[UUID, list[Row[Any]]] = defaultdict(list)
+    for late in connection.execute(_late([row.id for row in rows])):
+        later[late.receipt_id].append(late)
+    scoped: dict[UUID, list[Row[Any]]] = defaultdict(list)
+    for late in connection.execute(_scoped({row.series_id for row in rows} - {None})):
+        scoped[late.series_id].append(late)
+    return {
+        row.id: Holding(kept_of(row), _in_order(row, stored, later[row.id], scoped))
+        for row in rows
+    }
 
 
 def _arrivals() -> Select[Any]:
