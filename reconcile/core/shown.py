@@ -62,12 +62,12 @@ def of_person(
     identifier = known[0] if known else person.assigned if verified else None
     if identifier is not None:
         found.pop(at.ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE, None)
-        found |= identified(identifier, domains)
+        found |= _identified(identifier, domains)
         others = [i for i in person.identifiers if i != identifier]
         found[at.OTHER_PATIENT_IDS_SEQUENCE] = at.element(
-            "SQ", *(identified(other, domains) for other in others)
+            "SQ", *(_identified(other, domains) for other in others)
         )
-    return found | (known_as(person) if verified else {})
+    return found | (_known_as(person) if verified else {})
 
 
 def in_view(
@@ -86,7 +86,7 @@ def in_view(
     known = next((i for i in person.identifiers if view and i.domain == view), None)
     if known in (None, person.assigned):
         return ()
-    named = identified(known, domains)
+    named = _identified(known, domains)
     others = [
         other_id_item(other.value, domain_of(other.domain, domains))
         for other in person.identifiers
@@ -105,25 +105,7 @@ def in_view(
     )
 
 
-def of_ordered(
-    identifier: PatientIdentifier,
-    person: PersonFacts,
-    domains: Mapping[str, Domain],
-    view: str = "",
-) -> dict[Tag, Element]:
-    """What is said of somebody for whom something is ordered; args as `of_person`.
-
-    Args:
-        identifier: under which it was ordered.
-        person: whose it is now.
-        domains: by name.
-        view: the domain of whoever asks.
-    """
-    ordered = identified(person.shown(identifier), domains)
-    return ordered | of_person({}, person, domains, view) | known_as(person)
-
-
-def identified(
+def _identified(
     identifier: PatientIdentifier, domains: Mapping[str, Domain]
 ) -> dict[Tag, Element]:
     """Patient ID with its issuer (PS3.3 Table 10-18)."""
@@ -142,7 +124,7 @@ def identified(
     return said
 
 
-def known_as(person: PersonFacts) -> dict[Tag, Element]:
+def _known_as(person: PersonFacts) -> dict[Tag, Element]:
     """What the index says of a person now; nothing where no feed has spoken."""
     said, found = person.current, dict[Tag, Element]()
     if said is None:
@@ -154,3 +136,21 @@ def known_as(person: PersonFacts) -> dict[Tag, Element]:
     if said.sex:
         found[at.PATIENT_SEX] = at.element("CS", said.sex)
     return found
+
+
+def of_ordered(
+    identifier: PatientIdentifier,
+    person: PersonFacts,
+    domains: Mapping[str, Domain],
+    view: str = "",
+) -> dict[Tag, Element]:
+    """What is said of somebody for whom something is ordered; args as `of_person`.
+
+    Args:
+        identifier: under which it was ordered.
+        person: whose it is now.
+        domains: by name.
+        view: the domain of whoever asks.
+    """
+    ordered = _identified(person.shown(identifier), domains)
+    return ordered | of_person({}, person, domains, view) | _known_as(person)

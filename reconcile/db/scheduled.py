@@ -26,7 +26,6 @@ from sqlalchemy import (
     select,
     text,
     tuple_,
-    union,
     update,
 )
 
@@ -184,7 +183,7 @@ def _conditions(asked: Asked) -> Iterable[ColumnElement[bool]]:
     if isinstance(asked.station, OneOf):
         yield _s.station_ae_titles.overlap(list(asked.station.values))
     if asked.study_uids:
-        studies = union(*(studies_named(uid) for uid in asked.study_uids))
+        studies = studies_named(*asked.study_uids)
         answered = select(_link.procedure_id).where(
             _link.study_id.in_(studies),
             _link.procedure_id.is_not(None),

@@ -130,29 +130,36 @@ def instances_named(sop_instance_uid: str) -> Select[Any]:
     )
 
 
-def series_named(uid: str) -> CompoundSelect[Any]:
-    """Ids of the series that a received or assigned UID means."""
+def series_named(*uids: str) -> CompoundSelect[Any]:
+    """Ids of the series that some received or assigned UIDs mean."""
     s = t.series.c
-    assigned = select(s.id).where(s.series_instance_uid == uid, in_any_domain(s.uid_domain))
-    return assigned.union(select(s.id).where(s.received_series_instance_uid == uid))
+    named = _is_one(s.series_instance_uid, uids)
+    assigned = select(s.id).where(named, in_any_domain(s.uid_domain))
+    received = _is_one(s.received_series_instance_uid, uids)
+    return assigned.union(select(s.id).where(received))
 
 
-def studies_named(uid: str, *, ever: bool = False) -> CompoundSelect[Any]:
-    """Ids of the studies that a received, assigned or alias UID means.
+def studies_named(*uids: str, ever: bool = False) -> CompoundSelect[Any]:
+    """Ids of the studies that some received, assigned or alias UIDs mean.
 
     Args:
-        uid: Study Instance UID.
+        uids: Study Instance UIDs.
         ever: also those that it meant until a map was closed.
     """
     s, m = t.study.c, t.uid_map.c
-    assigned = select(s.id).where(s.study_instance_uid == uid, in_any_domain(s.uid_domain))
+    named = _is_one(s.study_instance_uid, uids)
+    assigned = select(s.id).where(named, in_any_domain(s.uid_domain))
     mapped = (
         select(s.id)
         .join(
             t.uid_map,
             and_(m.assigned_uid == s.study_instance_uid, m.uid_domain == s.uid_domain),
         )
-        .where(m.level == "study", m.received_uid == uid)
+        .where(m.level == "study", _is_one(m.received_uid, uids))
     )
     live = mapped if ever else mapped.where(func.upper_inf(m.valid))
     return assigned.union(live)
+
+
+def _is_one(uid: ColumnElement[str], uids: Sequence[str]) -> ColumnElement[bool]:
+    return uid == uids[0] if len(uids) == 1 else uid.in_(uids)

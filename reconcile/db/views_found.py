@@ -40,7 +40,7 @@ from reconcile.core.matchkeys import (
 from reconcile.core.querykeys import Level
 from reconcile.db import tables as t
 from reconcile.db.headers import SEARCHED_NAME, series_header
-from reconcile.db.views import instances_named, series_named, studies_named
+from reconcile.db.views import in_any_domain, series_named, studies_named
 
 _h, _s, _st, _i = series_header.c, t.series.c, t.study.c, t.instance.c
 
@@ -130,13 +130,14 @@ def _candidates(asked: Asked) -> Iterable[Select[Any]]:
     if asked.patient is not None:
         yield _ids(*_of_patients(asked.patient))
     if asked.study_uids:
-        studies = union(*(studies_named(uid) for uid in asked.study_uids))
+        studies = studies_named(*asked.study_uids)
         yield select(_s.id).where(_s.study_id.in_(studies))
     if asked.series_uids:
-        yield _ids(*(series_named(uid) for uid in asked.series_uids))
+        yield _ids(series_named(*asked.series_uids))
     if asked.instance_uids:
-        ids = union(*(instances_named(uid) for uid in asked.instance_uids))
-        yield select(_i.series_id.label("id")).where(_i.id.in_(ids)).distinct()
+        named = _i.sop_instance_uid.in_(asked.instance_uids)
+        wanted = and_(named, in_any_domain(_i.uid_domain))
+        yield select(_i.series_id.label("id")).where(wanted).distinct()
     if asked.accession is not None:
         studies = union(*_studies_with(asked.accession))
         yield select(_s.id).where(_s.study_id.in_(studies))

@@ -25,7 +25,7 @@ from reconcile.db.views_counted import Counted, OfPatient
 from reconcile.db.views_found import Asked, narrowing
 from reconcile.db.views_query import After, Part
 from reconcile.flows.meant import Meant, Nobody, values_of
-from reconcile.flows.query_images import ImageAnswers
+from reconcile.flows.query_images import ImageAnswers, after
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules
 from reconcile.flows.scheduled import ScheduledFlow
@@ -57,7 +57,9 @@ class QueryFlow:
     rules: Rules
     storage: LocalStorage
 
-    def pages(self, question: Question, view: str = "") -> Iterator[list[Answer]]:
+    def pages(
+        self, question: Question, view: str = "", skip: int = 0
+    ) -> Iterator[list[Answer]]:
         """Answers, some at a time, maybe none; the newest study first.
 
         Scheduled steps, where these are asked for, by their start.
@@ -66,40 +68,20 @@ class QueryFlow:
             question: what is asked.
             view: the domain of whoever asks; an ID without an issuer is read in it, and
                 patients are named in it. Empty: of every domain, and as the archive does.
+            skip: answers that are left out at the beginning.
 
         Raises:
             ServiceUnavailable: the database is away.
         """
         if question.level is Level.WORKLIST:
-            yield from ScheduledFlow(self.database, self.rules).pages(question, view)
-        elif question.level is Level.IMAGE:
+            scheduled = ScheduledFlow(self.database, self.rules)
+            return after(scheduled.pages(question, view), skip)
+        parts = self._parts(question, view)
+        if question.level is Level.IMAGE:
             retrieve = RetrieveFlow(self.database, self.storage)
-            images = ImageAnswers(self.database, retrieve, question)
-            for page in self._parts(question, view):
-                yield from images.pages((row.series_id, answer) for row, answer in page)
-        else:
-            for page in self._parts(question, view):
-                yield [answer for _, answer in page]
-
-    def _parts(
-        self, question: Question, view: str
-    ) -> Iterator[list[tuple[Part, dict[Tag, Element]]]]:
-        """Parts of studies, or series, that match, with what is answered of each."""
-        try:
-            asked = self._asked(question, view)
-        except Nobody:
-            return
-        with self.database.read_only() as connection:
-            asked = narrowing(connection, asked)
-        after: After | None = None
-        while True:
-            with self.database.read_only() as connection:
-                rows, after = views_query.parts(connection, asked, after)
-                answers = self._answers(connection, question, rows, view)
-            pairs = zip(rows, answers, strict=True)
-            yield [pair for pair in pairs if _fits(question, pair[1])]
-            if after is None:
-                return
+            series = ((row.series_id, answer) for page in parts for row, answer in page)
+            return ImageAnswers(self.database, retrieve, question).pages(series, skip)
+        return after(([answer for _, answer in page] for page in parts), skip)
 
     def narrowed(self, question: Question, view: str) -> Asked | None:
         """What a question narrows the rows to; None: nothing can match."""
@@ -107,6 +89,25 @@ class QueryFlow:
             return self._asked(question, view)
         except Nobody:
             return None
+
+    def _parts(
+        self, question: Question, view: str
+    ) -> Iterator[list[tuple[Part, dict[Tag, Element]]]]:
+        """Parts of studies, or series, that match, with what is answered of each."""
+        asked = self.narrowed(question, view)
+        if asked is None:
+            return
+        with self.database.read_only() as connection:
+            asked = narrowing(connection, asked)
+        last: After | None = None
+        while True:
+            with self.database.read_only() as connection:
+                rows, last = views_query.parts(connection, asked, last)
+                answers = self._answers(connection, question, rows, view)
+            pairs = zip(rows, answers, strict=True)
+            yield [pair for pair in pairs if _fits(question, pair[1])]
+            if last is None:
+                return
 
     def _asked(self, question: Question, view: str) -> Asked:
         """What narrows the rows.

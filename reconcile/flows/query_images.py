@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 from reconcile.core import attributes as at
@@ -19,7 +20,7 @@ from reconcile.core.matchkeys import Question
 from reconcile.core.querykeys import KEYS, Level
 from reconcile.dataset.facts import Received
 from reconcile.db import views_images, views_retrieve
-from reconcile.db.database import Connection, Database
+from reconcile.db.database import Database
 from reconcile.db.views_images import Image
 from reconcile.db.views_instances import Holding
 from reconcile.errors import ReconcileError
@@ -29,6 +30,7 @@ from reconcile.flows.retrieve import RetrieveFlow
 LOG = logging.getLogger(__name__)
 
 Answer = Mapping[Tag, Element]
+T = TypeVar("T")
 
 #: What this archive changes in instances: of all else the received bytes are as good.
 _COERCED = frozenset(tag for tag in qk.READ if KEYS[Level.IMAGE][tag] == "SQ")
@@ -42,14 +44,24 @@ class ImageAnswers:
     retrieve: RetrieveFlow
     question: Question
 
-    def pages(self, series: Iterable[tuple[UUID, Answer]]) -> Iterator[list[Answer]]:
-        """Answers of the instances of series that match, each with what is said of it."""
-        for series_id, answer in series:
-            yield from self._of(series_id, answer)
+    def pages(
+        self, series: Iterable[tuple[UUID, Answer]], skip: int = 0
+    ) -> Iterator[list[Answer]]:
+        """Answers of the instances of series that match, but the first `skip` of them.
 
-    def _of(self, series_id: UUID, of_series: Answer) -> Iterator[list[Answer]]:
+        These are not read where what they say is not asked for.
+        """
+        found = (page for each, answer in series for page in self._found(each, answer))
+        if qk.READ & self.question.tests.keys():
+            return after(map(self._answers, found), skip)
+        return map(self._answers, after(found, skip))
+
+    def _found(
+        self, series_id: UUID, of_series: Answer
+    ) -> Iterator[list[tuple[Image, Answer]]]:
+        """The instances of a series, each with what is said of that."""
         tests = self.question.tests
-        after: UUID | None = None
+        last: UUID | None = None
         while True:
             with self.database.read_only() as connection:
                 found = views_images.images(
@@ -57,25 +69,29 @@ class ImageAnswers:
                     series_id,
                     uids=values_of(tests.get(qk.SOP_INSTANCE_UID)),
                     classes=values_of(tests.get(qk.SOP_CLASS_UID)),
-                    after=after,
+                    after=last,
                 )
-                holdings = self._holdings(connection, found)
-            answers = ({**of_series, **self._told(each, holdings)} for each in found)
-            yield [each for each in answers if self._fits(each)]
+            yield [(each, of_series) for each in found]
             if len(found) < views_images.PAGE:
                 return
-            after = found[-1].id
+            last = found[-1].id
+
+    def _answers(self, page: list[tuple[Image, Answer]]) -> list[Answer]:
+        holdings = self._holdings([image for image, _ in page])
+        told = ({**of_series, **self._told(i, holdings)} for i, of_series in page)
+        return [each for each in told if self._fits(each)]
 
     @property
     def _wanted(self) -> frozenset[Tag]:
         """What has to be read."""
         return qk.READ & (self.question.shown.keys() | self.question.tests.keys())
 
-    def _holdings(self, connection: Connection, found: list[Image]) -> dict[UUID, Holding]:
+    def _holdings(self, found: list[Image]) -> dict[UUID, Holding]:
         if not self._wanted or not found:
             return {}
         receipts = [each.receipt_id for each in found]
-        return views_retrieve.holdings(connection, receipts)
+        with self.database.read_only() as connection:
+            return views_retrieve.holdings(connection, receipts)
 
     def _told(self, image: Image, holdings: Mapping[UUID, Holding]) -> dict[Tag, Element]:
         holding = holdings.get(image.receipt_id)
@@ -104,6 +120,13 @@ class ImageAnswers:
     def _fits(self, answer: Answer) -> bool:
         tests = self.question.tests.items()
         return all(mk.fits(test, answer.get(tag)) for tag, test in tests if tag in qk.READ)
+
+
+def after(pages: Iterable[list[T]], skip: int) -> Iterator[list[T]]:
+    """Pages without what stands first in them, so much of it."""
+    for page in pages:
+        yield page[skip:]
+        skip = max(0, skip - len(page))
 
 
 def _said(state: Received, tag: Tag) -> Element | None:

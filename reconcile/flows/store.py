@@ -177,7 +177,7 @@ class StoreFlow:
         within = look(received, arrival.source)
         arriving = Arriving(arrival, location, received, looked.facts, self.rules, within)
         retrieve = RetrieveFlow(self.database, self.storage)
-        query = QueryFlow(self.database, self.rules)
+        query = QueryFlow(self.database, self.rules, self.storage)
         duplicates = Duplicates(SeveralFlow(retrieve, query))
         return duplicates.settle(arriving, self.recording.settle)
 

@@ -147,8 +147,8 @@ def _search(
     question = showing(question, _shown(said, level, shown))
     limit, offset = _number(said, "limit", ANSWERS_MAX), _number(said, "offset", 0)
     limit = min(limit, ANSWERS_MAX)
-    answers = chain.from_iterable(parts.query.pages(question))
-    found = list(islice(answers, offset, offset + limit + 1))
+    answers = chain.from_iterable(parts.query.pages(question, skip=offset))
+    found = list(islice(answers, limit + 1))
     base = f"{str(request.base_url).rstrip('/')}/dicom-web/studies"
     told = [_told(each, question, base) for each in found[:limit]]
     if not told:

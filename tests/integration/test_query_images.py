@@ -20,11 +20,15 @@ from reconcile.core.order import RequestedProcedure
 from reconcile.core.querykeys import Level
 from reconcile.db import views_images, views_query
 from reconcile.db.views_instances import Holding
+from reconcile.flows.kept import KeptArrivals
 from reconcile.flows.query import QueryFlow
 from reconcile.flows.retrieve import RetrieveFlow
+from reconcile.flows.steward import By
+from reconcile.flows.steward_patients import StewardPatients
 from tests.support.answers import answers, value
 from tests.support.archive import http_door
-from tests.support.hospital import EMPI, JANE, Hospital
+from tests.support.given import given
+from tests.support.hospital import EMPI, JANE, Hospital, source_of
 from tests.support.instances import instance, uid
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -147,8 +151,8 @@ def test_original_attributes_are_told_as_they_are_given_out(
     assert "OriginalAttributesSequence" not in plain
     [told] = found(http, path, **keys, includefield="OriginalAttributesSequence")
     file = http.get(f"/api/v1/instances/{image.SOPInstanceUID}/file").raise_for_status()
-    given = pydicom.dcmread(BytesIO(file.content))
-    assert told.OriginalAttributesSequence == given.OriginalAttributesSequence
+    shown = pydicom.dcmread(BytesIO(file.content))
+    assert told.OriginalAttributesSequence == shown.OriginalAttributesSequence
     [asked] = answers(hospital, Level.IMAGE, OriginalAttributesSequence="", **keys)
     [item] = asked["04000561"]["Value"]
     assert item["04000550"]["Value"][0]["00100020"]["Value"] == ["100"]
@@ -189,7 +193,7 @@ def test_every_page_goes_on_where_the_last_one_ended(
 def test_no_more_is_read_than_is_taken(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who takes one page has two instances read, and who asks for none of it, nothing."""
+    """Who takes one page has its one image read; who skips it, none."""
     monkeypatch.setattr(views_images, "PAGE", 2)
     read: list[str] = []
     state = RetrieveFlow.state
@@ -200,12 +204,16 @@ def test_no_more_is_read_than_is_taken(
 
     monkeypatch.setattr(RetrieveFlow, "state", counted)
     flow = QueryFlow(hospital.database, hospital.rules, hospital.storage)
-    for keys, number in ((at.element("US"), 2), (None, 0)):
-        asked = {"00280010": keys} if keys else {"00080018": at.element("UI")}
-        pages = flow.pages(question_of(Level.IMAGE, asked))
-        assert len(next(pages)) <= 2
-        assert len(read) <= number
+    shown, tested = at.element("US"), at.element("US", 4)
+    for rows, skip, number in ((shown, 0, 1), (tested, 0, 1), (None, 0, 0), (shown, 1, 0)):
+        asked = {"00280010": rows} if rows else {"00080018": at.element("UI")}
+        pages = flow.pages(question_of(Level.IMAGE, asked), skip=skip)
+        next(page for page in pages)
+        assert len(read) == number
         read.clear()
+    pages = flow.pages(question_of(Level.IMAGE, {"00280010": tested}), skip=3)
+    assert sum(map(len, pages)) == 1
+    assert len(read) == 5
 
 
 def test_who_asks_sees_patients_of_their_own_domain(hospital: Hospital) -> None:
@@ -230,7 +238,7 @@ def own(database_urls: Any, tmp_path: Path) -> Hospital:
 
 
 def test_after_a_merge_the_subsumed_id_finds_them(own: Hospital) -> None:
-    """And they tell of the merge, each in an item of its own; until it is taken back."""
+    """And tell of the merge in an item of its own; until the patients are two again."""
     own.patient(JOAN, "300^^^A", "E2^^^E")
     image = instance(PatientID="300", PatientName="DOE^JOAN")
     own.store(image)
@@ -245,6 +253,14 @@ def test_after_a_merge_the_subsumed_id_finds_them(own: Hospital) -> None:
             for item in told["04000561"]["Value"]
         ]
         assert previous == [["300"], ["E2"]]
+    unmerging = StewardPatients(KeptArrivals(own.flow().recording, source_of))
+    unmerging.unmerge("E1^^^E", "E2^^^E", By("ann", "a mistake"))
+    assert answers(own, Level.IMAGE, PatientID="E1") == []
+    [told] = answers(own, Level.IMAGE, **{**keys, "PatientID": "300^^^A"})
+    assert (value(told, "PatientID"), value(told, "PatientName")) == ("E2", "DOE^JOAN")
+    shown = Dataset.from_json({"04000561": told["04000561"]})
+    retrieved = given(own, image.SOPInstanceUID).OriginalAttributesSequence
+    assert shown.OriginalAttributesSequence == retrieved
 
 
 def test_what_is_hidden_is_not_told(own: Hospital) -> None:
