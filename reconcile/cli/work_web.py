@@ -38,4 +38,5 @@ def run(work: Work) -> None:
         tls=lambda door: tls_context(settings, door),
     )
     app.state.stores.stop()
+    app.state.parts.decoding.close()
     work.parts.storage.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -11,6 +11,7 @@ from fastapi import Depends, Path, Request
 
 from reconcile.core.facts import Source
 from reconcile.db.database import Database
+from reconcile.flows.decoding import Decoding
 from reconcile.flows.keys import Principal
 from reconcile.flows.query import QueryFlow
 from reconcile.flows.replay import ActAgain, ReplayFlow, no_door
@@ -48,6 +49,7 @@ class Parts:
         listed: the same, of a peer that is configured; None: it is not.
         clock: of what this door changes.
         act_again: reads a message that is kept and acts on it; the HL7 door's.
+        decoding: undoes lossless compression.
     """
 
     database: Database
@@ -61,11 +63,12 @@ class Parts:
     listed: Callable[[str], Source | None] = _unlisted
     clock: Callable[[], datetime] = _now
     act_again: ActAgain = no_door
+    decoding: Decoding = field(default_factory=Decoding)
 
     @property
     def retrieve(self) -> RetrieveFlow:
         """The flow that gives instances out."""
-        return RetrieveFlow(self.database, self.storage)
+        return RetrieveFlow(self.database, self.storage, self.decoding)
 
     @property
     def several(self) -> SeveralFlow:
