@@ -91,6 +91,7 @@ class Received:
         appended: int = 0,
         limits: Limits = LIMITS,
         tail: Tail | None = None,
+        lies: bool | None = None,
     ) -> None:
         self.header = header
         self.encoding: Encoding = header.encoding
@@ -104,8 +105,11 @@ class Received:
         assumed = tuple(assumed_charset.split("\\")) if assumed_charset else ()
         silent = is_default(self.declared)
         widened = _number(at.SPECIFIC_CHARACTER_SET) in self.edits
-        lies = bool(assumed) and not silent and not widened
-        self.lies = lies and _lies(header, self.declared, assumed, limits)
+        may_lie = bool(assumed) and not silent and not widened
+        if lies is None and may_lie:
+            lies = _lies(header, self.declared, assumed, limits)
+        self._header_lies = lies
+        self.lies = may_lie and bool(lies)
         taken = self.lies or (bool(assumed) and silent)
         self.charsets: Terms = assumed if taken else self.declared
 
@@ -146,6 +150,7 @@ class Received:
             appended=self.appended + appended,
             limits=self.limits,
             tail=self._tail,
+            lies=self._header_lies,
         )
 
     def raw_element(self, tag: int) -> Raw | None:

@@ -21,6 +21,7 @@ from reconcile.dicom.requestor import ANSWER_SECONDS, Lost
 from reconcile.dicom.retrieving import Kinds, RetrieveRequest, blocks
 from reconcile.dicom.sop_classes import PATIENT_ROOT_GET, STUDY_ROOT_GET
 from reconcile.errors import SOPClassNotSupported
+from reconcile.flows.retrieve import Outgoing
 from reconcile.flows.several import Ready
 
 _MESSAGE_IDS = 0xFFFF
@@ -64,36 +65,58 @@ class GetRequest(RetrieveRequest):
 
     # -- In another thread -------------------------------------------------------------
 
-    def store(self, ready: Ready) -> int:
-        """Send one; the status that it was answered with.
+    def prepare(self, ready: Ready) -> Outgoing:
+        """What is to be sent of one.
 
         Raises:
-            Lost: the association is over.
             SOPClassNotSupported: the peer does not take instances of this class.
             CannotConvert, BytesMissing: it cannot be given out as the peer takes it.
         """
-        sop_class, uid = ready.sop_class_uid, ready.sop_instance_uid
-        contexts = {
+        contexts = self._contexts(ready.sop_class_uid)
+        if not contexts:
+            raise SOPClassNotSupported("the peer is no SCP of this SOP class")
+        return ready.give(in_order(contexts))
+
+    def _contexts(self, sop_class: str) -> dict[str, int]:
+        """Ids of presentation contexts, by transfer syntax."""
+        return {
             context.transfer_syntax: context_id
             for context_id, context in self.peer.contexts.items()
             if context.gives and context.abstract_syntax == sop_class
         }
-        if not contexts:
-            raise SOPClassNotSupported("the peer is no SCP of this SOP class")
-        outgoing = ready.give(in_order(contexts))
-        context_id = contexts[outgoing.transfer_syntax_uid]
+
+    def send(self, outgoing: Outgoing) -> None:
+        """Send what was prepared.
+
+        Raises:
+            Lost: the association is over.
+        """
+        sop_class, uid = outgoing.sop_class_uid, outgoing.sop_instance_uid
+        context_id = self._contexts(sop_class)[outgoing.transfer_syntax_uid]
         self._messages = self._messages % _MESSAGE_IDS + 1
         command = store_request(self._messages, sop_class, uid)
-        try:
+        with self._whole():
             self._say(partial(self.peer.send_command, context_id, command))
             for block, last in blocks(outgoing.chunks):
                 self._say(partial(self.peer.send_part, context_id, block, last=last))
-            return self._answered()
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Half a message cannot be taken back: the association ends with it."""
+        try:
+            yield
         except BaseException:
-            self.peer.post(self.peer.abort)  # half a message cannot be taken back
+            self.peer.post(self.peer.abort)
             raise
-        finally:
-            outgoing.chunks.close()
+
+    def answer(self) -> int:
+        """The status that what was sent last was answered with.
+
+        Raises:
+            Lost: the association is over.
+        """
+        with self._whole():
+            return self._response()
 
     def _say(self, send: Callable[[], None]) -> None:
         """Have a piece sent, and wait until the peer has room for more."""
@@ -106,7 +129,7 @@ class GetRequest(RetrieveRequest):
         if not self.peer.may_send:
             raise Lost("the association is over")
 
-    def _answered(self) -> int:
+    def _response(self) -> int:
         try:
             answer = self._answers.get(timeout=ANSWER_SECONDS)
         except queue.Empty:

@@ -20,6 +20,7 @@ from reconcile.dicom.retrieving import Kinds, RetrieveRequest, blocks
 from reconcile.dicom.sop_classes import PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE
 from reconcile.dicom.status import DESTINATION_UNKNOWN
 from reconcile.errors import ReconcileError, SOPClassNotSupported
+from reconcile.flows.retrieve import Outgoing
 from reconcile.flows.several import Ready
 
 #: Associations in a row that are lost on the way; then the destination is down.
@@ -120,31 +121,51 @@ class Mover:
         self._losses = 0
         self._messages = 0
 
-    def store(self, ready: Ready) -> int:
-        """Send one; the status that it was answered with.
+    def prepare(self, ready: Ready) -> Outgoing:
+        """What is to be sent of one; an association is there.
 
         Raises:
-            Lost: the destination is down, or has broken off.
+            Lost: the destination is down.
             SOPClassNotSupported: it does not take instances of this class.
             CannotConvert, BytesMissing: it cannot be given out as the destination takes it.
         """
-        requestor = self._associated()
-        uid, sop_class = ready.sop_instance_uid, ready.sop_class_uid
-        accepted = requestor.accepted.contexts
+        accepted, sop_class = self._associated().accepted.contexts, ready.sop_class_uid
         syntaxes = in_order(syntax for each, syntax in accepted if each == sop_class)
         if not syntaxes:
             raise SOPClassNotSupported("the destination does not take this SOP class")
+        return ready.give(syntaxes)
+
+    def send(self, outgoing: Outgoing) -> None:
+        """Send what was prepared.
+
+        Raises:
+            Lost: the destination is down, or has broken off.
+        """
+        requestor = self._associated()
+        sop_class, uid = outgoing.sop_class_uid, outgoing.sop_instance_uid
         self._messages = self._messages % _MESSAGE_IDS + 1
         command = store_request(self._messages, sop_class, uid, self._originator)
-        outgoing = ready.give(syntaxes)
+        pair = (sop_class, outgoing.transfer_syntax_uid)
+        if pair not in requestor.accepted.contexts:
+            raise SOPClassNotSupported("the destination does not take it any more")
         try:
-            pair = (sop_class, outgoing.transfer_syntax_uid)
-            answer = requestor.ask(pair, command, blocks(outgoing.chunks))
+            requestor.ask(pair, command, blocks(outgoing.chunks))
         except BaseException:
             self._lose()
             raise
-        finally:
-            outgoing.chunks.close()
+
+    def answer(self) -> int:
+        """The status that what was sent last was answered with.
+
+        Raises:
+            Lost: the destination has broken off.
+        """
+        requestor = self._associated()
+        try:
+            answer = requestor.answer()
+        except BaseException:
+            self._lose()
+            raise
         self._losses = 0
         answers = (answer.field, answer.responded_to) == (C_STORE_RSP, self._messages)
         if not answers or answer.status is None:

@@ -210,15 +210,15 @@ def data_pdus(
 
 def _data_pdus(
     context_id: int, control: int, content: bytes, room: int, ends: bool
-) -> Iterator[bytes]:
+) -> Iterator[bytes | memoryview]:
+    """Headers and what they are of, which is not copied."""
+    view = memoryview(content)
     for at in range(0, max(1, len(content)), room):
-        part = content[at : at + room]
+        part = view[at : at + room]
         last = LAST if ends and at + room >= len(content) else 0
         size = len(part)
-        yield (
-            _DATA_HEADERS.pack(P_DATA_TF, size + 6, size + 2, context_id, control | last)
-            + part
-        )
+        yield _DATA_HEADERS.pack(P_DATA_TF, size + 6, size + 2, context_id, control | last)
+        yield part
 
 
 def release_rq() -> bytes:

@@ -77,10 +77,8 @@ class Requestor:
         except ReconcileError as error:
             raise Lost(str(error)) from error
 
-    def ask(
-        self, pair: Pair, command: bytes, blocks: Iterable[tuple[bytes, bool]]
-    ) -> CommandSet:
-        """Send a request with its data set, and wait for the answer.
+    def ask(self, pair: Pair, command: bytes, blocks: Iterable[tuple[bytes, bool]]) -> None:
+        """Send a request with its data set.
 
         Args:
             pair: of an accepted presentation context.
@@ -94,10 +92,20 @@ class Requestor:
         context_id = self.accepted.contexts[pair]
         maximum = self.accepted.maximum_length
         try:
-            said = pdus.data_pdus(context_id, COMMAND, command, maximum)
+            self._send(pdus.data_pdus(context_id, COMMAND, command, maximum))
             for block, last in blocks:
-                self._send(said + pdus.data_pdus(context_id, 0, block, maximum, last=last))
-                said = b""
+                self._send(pdus.data_pdus(context_id, 0, block, maximum, last=last))
+        except BaseException:
+            self.abort()
+            raise
+
+    def answer(self) -> CommandSet:
+        """Wait for the answer to what was asked last.
+
+        Raises:
+            Lost: there is no association any more.
+        """
+        try:
             return self._answer()
         except BaseException:
             self.abort()

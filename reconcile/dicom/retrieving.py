@@ -12,19 +12,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
 from reconcile.core import attributes as at
-from reconcile.core.attributes import Element, Tag
-from reconcile.core.matchkeys import Level, Wild, question_of
 from reconcile.db.database import DatabaseFault
 from reconcile.dicom.commands import CommandSet, Counts, response
 from reconcile.dicom.destinations import Giving
 from reconcile.dicom.identifiers import read_identifier, write_identifier
 from reconcile.dicom.messages import Context, Peer, Request
+from reconcile.dicom.retrieve_keys import wanted_of
 from reconcile.dicom.sop_classes import PATIENT_ROOT_GET, PATIENT_ROOT_MOVE
 from reconcile.dicom.status import (
     CANCELLED,
@@ -45,6 +44,7 @@ from reconcile.errors import (
     SOPClassNotSupported,
     WrongUse,
 )
+from reconcile.flows.retrieve import Outgoing
 from reconcile.flows.several import Ready, Wanted
 
 LOG = logging.getLogger(__name__)
@@ -52,15 +52,7 @@ LOG = logging.getLogger(__name__)
 #: By (SOP Class UID, stored Transfer Syntax UID), how many instances there are.
 Kinds = Mapping[tuple[str, str], int]
 
-_LEVEL, _FAILED_UIDS = "00080052", "00080058"
-# PS3.4 sections C.6.1.1 and C.6.2.1: unique keys, from the top
-_UNIQUE = {
-    "PATIENT": at.PATIENT_ID,
-    "STUDY": at.STUDY_INSTANCE_UID,
-    "SERIES": at.SERIES_INSTANCE_UID,
-    "IMAGE": at.SOP_INSTANCE_UID,
-}
-_ISSUERS = (at.ISSUER_OF_PATIENT_ID, at.ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE)
+_FAILED_UIDS = "00080058"
 _PATIENT_ROOT = frozenset({PATIENT_ROOT_GET, PATIENT_ROOT_MOVE})
 
 #: Of a data set, what is sent at once: many small pieces would be as many PDUs.
@@ -126,14 +118,16 @@ class Tally:
 
 
 class Carrier(Protocol):
-    """Brings instances to whoever is given them."""
+    """Brings instances to whoever is given them; each raises ReconcileErrors."""
 
-    def store(self, ready: Ready) -> int:
-        """Send one; the status that it was answered with.
+    def prepare(self, ready: Ready) -> Outgoing:
+        """What is to be sent of one; its chunks are to be closed."""
 
-        Raises:
-            ReconcileError: it could not be sent, or was not answered.
-        """
+    def send(self, outgoing: Outgoing) -> None:
+        """Send what was prepared."""
+
+    def answer(self) -> int:
+        """The status that what was sent last was answered with."""
 
 
 class RetrieveRequest(Request):
@@ -255,18 +249,39 @@ class RetrieveRequest(Request):
         return self._tally.answer(cancelled=self._stopped and self._tally.remaining > 0)
 
     def _give(self, carrier: Carrier, instances: Iterable[Ready]) -> None:
+        """The next one is prepared while the peer is at work with the one before it."""
+        sent = ""
         for ready in instances:
             if self._stopped or not self.peer.may_send:
-                return
+                break
             uid = ready.sop_instance_uid
-            try:
-                status = carrier.store(ready)
-            except Exception as error:  # noqa: BLE001 - the others are sent
-                self._log(error, uid)
-                self._tally.fail(uid, _said(error))
-            else:
-                self._count(uid, status)
-            self.peer.post(partial(self._pend, self._tally.counts(remaining=True)))
+            with self._counted_if_failed(uid), _prepared(carrier, ready) as outgoing:
+                sent, before = "", sent
+                self._answered(carrier, before)
+                if not self._stopped:
+                    carrier.send(outgoing)
+                    sent = uid
+        self._answered(carrier, sent)
+
+    def _answered(self, carrier: Carrier, uid: str) -> None:
+        """Wait for the answer to one that was sent; nothing where none was."""
+        if not uid:
+            return
+        with self._counted_if_failed(uid):
+            self._count(uid, carrier.answer())
+        self._tell()
+
+    @contextmanager
+    def _counted_if_failed(self, uid: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - the others are sent
+            self._log(error, uid)
+            self._tally.fail(uid, _said(error))
+            self._tell()
+
+    def _tell(self) -> None:
+        self.peer.post(partial(self._pend, self._tally.counts(remaining=True)))
 
     def _count(self, uid: str, status: int) -> None:
         if status == SUCCESS or status >> 12 == 0xB or status in _WARNINGS:
@@ -313,45 +328,29 @@ class RetrieveRequest(Request):
         raise NotImplementedError
 
 
-def wanted_of(keys: Mapping[Tag, Element], *, patients: bool) -> tuple[str, Wanted]:
-    """(level, what is to be given out) of an identifier.
-
-    Keys of the levels above narrow, and may be left out; those of the levels below, and
-    all that is no unique key, are not looked at.
-
-    Raises:
-        WrongUse: it names nothing, or at no level that is served.
-    """
-    levels = list(_UNIQUE) if patients else list(_UNIQUE)[1:]
-    level = at.text(keys.get(_LEVEL))
-    if level not in levels:
-        raise WrongUse("Query/Retrieve Level is none that is served here")
-    if not any(at.values(keys.get(_UNIQUE[level]))):
-        raise WrongUse("the identifier names nothing to be retrieved")
-    upper = list(_UNIQUE)[: list(_UNIQUE).index(level) + 1]
-    tags = {_UNIQUE[each] for each in upper} - {at.SOP_INSTANCE_UID}
-    if at.PATIENT_ID in keys:
-        tags |= set(_ISSUERS)
-    narrowing = {tag: keys[tag] for tag in tags if tag in keys}
-    question = question_of(Level.SERIES if level == "IMAGE" else Level(level), narrowing)
-    if any(isinstance(test, Wild) for test in question.tests.values()):
-        raise WrongUse("a unique key of a retrieve has no wild cards")
-    only: tuple[str, ...] = ()
-    if level == "IMAGE":
-        values = (str(value or "") for value in at.values(keys.get(at.SOP_INSTANCE_UID)))
-        only = tuple(dict.fromkeys(filter(None, values)))
-    return level, Wanted(question, only)
+@contextmanager
+def _prepared(carrier: Carrier, ready: Ready) -> Iterator[Outgoing]:
+    outgoing = carrier.prepare(ready)
+    try:
+        yield outgoing
+    finally:
+        outgoing.chunks.close()
 
 
 def blocks(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """A data set in pieces that are worth being sent, each with whether it is the last."""
-    held = bytearray()
+    """A data set in pieces that are worth being sent, each with whether it is the last.
+
+    Small ones are put together; large ones are not copied.
+    """
+    held: list[bytes] = []
+    size = 0
     for chunk in chunks:
-        if len(held) >= _BLOCK_BYTES:
-            yield bytes(held), False
-            held.clear()
-        held += chunk
-    yield bytes(held), True
+        if held and size + len(chunk) > _BLOCK_BYTES:
+            yield b"".join(held), False
+            held, size = [], 0
+        held.append(chunk)
+        size += len(chunk)
+    yield b"".join(held), True
 
 
 def _refusal(error: Exception) -> Answer:

@@ -204,7 +204,11 @@ def test_received_assigned_and_subsumed_give_the_same(archive: Archive) -> None:
     with taker(PORTS["TAKER"], "TAKER", {CT: [EXPLICIT]}) as peer:
         for last in ("E61", "E62"):
             for patient_id, issuer in known:
-                keys = {**patient, "PatientID": patient_id, "IssuerOfPatientID": issuer}
+                keys: dict[str, Any] = {
+                    **patient,
+                    "PatientID": patient_id,
+                    "IssuerOfPatientID": issuer,
+                }
                 peer.datasets.clear()
                 moved = move(port, "TAKER", PATIENT_MOVE, **keys)
                 got, came = get(port, [(CT, EXPLICIT)], PATIENT_GET, "IMPORT_CD", **keys)
