@@ -44,6 +44,7 @@ class Parts:
         schema_findings: what keeps the schema from being what the program needs; asked
             until it answers nothing.
         body_bytes_max: of a request's body.
+        public_url: under which others reach this door; empty: as they say themselves.
         instance_bytes_max: of one instance that comes.
         sources: how instances of a peer are read, by its AE title.
         listed: the same, of a peer that is configured; None: it is not.
@@ -58,6 +59,7 @@ class Parts:
     require_keys: bool
     schema_findings: Callable[[], Sequence[str]] = _nothing
     body_bytes_max: int = 1 << 20
+    public_url: str = ""
     instance_bytes_max: int = 4 << 30
     sources: Callable[[str], Source] = Source
     listed: Callable[[str], Source | None] = _unlisted
@@ -104,6 +106,11 @@ def _parts(request: Request) -> Parts:
 def _principal(request: Request) -> Principal:
     found: Principal = request.state.principal
     return found
+
+
+def base_of(request: Request) -> str:
+    """The beginning of our own addresses, as whoever asks can reach them."""
+    return (_parts(request).public_url or str(request.base_url)).rstrip("/")
 
 
 PartsOf = Annotated[Parts, Depends(_parts)]
