@@ -67,6 +67,7 @@ soak: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m bench receive --rounds 3
 	$(BIN)/python -m bench large --rounds 3
+	$(BIN)/python -m bench retrieve --rounds 3
 	$(BIN)/python -m bench idle
 
 bench-large: $(STAMP)

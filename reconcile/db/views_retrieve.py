@@ -102,7 +102,11 @@ def page(
         wanted = wanted.where(_i.sop_class_uid.in_(list(sop_classes)))
     if after is not None:
         place = tuple_(_i.series_id, _i.id)
-        wanted = wanted.where(place > tuple_(after.series_id, after.instance_id))
+        # said twice: whole series are left out without looking at their instances
+        wanted = wanted.where(
+            _i.series_id >= after.series_id,
+            place > tuple_(after.series_id, after.instance_id),
+        )
     wanted = wanted.order_by(_i.series_id, _i.id).limit(PAGE)
     rows = connection.execute(_described(wanted)).all()
     live = _live(connection, rows)

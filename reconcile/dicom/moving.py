@@ -53,15 +53,7 @@ class MoveRequest(RetrieveRequest):
 
     def shares(self, kinds: Kinds) -> Iterator[Collection[str]]:
         """As many classes as an association has presentation contexts for."""
-        proposed: dict[str, list[Pair]] = {}
-        for sop_class in sorted({sop_class for sop_class, _ in kinds}):
-            pairs = proposals(kinds, [sop_class])
-            if proposed and sum(map(len, proposed.values())) + len(pairs) > CONTEXTS_MAX:
-                yield list(proposed)
-                proposed = {}
-            proposed[sop_class] = pairs
-        if proposed:
-            yield list(proposed)
+        return shared_out(kinds)
 
     @contextmanager
     def carrier(
@@ -88,6 +80,21 @@ class MoveRequest(RetrieveRequest):
         if remote is None:
             raise DestinationUnknown("the move destination is not known here")
         return remote
+
+
+def shared_out(kinds: Kinds) -> Iterator[list[str]]:
+    """SOP classes, as many at a time as an association has presentation contexts for."""
+    together: list[str] = []
+    size = 0
+    for sop_class in sorted({sop_class for sop_class, _ in kinds}):
+        more = len(proposals(kinds, [sop_class]))
+        if together and size + more > CONTEXTS_MAX:
+            yield together
+            together, size = [], 0
+        together.append(sop_class)
+        size += more
+    if together:
+        yield together
 
 
 def proposals(kinds: Kinds, classes: Collection[str]) -> list[Pair]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
@@ -131,7 +132,8 @@ class Requestor:
     def break_off(self) -> None:
         """From another thread: whoever waits for the peer waits no longer."""
         with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+            # not TLS's own: that one would let what is sent next go out in the clear
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def _close(self) -> None:
         with suppress(OSError):
@@ -147,12 +149,17 @@ class Requestor:
 
     def _answer(self) -> CommandSet:
         held = bytearray()
+        until = time.monotonic() + ANSWER_SECONDS
         while True:
             token = self._next()
             if isinstance(token, Pdu):
                 raise Lost("the destination has ended the association")
-            if not isinstance(token, Fragment) or not token.command:
+            if time.monotonic() > until:
+                raise Lost("the destination does not end its answer")
+            if isinstance(token, DataBegins):
                 continue
+            if not token.command:
+                raise Lost("the destination answers with a data set")
             held += token.data
             if len(held) > self._limits.command_bytes:
                 raise Lost("the destination answers more than the limit")

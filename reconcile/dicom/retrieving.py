@@ -195,7 +195,7 @@ class RetrieveRequest(Request):
         tally = self._tally
         LOG.log(
             _gravity(how),
-            "%s ended association=%s message=%d level=%s to=%s completed=%d failed=%d"
+            "%s ended association=%s message=%d level=%s to=%r completed=%d failed=%d"
             " warning=%d status=%04X error=%s",
             type(self).__name__.removesuffix("Request").lower(),
             self.peer.id,

@@ -8,13 +8,16 @@ transfer syntax. What is like nothing that ever came is for a person.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeVar
+from uuid import UUID
 
+from reconcile.core.attributes import Change
 from reconcile.dataset.alike import alike
+from reconcile.dataset.overlay import viewed
 from reconcile.db import versions
 from reconcile.db.database import Connection
 from reconcile.db.registry import Loaded
@@ -23,6 +26,7 @@ from reconcile.db.views_instances import Holding
 from reconcile.errors import CannotUnderstand
 from reconcile.flows.arriving import Arriving
 from reconcile.flows.retrieve import BytesMissing, RetrieveFlow
+from reconcile.flows.several import SeveralFlow
 
 T = TypeVar("T")
 
@@ -73,7 +77,12 @@ def likeness_of(arriving: Arriving, loaded: Loaded, compared: Compared) -> Liken
 class Duplicates:
     """Compares what arrives with what is here."""
 
-    retrieve: RetrieveFlow
+    several: SeveralFlow
+
+    @property
+    def retrieve(self) -> RetrieveFlow:
+        """What gives single instances out."""
+        return self.several.retrieve
 
     def settle(self, arriving: Arriving, step: Step[T]) -> T:
         """Run a step in a transaction; where it asks for it, compare, and run it again."""
@@ -94,7 +103,19 @@ class Duplicates:
                     if not version.current:
                         return Likeness.KEPT
                     return Likeness.GIVEN if count else Likeness.CURRENT
-        return Likeness.NOTHING
+        current = [each.holding.kept.receipt_id for each in found if each.current]
+        shown = self._is_as_shown(arriving, current)
+        return Likeness.GIVEN if shown else Likeness.NOTHING
+
+    def _is_as_shown(self, arriving: Arriving, current: list[UUID]) -> bool:
+        """Whether it is as somebody was given it who knows the patient by another ID."""
+        for holding, view in self.several.views(arriving.facts.sop_instance_uid):
+            if holding.kept.receipt_id not in current:
+                continue
+            with suppress(BytesMissing, CannotUnderstand):
+                if self._compare(arriving, holding, holding.kept.transfer_syntax_uid, view):
+                    return True
+        return False
 
     def _is_alike(self, arriving: Arriving, version: Version, count: int) -> bool:
         """Whether it is a version with the first `count` of its assignments."""
@@ -104,7 +125,14 @@ class Duplicates:
             return self._compare(arriving, form, kept.transfer_syntax_uid)
         return False  # another one may be alike; that it cannot be read, `doctor` tells
 
-    def _compare(self, arriving: Arriving, form: Holding, syntax: str) -> bool:
+    def _compare(
+        self,
+        arriving: Arriving,
+        form: Holding,
+        syntax: str,
+        view: Sequence[Change] = (),
+    ) -> bool:
         same_syntax = arriving.arrival.transfer_syntax == syntax
         with self.retrieve.state(form) as state:
-            return alike(arriving.received, state, same_syntax=same_syntax)
+            shown = viewed(state, view)
+            return alike(arriving.received, shown, same_syntax=same_syntax)

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from reconcile.core.attributes import Change
-from reconcile.core.matchkeys import Question
+from reconcile.core.matchkeys import Level, Question
 from reconcile.core.shown import in_view
 from reconcile.dataset.facts import Received
 from reconcile.db import persons, views_retrieve
 from reconcile.db.database import Connection
 from reconcile.db.views_found import Asked
+from reconcile.db.views_instances import Holding
 from reconcile.db.views_retrieve import After, Given
 from reconcile.flows.query import QueryFlow
 from reconcile.flows.retrieve import Outgoing, RetrieveFlow
@@ -120,6 +121,28 @@ class SeveralFlow:
                 yield self._ready(given, view)
             if after is None:
                 return
+
+    def views(self, sop_instance_uid: str) -> list[tuple[Holding, Sequence[Change]]]:
+        """What an instance is given out from, and how each domain knows the patient.
+
+        Only of domains in which that is not as the archive does.
+        """
+        only, rules = (sop_instance_uid,), self.query.rules
+        with self.retrieve.database.read_only() as connection:
+            found, _ = views_retrieve.page(
+                connection, Asked(Level.STUDY), sop_instance_uids=only
+            )
+            whose = {each.person_id for each in found if each.person_id}
+            known = persons.facts(connection, whose, rules.archive_domain)
+        views: list[tuple[Holding, Sequence[Change]]] = []
+        for each in found:
+            person = known.get(str(each.person_id))
+            if person is None or each.as_received:
+                continue
+            domains = dict.fromkeys(i.domain for i in person.identifiers)
+            told = (in_view(person, rules.domains, domain) for domain in domains)
+            views += [(each.holding, view) for view in told if view]
+        return views
 
     def _page(
         self,

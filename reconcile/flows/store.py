@@ -29,10 +29,12 @@ from reconcile.flows.inside import look
 from reconcile.flows.keeping import Keeping
 from reconcile.flows.opened import opened
 from reconcile.flows.precedents import Key, Precedents
+from reconcile.flows.query import QueryFlow
 from reconcile.flows.recording import Recorded, Recording
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules
 from reconcile.flows.settling import Alone, Settled
+from reconcile.flows.several import SeveralFlow
 from reconcile.flows.together import Follower, Frame, Group, files, one_of_each
 from reconcile.storage.content import InMemory, Location
 from reconcile.storage.local import LocalStorage
@@ -174,7 +176,9 @@ class StoreFlow:
         arrival, received = looked.arrival, looked.received
         within = look(received, arrival.source)
         arriving = Arriving(arrival, location, received, looked.facts, self.rules, within)
-        duplicates = Duplicates(RetrieveFlow(self.database, self.storage))
+        retrieve = RetrieveFlow(self.database, self.storage)
+        query = QueryFlow(self.database, self.rules)
+        duplicates = Duplicates(SeveralFlow(retrieve, query))
         return duplicates.settle(arriving, self.recording.settle)
 
 

@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import RLELossless
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from reconcile.core import attributes as at
 from reconcile.core.facts import Source
@@ -22,7 +22,7 @@ from reconcile.errors import CannotConvert
 from reconcile.flows.query import QueryFlow
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.several import Ready, SeveralFlow, Wanted
-from tests.support.given import disagreements, given
+from tests.support.given import disagreements, given, history
 from tests.support.hospital import ANNA, EMPI, JANE, MR_B, RICHARD, Hospital
 from tests.support.instances import instance, uid
 from tests.support.transcoded import transcoded
@@ -129,6 +129,9 @@ def test_pages_are_of_one_order(hospital: Hospital, monkeypatch) -> None:
     of_series = [each.series_uid for each in after]
     assert of_series == sorted(of_series, key=of_series.index)
     assert len(set(of_series)) == 2
+    assert list(several(hospital).instances(whose, ["1.2.3"])) == []
+    ct = [str(images[0].SOPClassUID), "1.2.3"]
+    assert len(list(several(hospital).instances(whose, ct))) == 6
     kinds = several(hospital).kinds(whose)
     assert kinds == {(str(images[0].SOPClassUID), EXPLICIT): 6}
 
@@ -220,3 +223,37 @@ def test_what_is_hidden_is_not_given(hospital: Hospital) -> None:
 def hide(hospital: Hospital, sop_instance_uid: str) -> None:
     hidden = update(t.instance).where(t.instance.c.sop_instance_uid == sop_instance_uid)
     hospital.database.run(lambda connection: connection.execute(hidden.values(hidden=True)))
+
+
+def test_what_was_given_out_comes_back_and_nothing_happens(hospital: Hospital) -> None:
+    """As it was shown in somebody's domain, and in another transfer syntax: no event."""
+    image = instance()
+    hospital.store(image)
+    uid_, study = str(image.SOPInstanceUID), str(image.StudyInstanceUID)
+    before = history(hospital, uid_)
+    for view, syntax in (("A", EXPLICIT), ("A", IMPLICIT), ("", IMPLICIT)):
+        [ready] = found(hospital, wanted(Level.STUDY, view=view, study=study))
+        stored = hospital.store(given_as(ready, syntax))
+        assert (stored.held, stored.coerced) == ("", ())
+    assert history(hospital, uid_) == before
+    assert disagreements(hospital) == []
+    # somebody else's ID is none that anybody was given it under
+    [ready] = found(hospital, wanted(Level.STUDY, view="A", study=study))
+    other = given_as(ready, EXPLICIT)
+    other.PatientID = "999"
+    assert hospital.store(other).held == "DUPLICATE-DIFFERS"
+
+
+def test_a_study_that_was_given_out_is_used(hospital: Hospital) -> None:
+    """It keeps its UID from then on, as one does that was given out by itself."""
+    for image in series_of():
+        hospital.store(image)
+    used = select(t.study.c.used_at)
+    flow = several(hospital)
+    asked = wanted(Level.PATIENT, patient="E1", issuer="E")
+    flow.kinds(asked)
+    with hospital.database.read_only() as connection:
+        assert connection.execute(used).scalar_one() is None
+    next(flow.instances(asked))
+    with hospital.database.read_only() as connection:
+        assert connection.execute(used).scalar_one() is not None

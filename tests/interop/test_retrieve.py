@@ -6,11 +6,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import RLELossless
+from pynetdicom.association import Association
 
 from tests.support.instances import CT, instance, uid
 from tests.support.messages import adt, joined
@@ -19,6 +21,7 @@ from tests.support.retrieving import (
     IMPLICIT,
     PATIENT_GET,
     PATIENT_MOVE,
+    STUDY_MOVE,
     free_port,
     get,
     move,
@@ -265,6 +268,28 @@ def test_cancel(archive: Archive) -> None:
     last = asked.responses[-1]
     assert 1 <= len(came) <= 3
     assert last.NumberOfRemainingSuboperations == 4 - sum(asked.counts)
+
+
+def test_cancel_of_a_move(archive: Archive) -> None:
+    """The same; the destination's association is released."""
+    same = {"StudyInstanceUID": uid(), "SeriesInstanceUID": uid()}
+    images = [instance(InstanceNumber=n, **same) for n in range(1, 16)]
+    archive.store_all(images)
+    cancelled = Event()
+
+    def cancel(association: Association) -> None:
+        association.send_c_cancel(7, query_model=STUDY_MOVE)
+        cancelled.set()
+
+    with taker(PORTS["TAKER"], "TAKER", {CT: [EXPLICIT]}) as peer:
+        peer.on_store = lambda _: not peer.datasets or cancelled.wait(10)
+        keys: dict[str, Any] = {"QueryRetrieveLevel": "STUDY"}
+        keys["StudyInstanceUID"] = same["StudyInstanceUID"]
+        asked = move(port_of(archive), "TAKER", then=cancel, **keys)
+    last = asked.responses[-1]
+    assert asked.status == 0xFE00
+    assert last.NumberOfRemainingSuboperations == 15 - sum(asked.counts)
+    assert len(peer.datasets) == asked.counts[0]
 
 
 def test_a_destination_that_is_down(archive: Archive) -> None:

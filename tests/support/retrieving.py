@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
+from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 
@@ -54,7 +55,7 @@ def answers(port: int) -> bool:
 
 def taken(folder: Path) -> dict[str, Dataset]:
     """What was written into a folder, by SOP Instance UID; the folder is emptied."""
-    found = {}
+    found: dict[str, Dataset] = {}
     for path in folder.iterdir():
         dataset = dcmread(path)
         found[str(dataset.SOPInstanceUID)] = dataset
@@ -149,15 +150,24 @@ def _asked(told: Any) -> Asked:
 
 
 def move(
-    port: int, to: str, model: str = STUDY_MOVE, title: str = "CT_A", **keys: Any
+    port: int,
+    to: str,
+    model: str = STUDY_MOVE,
+    title: str = "CT_A",
+    then: Callable[[Association], None] = lambda _: None,
+    **keys: Any,
 ) -> Asked:
-    """A C-MOVE by pynetdicom."""
+    """A C-MOVE by pynetdicom; `then` is called at the first pending response."""
     scu = ApplicationEntity(title)
     scu.add_requested_context(model)
     association = scu.associate("127.0.0.1", port, ae_title="RECONCILE")
     assert association.is_established
     try:
-        return _asked(association.send_c_move(_keys(keys), to, model, msg_id=7))
+        told = association.send_c_move(_keys(keys), to, model, msg_id=7)
+        first = next(told)
+        if first[0].Status == 0xFF00:
+            then(association)
+        return _asked([first, *told])
     finally:
         association.release()
 
@@ -174,7 +184,7 @@ def get(
     """A C-GET by pynetdicom, which is SCP of these (SOP class, transfer syntax)."""
     scu = ApplicationEntity(title)
     scu.add_requested_context(model)
-    roles = []
+    roles: list[Any] = []
     for sop_class, syntax in contexts:
         scu.add_requested_context(sop_class, syntax)
     for sop_class in {each for each, _ in contexts}:

@@ -11,13 +11,16 @@ import pytest
 from bench import figures, tables
 from bench.report import SECTIONS, page
 from bench.results import Run, committed, load, text
-from bench.rows import Cell, Idle, Killed, Question
+from bench.rows import Cell, Idle, Killed, Question, Retrieved
 
 CELL = Cell("reconcile", "ct", 8, 1, 100, 2.0, 50.0, 26.3, 5.0, 9.0, server_seconds=0.5)
 SLOWER = replace(CELL, server="orthanc", instances=20, per_second=10.0)
 ROWS: dict[str, list[Any]] = {
     "receive": [CELL, SLOWER],
     "large": [replace(CELL, kind="multiframe", associations=1, instances=1)],
+    "retrieve": [
+        Retrieved("reconcile", "c-move", 1, 1000, 5.0, 200.0, 106.2, 2.0, 0.5, 400.0, 90.0)
+    ],
     "idle": [Idle("reconcile", 1, 100, 0.5, 1.5, 400.0, 90.0)],
     "registry": [replace(CELL, server="2 000"), replace(CELL, server="2 000 000")],
     "history": [Question("history of an instance", 1000, 5.0, 9.0)],
@@ -52,6 +55,7 @@ def test_every_command_has_its_part_of_the_page() -> None:
         "Beside its peers",
         "What an instance costs",
         "One large object",
+        "A study given out by C-MOVE",
         "Idle associations",
         "A large registry",
         "Questions to the history",

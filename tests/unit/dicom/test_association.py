@@ -195,3 +195,15 @@ def test_what_is_no_dicom_is_said_once(
         line.comes(b"GET / HTTP/1.1\r\n\r\n")
     assert caplog.text.count("pdu refused") == 1
     assert "pdu refused association=a-1 reason='there is no PDU of type 47H'" in caplog.text
+
+
+def test_an_answer_to_nothing_is_an_abort(tmp_path: Path) -> None:
+    """A C-STORE-RSP comes only while a C-GET is carried out; to others it says nothing."""
+    line = established(tmp_path)
+    answer = p_data(3, element(0x0100, b"\x01\x80") + element(0x0800, b"\x01\x01"))
+    line.comes(instance(1), answer)
+    assert line.sent == []
+    line.submitted[0][1](Stored())
+    assert line.kinds() == [4]
+    line.comes(answer)
+    assert line.kinds() == [4, 7]

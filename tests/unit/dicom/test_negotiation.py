@@ -29,11 +29,13 @@ from reconcile.dicom.negotiation import (
     Answered,
     AssociateRequest,
     Proposed,
+    Roles,
     accept_pdu,
     is_title,
     read_request,
     reject_pdu,
 )
+from reconcile.dicom.proposing import read_acceptance, request_pdu
 from reconcile.errors import CannotUnderstand, LimitExceeded
 from tests.support.door import CT, EXPLICIT, IMPLICIT, MR, associate_rq, changed, item
 
@@ -91,7 +93,7 @@ def test_the_largest_request_of_the_library_is_read() -> None:
 
 
 def test_extended_negotiation_of_the_library_is_read() -> None:
-    """SOP Class Extended and Common Extended; what we do not negotiate is passed over."""
+    """SOP Class Extended and Common Extended, roles; all else is passed over."""
     extended = SOPClassExtendedNegotiation()
     extended.sop_class_uid = CT
     extended.service_class_application_information = b"\2\0\0\0\1\0"
@@ -111,6 +113,7 @@ def test_extended_negotiation_of_the_library_is_read() -> None:
     request = read(body)
     assert request.extended == {CT: b"\2\0\0\0\1\0"}
     assert request.declared == {"1.2.3": "1.2.840.10008.4.2"}
+    assert request.roles == {CT: Roles(scu=True, scp=True)}
 
 
 def test_items_may_come_in_any_order() -> None:
@@ -209,7 +212,12 @@ def test_an_acceptance_is_read_by_the_library() -> None:
         Answered(255, 4, CT, IMPLICIT),
     )
     acceptance = Acceptance(
-        answers, 131072, "2.25.1", "RECONCILE_0_1", {CT: b"\2\0\1\0\1\0"}
+        answers,
+        131072,
+        "2.25.1",
+        "RECONCILE_0_1",
+        {CT: b"\2\0\1\0\1\0"},
+        {CT: Roles(scu=False, scp=True)},
     )
     decoded = A_ASSOCIATE_AC()
     decoded.decode(accept_pdu(request, acceptance))
@@ -221,12 +229,13 @@ def test_an_acceptance_is_read_by_the_library() -> None:
         for each in primitive.presentation_context_definition_results_list
     ] == [(1, 0, EXPLICIT), (3, 3, IMPLICIT), (255, 4, IMPLICIT)]
     said: list[Any] = primitive.user_information
-    length, implementation, version, extended = said
+    length, implementation, version, roles, extended = said
     assert length.maximum_length_received == 131072
     assert implementation.implementation_class_uid == "2.25.1"
     assert version.implementation_version_name == "RECONCILE_0_1"
     assert extended.sop_class_uid == CT
     assert extended.service_class_application_information == b"\2\0\1\0\1\0"
+    assert (roles.sop_class_uid, roles.scu_role, roles.scp_role) == (CT, False, True)
 
 
 def test_an_acceptance_repeats_what_is_reserved() -> None:
@@ -253,3 +262,33 @@ def test_limits_are_those_that_are_given() -> None:
         read_request(FIXED + context() + context(number=3), limits)
     with pytest.raises(LimitExceeded):
         read_request(FIXED + context(2), limits)
+
+
+def test_our_own_request_is_read_as_any_other() -> None:
+    """Each context has one transfer syntax; ids are 1, 3, 5."""
+    pairs = [(CT, EXPLICIT), (CT, IMPLICIT), (MR, EXPLICIT)]
+    request = read(request_pdu("STORE", "RECONCILE", pairs, 131072)[6:])
+    assert (request.called, request.calling) == ("STORE", "RECONCILE")
+    assert request.maximum_length == 131072
+    assert request.contexts == tuple(
+        Proposed(2 * n + 1, abstract, (transfer,))
+        for n, (abstract, transfer) in enumerate(pairs)
+    )
+    answers = tuple(
+        Answered(each.context_id, result, each.abstract_syntax, each.transfer_syntaxes[0])
+        for each, result in zip(request.contexts, (0, 4, 0), strict=True)
+    )
+    body = accept_pdu(request, Acceptance(answers, 16384, "2.25.1", "PEER"))[6:]
+    accepted = read_acceptance(body, pairs)
+    assert accepted.contexts == {(CT, EXPLICIT): 1, (MR, EXPLICIT): 5}
+    assert accepted.maximum_length == 16384
+
+
+def test_a_role_selection_has_two_roles() -> None:
+    """PS3.7 Table D.3-9."""
+    uid = struct.pack(">H", len(CT)) + CT.encode()
+    for roles in (b"", b"\1", b"\1\1\1"):
+        item = b"\x54\0" + struct.pack(">H", len(uid + roles)) + uid + roles
+        user = b"\x50\0" + struct.pack(">H", len(item)) + item
+        with pytest.raises(CannotUnderstand):
+            read(associate_rq()[6:] + user)

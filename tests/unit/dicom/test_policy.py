@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconcile.core.facts import Source
-from reconcile.dicom.negotiation import AssociateRequest, Proposed
+from reconcile.dicom.negotiation import AssociateRequest, Proposed, Roles
 from reconcile.dicom.policy import (
     CALLED_NOT_RECOGNISED,
     CALLING_NOT_RECOGNISED,
@@ -19,6 +19,7 @@ from reconcile.dicom.policy import (
     choose_transfer_syntax,
     storage_extended,
 )
+from reconcile.dicom.sop_classes import PATIENT_ROOT_GET
 from reconcile.errors import ConfigurationError
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
@@ -171,3 +172,39 @@ def test_what_a_peer_declares_to_be_storage_is_taken() -> None:
         )
         (answered,) = agree(request, Source("CT_A"), 0).contexts
         assert answered.result == result
+
+
+@pytest.mark.parametrize(
+    ("source", "roles", "agreed"),
+    [
+        (Source("CT_A"), Roles(scu=False, scp=True), Roles(scu=False, scp=True)),
+        (Source("CT_A"), Roles(scu=True, scp=True), Roles(scu=True, scp=True)),
+        (
+            Source("CT_A", query=False),
+            Roles(scu=True, scp=True),
+            Roles(scu=True, scp=False),
+        ),
+        (Source("X", stores=False), Roles(scu=True, scp=True), Roles(scu=False, scp=True)),
+    ],
+)
+def test_who_may_query_may_be_scp(source: Source, roles: Roles, agreed: Roles) -> None:
+    """And who may store, SCU (PS3.7 section D.3.3.4); of storage classes alone."""
+    contexts = proposed((CT, [IMPLICIT, EXPLICIT]), (PATIENT_ROOT_GET, [IMPLICIT]))
+    request = AssociateRequest(
+        "CT_A", "ARCHIVE", contexts, roles={CT: roles, PATIENT_ROOT_GET: roles}
+    )
+    acceptance = agree(request, source, 0)
+    assert acceptance.roles == {CT: agreed}
+    assert [each.result for each in acceptance.contexts] == [0, 0]
+    # who is only given instances is given them in what anything can be said in
+    taken = IMPLICIT if agreed.scu else EXPLICIT
+    assert acceptance.contexts[0].transfer_syntax == taken
+
+
+def test_who_neither_stores_nor_queries_has_no_storage_class() -> None:
+    """A role that may not be had makes no context."""
+    request = AssociateRequest(
+        "X", "ARCHIVE", proposed((CT, [IMPLICIT])), roles={CT: Roles(scu=False, scp=True)}
+    )
+    acceptance = agree(request, Source("X", stores=False, query=False), 0)
+    assert ([each.result for each in acceptance.contexts], acceptance.roles) == ([3], {})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reconcile.core import attributes as at
 from reconcile.core.matchkeys import Level, OneOf
-from reconcile.dicom.moving import proposals
+from reconcile.dicom.moving import proposals, shared_out
 from reconcile.dicom.retrieve_keys import wanted_of
 from reconcile.dicom.retrieving import Tally, blocks
 from reconcile.errors import WrongUse
@@ -95,6 +95,16 @@ def test_each_class_is_proposed_as_stored_and_in_what_anybody_takes() -> None:
         ("1.2", EXPLICIT),
         ("1.2", IMPLICIT),
     ]
+
+
+def test_more_classes_than_contexts_go_over_several_associations() -> None:
+    """Every class once, and no more than 128 contexts at a time (PS3.8 9.3.2.2)."""
+    classes = [f"1.2.{number}" for number in range(100)]
+    shares = list(shared_out(dict.fromkeys(((each, RLE) for each in classes), 1)))
+    assert len(shares) == 3
+    assert all(len(proposals({(c, RLE): 1 for c in each}, each)) <= 128 for each in shares)
+    assert sorted(c for each in shares for c in each) == sorted(classes)
+    assert list(shared_out({})) == []
 
 
 @pytest.mark.parametrize(
