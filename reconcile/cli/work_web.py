@@ -23,6 +23,7 @@ def run(work: Work) -> None:
             work.require_keys,
             schema_findings=lambda: migrate.check(work.owner_url),
             body_bytes_max=settings.limits.http_json_bytes,
+            public_url=settings.serve.public_url,
             instance_bytes_max=settings.limits.instance_bytes,
             sources=sources(settings),
             listed=listed(settings),
@@ -39,4 +40,5 @@ def run(work: Work) -> None:
         tls=lambda door: tls_context(settings, door),
     )
     app.state.stores.stop()
+    app.state.parts.decoding.close()
     work.parts.storage.close()

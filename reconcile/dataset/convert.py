@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -113,7 +113,7 @@ class _Level:
 _ORDER: dict[bool, Literal["little", "big"]] = {True: "little", False: "big"}
 
 
-def chosen(stored: str, acceptable: Sequence[str]) -> str:
+def chosen(stored: str, acceptable: Sequence[str], undone: Collection[str] = ()) -> str:
     """In which of the acceptable transfer syntaxes an instance is given out.
 
     As it is stored, wherever that is acceptable; else the first that it can be said in.
@@ -121,13 +121,14 @@ def chosen(stored: str, acceptable: Sequence[str]) -> str:
     Args:
         stored: transfer syntax that it came in.
         acceptable: in order of preference; none: as it is stored.
+        undone: transfer syntaxes whose compression is undone by whoever asks.
 
     Raises:
         CannotConvert: there is none.
     """
     if not acceptable or stored in acceptable:
         return stored
-    if stored in SOURCES:
+    if stored in SOURCES or stored in undone:
         for target in acceptable:
             if target in TARGETS:
                 return target

@@ -243,7 +243,7 @@ _JPEG, _JLS, _JP2, _JPX, _JPHC, _JXL = (
 )
 _MPEG, _MP4, _H265 = "video/mpeg", "video/mp4", "video/H265"
 
-#: PS3.18 Tables 8.7.3-2 to 8.7.3-5.
+#: PS3.18 section 8.7.3.
 MEDIA_TYPES: dict[str, str] = {
     str(uid.RLELossless): "image/dicom-rle",
     str(uid.JPEGBaseline8Bit): _JPEG,

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from reconcile.dataset.convert import EXPLICIT_VR
 from reconcile.dataset.elements import encoding_of
 from reconcile.dataset.facts import Received, read
+from reconcile.dataset.frames import Pieces, Shape
 from reconcile.db import used, views_instances
 from reconcile.db.views_instances import Holding
 from reconcile.flows.opened import written
@@ -38,6 +39,22 @@ class PixelFlow:
         if unused is not None:
             self._retrieve.use(unused)
         return found
+
+    def undoes(self, syntax: str) -> bool:
+        """Whether compression of this kind can be undone."""
+        decoding = self._retrieve.decoding
+        return decoding is not None and syntax in decoding.syntaxes
+
+    def decoded(self, found: Holding, shape: Shape, stored: Pieces) -> bytes:
+        """A compressed frame without compression, in little endian.
+
+        Raises:
+            CannotConvert: it cannot be decoded.
+            ServiceUnavailable: too much is being decoded.
+        """
+        decoding = self._retrieve.decoding
+        assert decoding is not None, "the caller has asked `undoes`"
+        return decoding.frame(found.kept.transfer_syntax_uid, shape, stored)
 
     @contextmanager
     def state(self, found: Holding) -> Iterator[Received]:

@@ -26,6 +26,7 @@ from reconcile.db import used, views_instances
 from reconcile.db.database import Database, DatabaseFault
 from reconcile.db.views_instances import Holding, Kept, Live
 from reconcile.errors import CannotConvert, NotFound, ReconcileError
+from reconcile.flows.decoding import Decoding
 from reconcile.flows.opened import data_set, readable
 from reconcile.storage.content import Extent, Location
 from reconcile.storage.local import LocalStorage
@@ -72,10 +73,15 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class RetrieveFlow:
-    """The steps of giving an instance out."""
+    """The steps of giving an instance out.
+
+    Attributes:
+        decoding: undoes lossless compression; None: it is given out as it is stored.
+    """
 
     database: Database
     storage: LocalStorage
+    decoding: Decoding | None = None
 
     def instance(
         self,
@@ -134,10 +140,18 @@ class RetrieveFlow:
             )
         return self._outgoing(kept, self._as_it_came(kept), kept.file_meta)
 
+    def target(self, stored: str, syntaxes: Sequence[str]) -> str:
+        """In which of some transfer syntaxes an instance is given out.
+
+        Raises:
+            CannotConvert: in none of them.
+        """
+        return chosen(stored, syntaxes, self.decoding.syntaxes if self.decoding else ())
+
     def can_give(self, stored: str, syntaxes: Sequence[str]) -> bool:
         """Whether what is stored in one transfer syntax can be given out in others."""
         try:
-            chosen(stored, syntaxes)
+            self.target(stored, syntaxes)
         except CannotConvert:
             return False
         return True
@@ -159,7 +173,7 @@ class RetrieveFlow:
             BytesMissing: there is a row and no file.
             CannotConvert: it cannot be given out in any of `syntaxes`.
         """
-        target = chosen(found.kept.transfer_syntax_uid, syntaxes)
+        target = self.target(found.kept.transfer_syntax_uid, syntaxes)
         kept = replace(found.kept, transfer_syntax_uid=target)
         return self._outgoing(kept, self._given(found, target, view))
 
@@ -190,11 +204,24 @@ class RetrieveFlow:
             received = read(buffer, syntax, kept.text_charset)
             try:
                 state = viewed(given(received, coercions), named)
-                pieces = _said(state, syntax, target)
-                chunks = _passed_on(buffer, pieces)
-                yield from deflate(chunks) if encoding_of(target).deflated else chunks
+                with self._written(state, syntax, target) as (within, pieces):
+                    chunks = _passed_on(within or buffer, pieces)
+                    yield from deflate(chunks) if encoding_of(target).deflated else chunks
             finally:
                 received.close()
+
+    @contextmanager
+    def _written(
+        self, state: Received, stored: str, target: str
+    ) -> Iterator[tuple[memoryview | None, Iterator[bytes | memoryview]]]:
+        """(buffer that it is read from, if another; an instance in a transfer syntax)."""
+        if target == stored:
+            yield None, pieces_of(state)
+        elif self.decoding is None or stored not in self.decoding.syntaxes:
+            yield None, converted(state, target)
+        else:
+            with self.decoding.undone(state, stored, self.storage.spool_dir) as plain:
+                yield plain.header.buffer, converted(plain, target)
 
     @contextmanager
     def state(self, found: Holding) -> Iterator[Received]:
@@ -249,10 +276,6 @@ def _coercion(live: Live) -> Coercion:
     return Coercion(
         live.assigns, live.coerced_at, live.modifying_system, live.source, reason
     )
-
-
-def _said(state: Received, stored: str, target: str) -> Iterator[bytes | memoryview]:
-    return pieces_of(state) if target == stored else converted(state, target)
 
 
 def _begun(chunks: Chunks) -> Chunks:

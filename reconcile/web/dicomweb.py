@@ -20,7 +20,7 @@ from reconcile.flows.retrieve import Outgoing
 from reconcile.flows.several import Ready, Wanted
 from reconcile.web.accept import DICOM, Form, Taken, accept_of, taken
 from reconcile.web.auth import INSIDERS
-from reconcile.web.parts import Asking, Parts, PartsOf, Uid
+from reconcile.web.parts import Asking, Parts, PartsOf, Uid, base_of
 from reconcile.web.related import Part, related, streamed
 
 LOG = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def wanted(study: str, series: str = "", instance: str = "") -> Wanted:
 
 def address_of(request: Request, ready: Ready) -> str:
     """Where an instance is retrieved from, by the UIDs that it is given out under."""
-    base = f"{str(request.base_url).rstrip('/')}/dicom-web"
+    base = f"{base_of(request)}/dicom-web"
     place = f"studies/{ready.study_uid}/series/{ready.series_uid}"
     return f"{base}/{place}/instances/{ready.sop_instance_uid}"
 
@@ -148,7 +148,7 @@ def _several(request: Request, parts: Parts, asked: Wanted) -> Response:
     if not lost:
         return related(sent, DICOM)
     said = f"{lost} instances cannot be given in a transfer syntax that was asked for"
-    return related(sent, DICOM, 206, {"Warning": f'299 {request.base_url}: "{said}"'})
+    return related(sent, DICOM, 206, {"Warning": f'299 {base_of(request)}: "{said}"'})
 
 
 def _can(parts: Parts, stored: str, how: Taken) -> bool:

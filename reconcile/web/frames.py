@@ -7,7 +7,8 @@ takes those in any transfer syntax.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Path, Request
@@ -78,10 +79,7 @@ def retrieve_frames(
     """Frames of one instance, in the order in which they are asked for."""
     numbers = [int(number) for number in frames.split(",")]
     flow = PixelFlow(parts.retrieve)
-    found = flow.holding(study, series, instance)
-    how = _how(accept_of(request), found.kept.transfer_syntax_uid)
-    sent = begun(_frames(flow, found, how, numbers))
-    return related(sent, how.media_type)
+    return _sent(request, flow, flow.holding(study, series, instance), numbers)
 
 
 @router.get(_PATH + "/bulkdata/{place:path}", responses=_BULK, response_class=Response)
@@ -97,8 +95,7 @@ def retrieve_bulkdata(
     flow = PixelFlow(parts.retrieve)
     found = flow.holding(study, series, instance)
     if place == _PIXELS and found.kept.transfer_syntax_uid in MEDIA_TYPES:
-        how = _how(accept_of(request), found.kept.transfer_syntax_uid)
-        return related(begun(_frames(flow, found, how, None)), how.media_type)
+        return _sent(request, flow, found, None)
     if not any(_takes_octets(each) for each in ranges(accept_of(request))):
         raise CannotConvert(f"{OCTETS} is what bulk data is in")
     return related(begun(_value(flow, found, place)), OCTETS)
@@ -111,16 +108,35 @@ def _value(flow: PixelFlow, found: Holding, place: str) -> Generator[Part, None,
         yield Part(kind, in_pieces((raw.value,)))
 
 
+def _sent(
+    request: Request, flow: PixelFlow, found: Holding, numbers: Sequence[int] | None
+) -> Response:
+    """Frames in the way that is liked best of those in which they can be had.
+
+    Raises:
+        CannotConvert: there is none.
+    """
+    stored = found.kept.transfer_syntax_uid
+    for how in _hows(accept_of(request), stored, undone=flow.undoes(stored)):
+        with suppress(CannotConvert):
+            return related(begun(_frames(flow, found, how, numbers)), how.media_type)
+    kept = MEDIA_TYPES.get(stored, OCTETS)
+    raise CannotConvert(f"{kept} in transfer syntax {stored} is what is here")
+
+
 def _frames(
     flow: PixelFlow, found: Holding, how: How, numbers: Sequence[int] | None
 ) -> Generator[Part, None, None]:
     """A part for each; None: for all there are."""
     with flow.state(found) as state:
         frames = frames_of(state)
-        if frames.compressed == how.plain:
+        if not frames.compressed and not how.plain:
             raise CannotConvert("pixel data is not as its transfer syntax says")
         for number in _existing(frames, numbers):
-            yield Part(how.content_type, in_pieces(frames.frame(number)))
+            stored = frames.frame(number)
+            if frames.compressed and how.plain:
+                stored = (flow.decoded(found, frames.shape, stored),)
+            yield Part(how.content_type, in_pieces(stored))
 
 
 def _existing(frames: Frames, numbers: Sequence[int] | None) -> Sequence[int]:
@@ -136,25 +152,20 @@ def _existing(frames: Frames, numbers: Sequence[int] | None) -> Sequence[int]:
     return numbers
 
 
-def _how(accept: str, stored: str) -> How:
-    """How frames that are stored in a transfer syntax are sent to whoever takes these.
-
-    Raises:
-        CannotConvert: in no way.
-    """
+def _hows(accept: str, stored: str, *, undone: bool) -> Iterator[How]:
+    """How frames that are stored in a transfer syntax may be sent, the best way first."""
     compressed = MEDIA_TYPES.get(stored)
-    ways = [How(True, OCTETS, EXPLICIT_VR_LITTLE_ENDIAN)] if compressed is None else []
+    ways = [How(True, OCTETS, EXPLICIT_VR_LITTLE_ENDIAN)]
     if compressed is not None:
-        ways = [How(False, compressed, stored), How(False, OCTETS, stored)]
+        ways = ways if undone else []
+        ways += [How(False, compressed, stored), How(False, OCTETS, stored)]
     for each in ranges(accept):
-        for way in ways:
-            if _fits(each, way):
-                return way
-    kept = compressed or OCTETS
-    raise CannotConvert(f"{kept} in transfer syntax {stored} is what is here")
+        yield from (
+            way for way in ways if _fits(each, way, compressed=compressed is not None)
+        )
 
 
-def _fits(range_: Range, way: How) -> bool:
+def _fits(range_: Range, way: How, *, compressed: bool) -> bool:
     if range_.media_type in ("*/*", "multipart/*"):
         kind = ""
     elif range_.media_type == MULTIPART:
@@ -164,9 +175,11 @@ def _fits(range_: Range, way: How) -> bool:
     octets = way.media_type == OCTETS
     if kind not in ("", "*/*", way.media_type, way.media_type.partition("/")[0] + "/*"):
         return False
+    if range_.transfer_syntax == ANY:
+        return not way.plain or not compressed
     if range_.transfer_syntax == "":
         return way.plain or not octets
-    return range_.transfer_syntax in (ANY, way.transfer_syntax)
+    return range_.transfer_syntax == way.transfer_syntax
 
 
 def _takes_octets(range_: Range) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -11,6 +11,7 @@ from fastapi import Depends, Path, Request
 
 from reconcile.core.facts import Source
 from reconcile.db.database import Database
+from reconcile.flows.decoding import Decoding
 from reconcile.flows.keys import Principal
 from reconcile.flows.query import QueryFlow
 from reconcile.flows.replay import ActAgain, ReplayFlow, no_door
@@ -43,12 +44,14 @@ class Parts:
         schema_findings: what keeps the schema from being what the program needs; asked
             until it answers nothing.
         body_bytes_max: of a request's body.
+        public_url: under which others reach this door; empty: as they say themselves.
         instance_bytes_max: of one instance that comes.
         sources: how instances of a peer are read, by its AE title.
         listed: the same, of a peer that is configured; None: it is not.
         clock: of what this door changes.
         destinations: AE titles that something can be forwarded to.
         act_again: reads a message that is kept and acts on it; the HL7 door's.
+        decoding: undoes lossless compression.
     """
 
     database: Database
@@ -57,17 +60,19 @@ class Parts:
     require_keys: bool
     schema_findings: Callable[[], Sequence[str]] = _nothing
     body_bytes_max: int = 1 << 20
+    public_url: str = ""
     instance_bytes_max: int = 4 << 30
     sources: Callable[[str], Source] = Source
     listed: Callable[[str], Source | None] = _unlisted
     clock: Callable[[], datetime] = _now
     act_again: ActAgain = no_door
     destinations: Collection[str] = ()
+    decoding: Decoding = field(default_factory=Decoding)
 
     @property
     def retrieve(self) -> RetrieveFlow:
         """The flow that gives instances out."""
-        return RetrieveFlow(self.database, self.storage)
+        return RetrieveFlow(self.database, self.storage, self.decoding)
 
     @property
     def several(self) -> SeveralFlow:
@@ -108,6 +113,11 @@ def _parts(request: Request) -> Parts:
 def _principal(request: Request) -> Principal:
     found: Principal = request.state.principal
     return found
+
+
+def base_of(request: Request) -> str:
+    """The beginning of our own addresses, as whoever asks can reach them."""
+    return (_parts(request).public_url or str(request.base_url)).rstrip("/")
 
 
 PartsOf = Annotated[Parts, Depends(_parts)]

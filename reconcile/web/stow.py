@@ -36,7 +36,7 @@ from reconcile.flows.uploading import StudyMismatch, Upload, Uploaded, became
 from reconcile.web.accept import DICOM, JSON, MULTIPART, accept_of, takes_json
 from reconcile.web.auth import LOCAL
 from reconcile.web.multipart import Began, Broke, Came, Event, Reader, media_type
-from reconcile.web.parts import Asking, Parts, PartsOf, Uid
+from reconcile.web.parts import Asking, Parts, PartsOf, Uid, base_of
 from reconcile.web.problems import problem
 from reconcile.web.stored import Report
 from reconcile.web.stores import Busy, Stores
@@ -149,7 +149,7 @@ class _Taking:
         self._source = source
         self._study = study
         self._association = f"stow/{secrets.token_hex(4)}"
-        self._report = Report(f"{str(request.base_url).rstrip('/')}", warn=source.warn)
+        self._report = Report(base_of(request), warn=source.warn)
         self._under: deque[_Under] = deque()
         self._upload: Upload | None = None
         self._number = 0

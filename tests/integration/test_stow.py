@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -384,3 +386,45 @@ def test_a_source_that_is_not_configured_is_not_taken(client: httpx.Client) -> N
     400, and nothing is stored under a name that somebody mistyped.
     """
     assert store(client, instance(), source="CT_B").status_code == 400
+
+
+# -- Memory -----------------------------------------------------------------------------
+
+
+def test_a_large_instance_is_never_in_memory(client: httpx.Client) -> None:
+    """
+    Neither on its way in nor on its way out: of 96 MiB a few are held at a time.
+    """
+    pixels = 96 << 20
+    head = part10(instance(Rows=4096, Columns=12288, PixelData=None))
+    head += b"\xe0\x7f\x10\x00OW\0\0" + pixels.to_bytes(4, "little")
+    digest = hashlib.sha256(head[data_offset(head) :])
+
+    def sent() -> Iterator[bytes]:
+        yield part(head)
+        for n in range(96):
+            chunk = bytes([n]) * (1 << 20)
+            digest.update(chunk)
+            yield chunk
+        yield f"\r\n--{BOUNDARY}--".encode("ascii")
+
+    tracemalloc.start()
+    try:
+        answer = client.post(
+            STUDIES,
+            content=sent(),
+            params={"source": "PLAIN"},
+            headers={"Content-Type": RELATED},
+        )
+        [told] = items(answer, REFERENCED)
+        path = f"/api/v1/instances/{one(told, '00081155')}/receipts"
+        [receipt] = client.get(path).json()["items"]
+        address = one(told, RETRIEVE_URL)
+        with client.stream("GET", address) as given:
+            length = sum(map(len, given.iter_raw(1 << 20)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert receipt["digest"] == digest.hexdigest()
+    assert length > pixels
+    assert peak < 32 << 20

@@ -147,6 +147,7 @@ def open_door(parts: Parts) -> Iterator[httpx.Client]:
         door.join(30)
         listening.close()
         app.state.stores.stop()
+        parts.decoding.close()
 
 
 # -- A sender of bytes: pynetdicom's would encode them again, or refuse to ---------------

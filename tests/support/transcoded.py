@@ -33,7 +33,8 @@ def transcoded(dataset: Dataset, transfer_syntax: str) -> Dataset:
     for element in deepcopy(dataset):
         other.add(element)
     if transfer_syntax == RLELossless:
-        with_meta(other).compress(RLELossless, generate_instance_uid=False)
+        plain = with_meta(other)
+        plain.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
         return other
     if transfer_syntax == ExplicitVRBigEndian and "PixelData" in other:
         held = bytearray(other.PixelData)
