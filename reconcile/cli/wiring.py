@@ -16,6 +16,7 @@ from reconcile.core.facts import Source
 from reconcile.core.identity import Domain
 from reconcile.db.database import Database
 from reconcile.errors import ConfigurationError
+from reconcile.flows.commitment import CommitmentFlow
 from reconcile.flows.query import QueryFlow
 from reconcile.flows.rules import Rules, built_in
 from reconcile.flows.store import StoreFlow
@@ -42,6 +43,12 @@ class Parts:
     def query(self) -> QueryFlow:
         """The flow that answers which studies there are."""
         return QueryFlow(self.database, self.rules)
+
+    @property
+    def commitment(self) -> CommitmentFlow:
+        """The flow of a request for storage commitment."""
+        reachable = frozenset(each.ae_title for each in self.settings.destination)
+        return CommitmentFlow(self.database, self.storage, now, reachable)
 
     def store(self, cause: str = "c-store") -> StoreFlow:
         """The flow of an arriving instance."""

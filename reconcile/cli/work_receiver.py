@@ -26,6 +26,7 @@ def run(work: Work) -> None:
         parts.storage.spool_dir,
         limits(parts.settings),
         parts.query.pages,
+        parts.commitment,
     )
     for name, opened in work.sockets.items():
         door.serve(opened, tls_context(parts.settings, name))

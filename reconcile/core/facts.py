@@ -93,6 +93,8 @@ class Source:
     Attributes:
         query: it may query and retrieve.
         stores: instances of it are taken; False: it is a destination and nothing else.
+        commitment: "same": a request for commitment is answered over its association
+            first; "new": always over another one.
     """
 
     ae_title: str
@@ -108,6 +110,7 @@ class Source:
     authorised: str = "copy"
     query: bool = True
     stores: bool = True
+    commitment: str = "same"
 
 
 @dataclass(frozen=True, slots=True)

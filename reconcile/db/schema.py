@@ -2,6 +2,7 @@
 
 from reconcile.db import (
     access,
+    commitments,
     evidence,
     filed,
     headers,
@@ -18,6 +19,7 @@ from reconcile.db.tables import metadata
 
 __all__ = [
     "access",
+    "commitments",
     "evidence",
     "filed",
     "headers",

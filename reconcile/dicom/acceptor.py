@@ -28,7 +28,7 @@ from reconcile.dicom.library import configure_pynetdicom
 from reconcile.dicom.limits import Gate, Limits
 from reconcile.dicom.listener import Listener, listen
 from reconcile.dicom.loop import Loop
-from reconcile.dicom.messages import Pages
+from reconcile.dicom.messages import Normalized, Pages
 from reconcile.dicom.negotiation import is_title
 from reconcile.dicom.policy import CLOSING, LIMIT_EXCEEDED, Policy, Refusal
 from reconcile.dicom.spool import Spools
@@ -62,6 +62,7 @@ class DicomDoor:
         limits: of this process.
         find: answers a question, page by page, for whoever sees patients as a domain
             does; called in other threads. None: nothing is answered here.
+        normalized: carries out N-services. None: nobody does here.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class DicomDoor:
         spool_dir: Path,
         limits: Limits | None = None,
         find: Callable[[Question, str], Pages] | None = None,
+        normalized: Normalized | None = None,
     ) -> None:
         configure_pynetdicom()
         if not is_title(policy.ae_title):
@@ -79,6 +81,7 @@ class DicomDoor:
         self.submit = submit
         self.limits = limits or Limits()
         self._find = find
+        self.normalized = normalized
         self._workers = ThreadPoolExecutor(FINDERS, thread_name_prefix="find")
         self.loop = Loop("dicom door")
         self.post = self.loop.post

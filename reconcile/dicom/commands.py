@@ -18,6 +18,10 @@ C_STORE_RQ = 0x0001
 C_FIND_RQ = 0x0020
 C_ECHO_RQ = 0x0030
 C_CANCEL_RQ = 0x0FFF
+N_EVENT_REPORT_RQ = 0x0100
+N_SET_RQ = 0x0120
+N_ACTION_RQ = 0x0130
+N_CREATE_RQ = 0x0140
 RESPONSE = 0x8000
 
 A_DATA_SET = 0x0001
@@ -27,6 +31,7 @@ NO_DATA_SET = 0x0101
 # element numbers of group 0000: PS3.7 Table E.1-1
 _GROUP_LENGTH = 0x0000
 _SOP_CLASS = 0x0002
+_REQUESTED_SOP_CLASS = 0x0003
 _FIELD = 0x0100
 _MESSAGE_ID = 0x0110
 _RESPONDED_TO = 0x0120
@@ -34,7 +39,11 @@ _DATA_SET_TYPE = 0x0800
 _STATUS = 0x0900
 _OFFENDING = 0x0901
 _COMMENT = 0x0902
+_ERROR_ID = 0x0903
 _SOP_INSTANCE = 0x1000
+_REQUESTED_SOP_INSTANCE = 0x1001
+_EVENT_TYPE = 0x1002
+_ACTION_TYPE = 0x1008
 
 _ELEMENT = struct.Struct("<HHI")
 _US = struct.Struct("<H").pack
@@ -42,7 +51,10 @@ _US = struct.Struct("<H").pack
 
 @dataclass(frozen=True, slots=True)
 class CommandSet:
-    """The fields of a command set that we act on; None: absent (PS3.7 section E.1)."""
+    """The fields of a command set that we act on; None: absent (PS3.7 section E.1).
+
+    The UIDs are those that are affected, or requested: a command has one of the two.
+    """
 
     field: int
     message_id: int | None
@@ -50,6 +62,8 @@ class CommandSet:
     sop_class_uid: str
     sop_instance_uid: str
     responded_to: int | None = None
+    action_type: int | None = None
+    status: int | None = None
 
     @property
     def has_data_set(self) -> bool:
@@ -71,9 +85,11 @@ class CommandSet:
             field,
             _number(values.get(_MESSAGE_ID)),
             _number(values.get(_DATA_SET_TYPE)),
-            _uid(values.get(_SOP_CLASS)),
-            _uid(values.get(_SOP_INSTANCE)),
+            _uid(values.get(_SOP_CLASS) or values.get(_REQUESTED_SOP_CLASS)),
+            _uid(values.get(_SOP_INSTANCE) or values.get(_REQUESTED_SOP_INSTANCE)),
             _number(values.get(_RESPONDED_TO)),
+            _number(values.get(_ACTION_TYPE)),
+            _number(values.get(_STATUS)),
         )
 
 
@@ -102,7 +118,7 @@ def _uid(value: bytes | None) -> str:
 
 
 def response(request: CommandSet, answer: Answer, *, data_set: bool = False) -> bytes:
-    """The command set of a response (PS3.7 Tables 9.3-2, 9.3-4 and 9.3-13).
+    """The command set of a response (PS3.7 sections 9.3 and 10.3).
 
     A UID that is none is not repeated. `data_set`: an identifier follows.
     """
@@ -120,8 +136,30 @@ def response(request: CommandSet, answer: Answer, *, data_set: bool = False) -> 
         fields.append(_element(_OFFENDING, tags))
     if answer.comment:
         fields.append(_element(_COMMENT, _padded(answer.comment, " ")))
+    if answer.error_id:
+        fields.append(_element(_ERROR_ID, _US(answer.error_id)))
     if is_uid(request.sop_instance_uid):
         fields.append(_element(_SOP_INSTANCE, _padded(request.sop_instance_uid, "\0")))
+    return _whole(fields)
+
+
+def event_report(
+    sop_class_uid: str, sop_instance_uid: str, event_type: int, message_id: int
+) -> bytes:
+    """The command set of an N-EVENT-REPORT-RQ with a data set (PS3.7 Table 10.3-1)."""
+    return _whole(
+        [
+            _element(_SOP_CLASS, _padded(sop_class_uid, "\0")),
+            _element(_FIELD, _US(N_EVENT_REPORT_RQ)),
+            _element(_MESSAGE_ID, _US(message_id)),
+            _element(_DATA_SET_TYPE, _US(A_DATA_SET)),
+            _element(_SOP_INSTANCE, _padded(sop_instance_uid, "\0")),
+            _element(_EVENT_TYPE, _US(event_type)),
+        ]
+    )
+
+
+def _whole(fields: list[bytes]) -> bytes:
     body = b"".join(fields)
     return _element(_GROUP_LENGTH, struct.pack("<I", len(body))) + body
 

@@ -19,6 +19,7 @@ from reconcile.dicom.pdus import Fragment
 from reconcile.dicom.spool import Spools
 from reconcile.errors import CannotUnderstand, LimitExceeded
 from reconcile.flows.arrival import Arrival
+from reconcile.flows.commitment import Asked, Commitment
 from reconcile.flows.query import Answer as Found
 from reconcile.flows.settling import Answer as Answered
 
@@ -34,6 +35,16 @@ class Context:
 Pages = Iterator[list[Found]]
 
 
+class Normalized(Protocol):
+    """What N-services do; all of it takes time, and is called in other threads."""
+
+    def commit(self, asked: Asked) -> Commitment:
+        """Note what is to be kept safe, and whether it is."""
+
+    def told(self, commitment: Commitment, status: int | None) -> None:
+        """Note how the report of it was answered; None: not at all."""
+
+
 class Peer(Protocol):
     """What a request may know of the association that it came over."""
 
@@ -43,6 +54,7 @@ class Peer(Protocol):
     source: Source
     limits: Limits
     spools: Spools
+    normalized: Normalized | None
 
     @property
     def may_send(self) -> bool:
@@ -76,8 +88,27 @@ class Peer(Protocol):
     def respond(self, request: Request, command_set: bytes) -> None:
         """Send the last response, and go on with the next request."""
 
+    def report(self, report: Report) -> None:
+        """Send a request of our own; its `answered` is told, once, what became of it."""
+
     def done(self, request: Request) -> None:
         """Go on with the next request; there is nothing to respond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An N-EVENT-REPORT of ours (PS3.7 section 10.3.1), without its Message ID.
+
+    `answered` is told the status of the response, in the association's thread; None:
+    there was none.
+    """
+
+    context_id: int
+    sop_class_uid: str
+    sop_instance_uid: str
+    event_type: int
+    data_set: bytes
+    answered: Callable[[int | None], None]
 
 
 class Request:
@@ -93,12 +124,14 @@ class Request:
         full: it takes no more for now; the peer is not read from.
         is_answered: there is a response to it.
         cancels: Message ID of the request that it takes back; it is not carried out.
+        answers: Message ID of our own request, of which it is the response.
     """
 
     ready = False
     full = False
     is_answered = True
     cancels: int | None = None
+    answers: int | None = None
 
     def __init__(
         self, peer: Peer, context_id: int, context: Context, command: CommandSet
@@ -116,9 +149,14 @@ class Request:
         self.command = command
         self.identifier = bytearray()
 
+    @property
+    def most(self) -> int:
+        """How many bytes its data set may have."""
+        return self.peer.limits.identifier_bytes
+
     def write(self, part: memoryview) -> None:
         """Take the next piece of the data set; raises as `__init__`."""
-        if len(self.identifier) + len(part) > self.peer.limits.identifier_bytes:
+        if len(self.identifier) + len(part) > self.most:
             raise LimitExceeded("the identifier is longer than the limit")
         self.identifier += part
 

@@ -18,6 +18,7 @@ from reconcile.dataset.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VE
 from reconcile.dicom.negotiation import Acceptance, Answered, AssociateRequest, Proposed
 from reconcile.dicom.sop_classes import (
     FIND,
+    NORMALIZED,
     STORAGE_SERVICE_CLASS,
     VERIFICATION,
     is_storage,
@@ -179,7 +180,8 @@ def agree(request: AssociateRequest, source: Source, maximum_pdu: int) -> Accept
         request.contexts, declared_storage(request.declared), stores=source.stores
     )
     taken = {each.abstract_syntax for each in contexts if each.result == ACCEPTANCE}
-    asked = [uid for uid in request.extended if uid in taken - {VERIFICATION} - FIND]
+    others = {VERIFICATION} | FIND | NORMALIZED
+    asked = [uid for uid in request.extended if uid in taken - others]
     queries = {
         uid: request.extended[uid] for uid in request.extended if uid in taken & FIND
     }
@@ -200,7 +202,8 @@ def answer_contexts(
     Of the transfer syntaxes of a context the first one that the peer lists is taken, as
     long as it is registered: what is stored is kept as it comes, so the sender's first
     choice costs nobody a conversion. An unregistered one is taken where there is no other.
-    Queries are taken in one of the three that are neither compressed nor encapsulated.
+    All but instances is taken in one of the three that are neither compressed nor
+    encapsulated. Commitment and performed steps are for who stores.
 
     Args:
         proposed: contexts, in their order.
@@ -213,10 +216,11 @@ def answer_contexts(
 def _answer(context: Proposed, declared: Container[str], stores: bool) -> Answered:
     abstract = context.abstract_syntax
     offered = context.transfer_syntaxes
-    if abstract in FIND:
+    if abstract in FIND | NORMALIZED:
         offered = tuple(uid for uid in offered if uid in _PLAIN)
     chosen = choose_transfer_syntax(offered)
     served = abstract == VERIFICATION or abstract in FIND
+    served = served or (stores and abstract in NORMALIZED)
     if not served and not (stores and is_storage(abstract, declared)):
         result = ABSTRACT_SYNTAX_NOT_SUPPORTED
     elif not chosen:

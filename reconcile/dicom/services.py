@@ -10,9 +10,13 @@ from reconcile.dicom.commands import (
     C_ECHO_RQ,
     C_FIND_RQ,
     C_STORE_RQ,
+    N_ACTION_RQ,
+    N_EVENT_REPORT_RQ,
+    RESPONSE,
     CommandSet,
     response,
 )
+from reconcile.dicom.committing import CommitRequest, ReportResponse
 from reconcile.dicom.finding import FindRequest
 from reconcile.dicom.messages import Context, Peer, Request, Services
 from reconcile.dicom.sop_classes import VERIFICATION
@@ -53,4 +57,6 @@ SERVICES: Services = {
     C_FIND_RQ: FindRequest,
     C_ECHO_RQ: EchoRequest,
     C_CANCEL_RQ: CancelRequest,
+    N_ACTION_RQ: CommitRequest,
+    N_EVENT_REPORT_RQ | RESPONSE: ReportResponse,
 }

@@ -169,6 +169,7 @@ class Source(_Table):
     codes: Literal["top-level", "deep", "off"] = "top-level"
     authorised: Literal["copy", "as-received"] = "copy"
     query: bool = True
+    commitment: Literal["same", "new"] = "same"
 
 
 class Feed(_Table):

@@ -18,6 +18,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from reconcile.core.facts import Source
 from reconcile.dicom.acceptor import DicomDoor, listen
 from reconcile.dicom.policy import Peer, Policy
+from reconcile.flows.commitment import CommitmentFlow
 from reconcile.flows.settling import Settler
 from reconcile.flows.store import StoreFlow
 from reconcile.web.app import make_app
@@ -107,7 +108,10 @@ def archive(hospital: Hospital, *sources: Source) -> Iterator[Archive]:
     flow = StoreFlow(hospital.database, hospital.storage, hospital.rules, clock)
     policy = Policy("RECONCILE", peers.get)
     settler = Settler(flow.begin)
-    door = DicomDoor(policy, settler.submit, hospital.storage.spool_dir)
+    committing = CommitmentFlow(hospital.database, hospital.storage, clock, ("CT_A",))
+    door = DicomDoor(
+        policy, settler.submit, hospital.storage.spool_dir, normalized=committing
+    )
     listening = listen("127.0.0.1", 0)
     port = listening.getsockname()[1]
     door.serve(listening)

@@ -10,7 +10,7 @@ from reconcile.core.facts import Source
 from reconcile.core.matchkeys import Question
 from reconcile.dicom.association import Association, Wire
 from reconcile.dicom.limits import Limits
-from reconcile.dicom.messages import Pages, Request
+from reconcile.dicom.messages import Normalized, Pages, Report, Request
 from reconcile.dicom.policy import Certificate, Refusal
 from reconcile.dicom.spool import WORKERS, Spools
 from reconcile.flows.arrival import Arrival
@@ -30,6 +30,7 @@ class SomePeer:
 
     id, address, called = "a-1", "127.0.0.1", "RECONCILE"
     may_send, stalled = True, False
+    normalized: Normalized | None = None
 
     def __init__(self, folder: Path, limits: Limits | None = None) -> None:
         self.source = Source("CT_A")
@@ -39,6 +40,7 @@ class SomePeer:
         self.posted: list[Callable[[], None]] = []
         self.responses: list[bytes] = []
         self.sent: list[tuple[bytes, bytes]] = []
+        self.reports: list[Report] = []
         self.pages: list[list[Found]] = []
         self.asked: list[tuple[Question, str]] = []
         self.ended: list[Request] = []
@@ -70,6 +72,9 @@ class SomePeer:
         self.responses.append(command_set)
         self.ended.append(request)
 
+    def report(self, report: Report) -> None:
+        self.reports.append(report)
+
     def done(self, request: Request) -> None:
         self.ended.append(request)
 
@@ -85,6 +90,7 @@ class Line:
 
     address, admitted, stalled = "127.0.0.1", True, False
     certificate: Certificate | None = None
+    normalized: Normalized | None = None
 
     def __init__(self, folder: Path, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()

@@ -12,8 +12,12 @@ from reconcile.dicom.commands import (
     C_ECHO_RQ,
     C_FIND_RQ,
     C_STORE_RQ,
+    N_ACTION_RQ,
+    N_EVENT_REPORT_RQ,
+    RESPONSE,
     CommandSet,
 )
+from reconcile.dicom.committing import CommitRequest, ReportResponse
 from reconcile.dicom.finding import FindRequest
 from reconcile.dicom.limits import Limits
 from reconcile.dicom.messages import Context, Messages, Request, Services
@@ -144,12 +148,14 @@ def test_what_is_half_received_is_discarded(tmp_path: Path) -> None:
 
 
 def test_every_command_that_we_serve_stands_in_one_table() -> None:
-    """C-STORE, C-FIND, C-ECHO and C-CANCEL, and nothing else."""
+    """C-STORE, C-FIND, C-ECHO, C-CANCEL, commitment and its reports; nothing else."""
     assert {
         C_STORE_RQ: StoreRequest,
         C_FIND_RQ: FindRequest,
         C_ECHO_RQ: EchoRequest,
         C_CANCEL_RQ: CancelRequest,
+        N_ACTION_RQ: CommitRequest,
+        N_EVENT_REPORT_RQ | RESPONSE: ReportResponse,
     } == SERVICES
 
 
