@@ -17,6 +17,9 @@ from reconcile.core.identity import Domain
 from reconcile.db.database import Database
 from reconcile.errors import ConfigurationError
 from reconcile.flows.commitment import CommitmentFlow
+from reconcile.flows.kept import KeptArrivals
+from reconcile.flows.normalized import NormalizedFlow
+from reconcile.flows.performed import PerformedFlow
 from reconcile.flows.query import QueryFlow
 from reconcile.flows.rules import Rules, built_in
 from reconcile.flows.store import StoreFlow
@@ -45,10 +48,15 @@ class Parts:
         return QueryFlow(self.database, self.rules)
 
     @property
-    def commitment(self) -> CommitmentFlow:
-        """The flow of a request for storage commitment."""
+    def normalized(self) -> NormalizedFlow:
+        """The flows of commitment and performed steps."""
         reachable = frozenset(each.ae_title for each in self.settings.destination)
-        return CommitmentFlow(self.database, self.storage, now, reachable)
+        kept = KeptArrivals(self.store("mpps").recording, sources(self.settings))
+        return NormalizedFlow(
+            CommitmentFlow(self.database, self.storage, now, reachable),
+            PerformedFlow(kept),
+            self.rules.uid_root,
+        )
 
     def store(self, cause: str = "c-store") -> StoreFlow:
         """The flow of an arriving instance."""

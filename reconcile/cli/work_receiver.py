@@ -26,7 +26,7 @@ def run(work: Work) -> None:
         parts.storage.spool_dir,
         limits(parts.settings),
         parts.query.pages,
-        parts.commitment,
+        parts.normalized,
     )
     for name, opened in work.sockets.items():
         door.serve(opened, tls_context(parts.settings, name))

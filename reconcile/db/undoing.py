@@ -30,11 +30,13 @@ from reconcile.db import evidence, incarnations, merges, regrouping
 from reconcile.db import filed as f
 from reconcile.db import history as h
 from reconcile.db import links as k
+from reconcile.db import performed as p
 from reconcile.db import remembered as r
 from reconcile.db import tables as t
 from reconcile.db import unresolved as u
 from reconcile.db.ids import uuid7
 from reconcile.db.studies import held_id
+from reconcile.db.undecided import show
 
 #: Tables whose rows a happening opens and closes, with the column of their range.
 _RANGED: tuple[tuple[Table, str], ...] = (
@@ -46,6 +48,8 @@ _RANGED: tuple[tuple[Table, str], ...] = (
     (k.not_same, "recorded"),
     (k.identifier_link, "recorded"),
     (r.resolution, "recorded"),
+    (p.step_request, "recorded"),
+    (p.wrong_entry, "recorded"),
 )
 
 
@@ -235,6 +239,8 @@ def _strike_filings(connection: Connection, happening_id: UUID, by: UUID) -> set
         values["filed_by"] = filed_by
         filed = update(t.series).where(s.id == series_id).values(**values)
         study_id = connection.execute(filed.returning(s.study_id)).scalar_one()
+        if not row.held:
+            show(connection, series_id)
         if row.held:
             held_id(connection, study_id)
             refuse(connection, "again", [str(series_id)], by)

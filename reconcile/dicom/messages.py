@@ -20,6 +20,7 @@ from reconcile.dicom.spool import Spools
 from reconcile.errors import CannotUnderstand, LimitExceeded
 from reconcile.flows.arrival import Arrival
 from reconcile.flows.commitment import Asked, Commitment
+from reconcile.flows.performed import Told
 from reconcile.flows.query import Answer as Found
 from reconcile.flows.settling import Answer as Answered
 
@@ -43,6 +44,15 @@ class Normalized(Protocol):
 
     def told(self, commitment: Commitment, status: int | None) -> None:
         """Note how the report of it was answered; None: not at all."""
+
+    def create(self, told: Told) -> None:
+        """Keep a new performed step."""
+
+    def update(self, told: Told) -> None:
+        """Keep what is said of a performed step."""
+
+    def new_uid(self) -> str:
+        """A UID for a step that came without one."""
 
 
 class Peer(Protocol):

@@ -11,7 +11,9 @@ from reconcile.dicom.commands import (
     C_FIND_RQ,
     C_STORE_RQ,
     N_ACTION_RQ,
+    N_CREATE_RQ,
     N_EVENT_REPORT_RQ,
+    N_SET_RQ,
     RESPONSE,
     CommandSet,
     response,
@@ -19,6 +21,7 @@ from reconcile.dicom.commands import (
 from reconcile.dicom.committing import CommitRequest, ReportResponse
 from reconcile.dicom.finding import FindRequest
 from reconcile.dicom.messages import Context, Peer, Request, Services
+from reconcile.dicom.performing import CreateRequest, SetRequest
 from reconcile.dicom.sop_classes import VERIFICATION
 from reconcile.dicom.status import SUCCESS, Answer, answer_for
 from reconcile.dicom.storing import StoreRequest
@@ -58,5 +61,7 @@ SERVICES: Services = {
     C_ECHO_RQ: EchoRequest,
     C_CANCEL_RQ: CancelRequest,
     N_ACTION_RQ: CommitRequest,
+    N_CREATE_RQ: CreateRequest,
+    N_SET_RQ: SetRequest,
     N_EVENT_REPORT_RQ | RESPONSE: ReportResponse,
 }

@@ -77,7 +77,7 @@ class Recording:
             NotCompared: the same SOP Instance UID is here with other content.
         """
         facts = arriving.facts
-        came = registry.before(connection, facts, arriving.source, self._frame)
+        came = registry.before(connection, facts, arriving.source, self.frame)
         if came.digest == arriving.digest:
             return self._again(connection, arriving, came.uid_domain)
         loaded = self.load(connection, arriving, came)
@@ -111,7 +111,8 @@ class Recording:
         return Recorded(_as_before(connection, arriving, uid_domain))
 
     @property
-    def _frame(self) -> Frame:
+    def frame(self) -> Frame:
+        """The domains that facts are read in."""
         rules = self.rules
         return Frame(rules.domains, rules.archive_domain, rules.deidentified_domain)
 
@@ -122,7 +123,7 @@ class Recording:
 
         `came`: what came before under its UID, if that was asked for already.
         """
-        facts, source, frame = arriving.facts, arriving.source, self._frame
+        facts, source, frame = arriving.facts, arriving.source, self.frame
         named = Named(arriving.inside.uids, others(arriving.inside, facts))
         came = came or registry.before(connection, facts, source, frame)
         return registry.load(connection, facts, source, frame, named, came)

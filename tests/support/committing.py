@@ -41,6 +41,7 @@ class Modality:
     status: int = 0x0000
     port: int = 0
     told: queue.Queue[Told] = field(default_factory=queue.Queue)
+    _answering: queue.SimpleQueue[Told] = field(default_factory=queue.SimpleQueue)
 
     def heard(self) -> Told:
         """The next report."""
@@ -52,7 +53,7 @@ class Modality:
         entity = ApplicationEntity(self.title)
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 60
         entity.add_requested_context(STORAGE_COMMITMENT, SYNTAXES)
-        handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, self._report)] if hears else []
+        handlers = self._handlers if hears else []
         association = entity.associate(
             "127.0.0.1", port, ae_title="RECONCILE", evt_handlers=handlers
         )
@@ -82,7 +83,7 @@ class Modality:
         server = entity.start_server(
             ("127.0.0.1", 0),
             block=False,
-            evt_handlers=[(evt.EVT_N_EVENT_REPORT, self._report)],
+            evt_handlers=self._handlers,
         )
         assert server is not None
         self.port = server.server_address[1]
@@ -91,10 +92,22 @@ class Modality:
         finally:
             server.shutdown()
 
+    @property
+    def _handlers(self) -> list[Any]:
+        return [
+            (evt.EVT_N_EVENT_REPORT, self._report),
+            (evt.EVT_DATA_SENT, self._answered),
+        ]
+
+    def _answered(self, _: Event) -> None:
+        """What was reported is told when it has been answered."""
+        while not self._answering.empty():
+            self.told.put(self._answering.get())
+
     def _report(self, event: Event) -> tuple[int, Dataset]:
         said = event.event_information
         failed = said.get("FailedSOPSequence", [])
-        self.told.put(
+        self._answering.put(
             Told(
                 str(said.TransactionUID),
                 event.event_type or 0,

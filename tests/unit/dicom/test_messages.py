@@ -13,7 +13,9 @@ from reconcile.dicom.commands import (
     C_FIND_RQ,
     C_STORE_RQ,
     N_ACTION_RQ,
+    N_CREATE_RQ,
     N_EVENT_REPORT_RQ,
+    N_SET_RQ,
     RESPONSE,
     CommandSet,
 )
@@ -22,6 +24,7 @@ from reconcile.dicom.finding import FindRequest
 from reconcile.dicom.limits import Limits
 from reconcile.dicom.messages import Context, Messages, Request, Services
 from reconcile.dicom.pdus import Fragment
+from reconcile.dicom.performing import CreateRequest, SetRequest
 from reconcile.dicom.services import SERVICES, CancelRequest, EchoRequest
 from reconcile.dicom.storing import StoreRequest
 from reconcile.errors import CannotUnderstand, LimitExceeded, ReconcileError
@@ -148,13 +151,15 @@ def test_what_is_half_received_is_discarded(tmp_path: Path) -> None:
 
 
 def test_every_command_that_we_serve_stands_in_one_table() -> None:
-    """C-STORE, C-FIND, C-ECHO, C-CANCEL, commitment and its reports; nothing else."""
+    """C-STORE, C-FIND, C-ECHO, C-CANCEL, and five of N-services; nothing else."""
     assert {
         C_STORE_RQ: StoreRequest,
         C_FIND_RQ: FindRequest,
         C_ECHO_RQ: EchoRequest,
         C_CANCEL_RQ: CancelRequest,
         N_ACTION_RQ: CommitRequest,
+        N_CREATE_RQ: CreateRequest,
+        N_SET_RQ: SetRequest,
         N_EVENT_REPORT_RQ | RESPONSE: ReportResponse,
     } == SERVICES
 
