@@ -118,6 +118,14 @@ class InflateLimitExceeded(LimitExceeded):
     dimse_status = 0xC004
 
 
+class InstanceRejected(ReconcileError):
+    """The instance was rejected by a note, and is configured not to come again."""
+
+    title = "The instance was rejected"
+    dimse_status = 0xC005
+    http_status = 409
+
+
 class SOPClassNotSupported(ReconcileError):
     """The SOP class cannot be stored."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from reconcile.core.facts import Source
 from reconcile.core.identity import Domain
+from reconcile.core.rejection import Again, Code, Treatment
 from reconcile.db.database import Database
 from reconcile.errors import ConfigurationError
 from reconcile.flows.commitment import CommitmentFlow
@@ -95,7 +96,20 @@ def rules(settings: Settings) -> Rules:
         dict(settings.holds.codes),
         settings.holds.temporary_hours,
         settings.holds.remember_days,
+        treatments(settings),
     )
+
+
+def treatments(settings: Settings) -> dict[str, Treatment]:
+    """What titles of rejection notes do, by DCM code."""
+    said = settings.rejection
+    return {
+        code.value: Treatment(
+            getattr(said, code.name.lower()) == "hide",
+            Again(getattr(said, f"{code.name.lower()}_again")),
+        )
+        for code in Code
+    }
 
 
 def domain(said: object) -> Domain:

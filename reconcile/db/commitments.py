@@ -70,13 +70,18 @@ def stored(connection: Connection, uids: Sequence[str]) -> Iterator[Stored]:
                 row.length,
                 row.segment or "",
                 row.segment_offset or 0,
+                row.expired,
             )
 
 
 _STORED = Prepared(
     lambda: text("""
 SELECT i.sop_instance_uid, i.sop_class_uid, s.study_id, r.digest, r.length, r.segment,
-    r.segment_offset
+    r.segment_offset, (
+        SELECT j.id FROM rejection j
+        WHERE j.sop_instance_uid = i.sop_instance_uid AND j.uid_domain = i.uid_domain
+        AND j.code = '113039' AND j.hides AND upper_inf(j.recorded)
+        LIMIT 1) IS NOT NULL AS expired
 FROM unnest(CAST(:uids AS text[])) AS u (uid)
 JOIN instance i ON i.sop_instance_uid = u.uid COLLATE "C"
 JOIN receipt r ON r.id = i.receipt_id

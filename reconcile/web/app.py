@@ -22,6 +22,7 @@ from reconcile.web import (
     notifications,
     problems,
     qido,
+    rejections,
     suggestions,
 )
 from reconcile.web.auth import Authenticate
@@ -55,6 +56,7 @@ def make_app(parts: Parts) -> FastAPI:
         holds,
         messages,
         notifications,
+        rejections,
         suggestions,
         docs,
     )

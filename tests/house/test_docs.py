@@ -57,6 +57,7 @@ from reconcile.web import (
     messages,
     notifications,
     qido,
+    rejections,
     suggestions,
 )
 
@@ -293,6 +294,7 @@ def test_routes_are_documented() -> None:
         holds,
         messages,
         notifications,
+        rejections,
         suggestions,
         docs,
     )
