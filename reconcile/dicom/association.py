@@ -211,9 +211,9 @@ class Association:
         self.upper.send_data(report.context_id, report.data_set)
         self.look()
 
-    def _answered(self, response: Request) -> None:
+    def _reported(self, response: Request) -> None:
         """To a report that was sent; a response to anything else says nothing."""
-        report = self._reports.pop(response.answers or 0, None)
+        report = self._reports.pop(response.reports_on or 0, None)
         if report is not None:
             report.answered(response.command.status)
 
@@ -283,8 +283,8 @@ class Association:
         if request.cancels is not None:
             self._cancel(request.cancels)
             return
-        if request.answers is not None:
-            self._answered(request)
+        if request.reports_on is not None:
+            self._reported(request)
             return
         self._waiting.append(request)
         self._carry_out()

@@ -62,8 +62,8 @@ class CommandSet:
     sop_class_uid: str
     sop_instance_uid: str
     responded_to: int | None = None
-    action_type: int | None = None
     status: int | None = None
+    action_type: int | None = None
 
     @property
     def has_data_set(self) -> bool:
@@ -88,8 +88,8 @@ class CommandSet:
             _uid(values.get(_SOP_CLASS) or values.get(_REQUESTED_SOP_CLASS)),
             _uid(values.get(_SOP_INSTANCE) or values.get(_REQUESTED_SOP_INSTANCE)),
             _number(values.get(_RESPONDED_TO)),
-            _number(values.get(_ACTION_TYPE)),
             _number(values.get(_STATUS)),
+            _number(values.get(_ACTION_TYPE)),
         )
 
 

@@ -140,7 +140,7 @@ class ReportResponse(Request):
         self, peer: Peer, context_id: int, context: Context, command: CommandSet
     ) -> None:
         super().__init__(peer, context_id, context, command)
-        self.answers = command.responded_to or 0
+        self.reports_on = command.responded_to or 0
 
     def serve(self) -> None:
         """Nothing follows from it."""

@@ -134,14 +134,14 @@ class Request:
         full: it takes no more for now; the peer is not read from.
         is_answered: there is a response to it.
         cancels: Message ID of the request that it takes back; it is not carried out.
-        answers: Message ID of our own request, of which it is the response.
+        reports_on: Message ID of the report of ours that it answers; not carried out.
     """
 
     ready = False
     full = False
     is_answered = True
     cancels: int | None = None
-    answers: int | None = None
+    reports_on: int | None = None
 
     def __init__(
         self, peer: Peer, context_id: int, context: Context, command: CommandSet

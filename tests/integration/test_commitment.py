@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Event
 from typing import Any
@@ -21,7 +22,7 @@ from tests.support.archive import Archive, archive, sendable
 from tests.support.committing import Modality, ask, named
 from tests.support.database import Cluster
 from tests.support.door import eventually
-from tests.support.hospital import CT_A, JANE, RICHARD, Hospital, clock
+from tests.support.hospital import CT_A, JANE, RICHARD, RIS_A, Hospital, clock
 from tests.support.instances import instance, uid
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -129,6 +130,10 @@ def test_after_an_order_a_merge_and_its_undoing_the_answer_is_the_same(
     assert Modality().commit(pacs.dicom, [image]).committed == wanted
     merged = hospital.merge("200^^^A", "100^^^A")
     assert merged.state == "applied"
+    assert Modality().commit(pacs.dicom, [image]).committed == wanted
+    taken_back = replace(RIS_A, a37_unmerges=True)
+    undone = hospital.link("200^^^A", "100^^^A", linked=False, feed=taken_back)
+    assert undone.state == "applied"
     assert Modality().commit(pacs.dicom, [image]).committed == wanted
     uids = pacs.get(f"/api/v1/uids/{ordered.study_instance_uid}").json()
     assert uids["assigned"] == str(image.StudyInstanceUID)

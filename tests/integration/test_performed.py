@@ -296,6 +296,29 @@ def test_a_step_may_name_the_study_by_the_uid_that_is_given_out(
     assert given(pacs.hospital, image.SOPInstanceUID).StudyInstanceUID == wanted
 
 
+def test_steps_are_shown_with_their_orders(pacs: Archive, number: str) -> None:
+    """
+    By either Study UID, by accession, and one by its own UID.
+    """
+    wanted, own = uid(), uid()
+    order(pacs, number, wanted)
+    step = Step(pacs.dicom)
+    step.create(begun(scheduled(own, number, "RP1", "SPS1")))
+    step.set(ended("COMPLETED", ["1.2.3"]))
+    one = pacs.get(f"/api/v1/performed-steps/{step.uid}").json()
+    assert (one["state"], one["source"]) == ("COMPLETED", "CT_A")
+    assert one["series_instance_uids"] == ["1.2.3"]
+    [request] = one["requests"]
+    assert (request["accession_number"], request["sps_id"]) == (number, "SPS1")
+    assert request["order"]
+    assert request["live"]
+    assert one["said"]["00100010"]["Value"] == [{"Alphabetic": "DOE^JANE"}]
+    for asked in (f"study={own}", f"study={wanted}", f"accession={number}"):
+        answer = pacs.get(f"/api/v1/performed-steps?{asked}").json()
+        assert answer == {"items": [one], "next": None}
+    assert pacs.get("/api/v1/performed-steps/1.2.3.4.5").status_code == 404
+
+
 def test_a_step_for_two_orders_is_a_group_case(pacs: Archive) -> None:
     """
     Linked to both, mapped to neither.
