@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom.dsutils import encode
 from sqlalchemy import select
 
 from reconcile.core.order import RequestedProcedure, ScheduledStep
 from reconcile.db import performed, views_studies
 from reconcile.db import tables as t
 from reconcile.flows.kept import KeptArrivals
+from reconcile.flows.performed import PerformedFlow, Told
 from reconcile.flows.regroup import Regroup
 from reconcile.flows.resolve import ResolveFlow, Wanted
 from reconcile.flows.steward import By
@@ -21,7 +26,7 @@ from reconcile.flows.undo import Undo
 from tests.support.archive import Archive, archive, sendable
 from tests.support.database import Cluster
 from tests.support.given import disagreements, given
-from tests.support.hospital import JANE, RICHARD, Hospital, source_of
+from tests.support.hospital import CT_A, JANE, RICHARD, Hospital, source_of
 from tests.support.instances import instance, uid
 from tests.support.performing import WRONG_ENTRY, Step, begun, ended, scheduled
 
@@ -277,6 +282,33 @@ def test_a_step_may_come_after_its_images(pacs: Archive, number: str) -> None:
     assert (out.StudyInstanceUID, out.AccessionNumber) == (wanted, number)
     later = stored(pacs, StudyInstanceUID=own)
     assert given(pacs.hospital, later.SOPInstanceUID).AccessionNumber == number
+
+
+def test_a_step_beside_its_first_images_is_never_missed(pacs: Archive, number: str) -> None:
+    """
+    Whoever is first: in the end the images have what the step's order says.
+    """
+    flow = PerformedFlow(kept(pacs))
+    for turn in range(6):
+        accession, wanted, own = f"{number}R{turn}", uid(), uid()
+        order(pacs, accession, wanted)
+        body = encode(begun(scheduled(own, accession)), False, True)
+        assert body is not None
+        told = Told(uid(), ExplicitVRLittleEndian, body, CT_A, "race", turn)
+        images = [instance(StudyInstanceUID=own) for _ in range(3)]
+        calls: list[Any] = [lambda told=told: flow.create(told)]
+        calls += [lambda image=image: pacs.hospital.store(image) for image in images]
+        together = Barrier(len(calls))
+
+        def at_once(call: Any, together: Barrier = together) -> None:
+            together.wait()
+            call()
+
+        with ThreadPoolExecutor(len(calls)) as threads:
+            list(threads.map(at_once, calls))
+        for image in images:
+            out = given(pacs.hospital, image.SOPInstanceUID)
+            assert (out.AccessionNumber, out.StudyInstanceUID) == (accession, wanted)
 
 
 def test_a_step_may_name_the_study_by_the_uid_that_is_given_out(
