@@ -126,6 +126,14 @@ class CannotConvert(ReconcileError):
     http_status = 406
 
 
+class InstanceRejected(ReconcileError):
+    """The instance was rejected by a note, and is configured not to come again."""
+
+    title = "The instance was rejected"
+    dimse_status = 0xC005
+    http_status = 409
+
+
 class SOPClassNotSupported(ReconcileError):
     """The SOP class cannot be stored."""
 
@@ -204,3 +212,66 @@ class DuplicateKey(ReconcileError):
     title = "Duplicate key identifier"
     hl7_error = "205"
     http_status = 409
+
+
+class NormalizedFault(ReconcileError):
+    """An N-service cannot be carried out (PS3.7 section 10, PS3.4 Annexes F and J).
+
+    Attributes:
+        error_id: Error ID (0000,0903); 0: none.
+    """
+
+    error_id: ClassVar[int] = 0
+
+
+class DuplicateInstance(NormalizedFault):
+    """What is to be created is here already."""
+
+    title = "Duplicate SOP Instance"
+    dimse_status = 0x0111
+
+
+class NoSuchInstance(NormalizedFault):
+    """A SOP Instance is named that is not managed here."""
+
+    title = "No such SOP Instance"
+    dimse_status = 0x0112
+
+
+class InvalidArgument(NormalizedFault):
+    """A value is none of its attribute."""
+
+    title = "Invalid value"
+    dimse_status = 0x0106
+
+
+class MissingAttribute(NormalizedFault):
+    """An attribute that has to be there is not."""
+
+    title = "Missing attribute"
+    dimse_status = 0x0120
+
+
+class MissingValue(NormalizedFault):
+    """An attribute that has to have a value has none."""
+
+    title = "Missing attribute value"
+    dimse_status = 0x0121
+
+
+class NoSuchAction(NormalizedFault):
+    """An action is asked for that the SOP class does not have."""
+
+    title = "No such action"
+    dimse_status = 0x0123
+
+
+class StepIsOver(NormalizedFault):
+    """A performed step is completed or discontinued, and stays as it is.
+
+    Source:
+        PS3.4 section F.7.2.2.2.
+    """
+
+    title = "Performed Procedure Step Object may no longer be updated"
+    error_id = 0xA710

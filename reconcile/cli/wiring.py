@@ -14,8 +14,13 @@ from pathlib import Path
 
 from reconcile.core.facts import Source
 from reconcile.core.identity import Domain
+from reconcile.core.rejection import Again, Code, Treatment
 from reconcile.db.database import Database
 from reconcile.errors import ConfigurationError
+from reconcile.flows.commitment import CommitmentFlow
+from reconcile.flows.kept import KeptArrivals
+from reconcile.flows.normalized import NormalizedFlow
+from reconcile.flows.performed import PerformedFlow
 from reconcile.flows.query import QueryFlow
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules, built_in
@@ -49,6 +54,17 @@ class Parts:
     def several(self) -> SeveralFlow:
         """The flow that gives many instances out."""
         return SeveralFlow(RetrieveFlow(self.database, self.storage), self.query)
+
+    @property
+    def normalized(self) -> NormalizedFlow:
+        """The flows of commitment and performed steps."""
+        reachable = frozenset(each.ae_title for each in self.settings.destination)
+        kept = KeptArrivals(self.store("mpps").recording, sources(self.settings))
+        return NormalizedFlow(
+            CommitmentFlow(self.database, self.storage, now, reachable),
+            PerformedFlow(kept),
+            self.rules.uid_root,
+        )
 
     def store(self, cause: str = "c-store") -> StoreFlow:
         """The flow of an arriving instance."""
@@ -87,7 +103,20 @@ def rules(settings: Settings) -> Rules:
         dict(settings.holds.codes),
         settings.holds.temporary_hours,
         settings.holds.remember_days,
+        treatments(settings),
     )
+
+
+def treatments(settings: Settings) -> dict[str, Treatment]:
+    """What titles of rejection notes do, by DCM code."""
+    said = settings.rejection
+    return {
+        code.value: Treatment(
+            getattr(said, code.name.lower()) == "hide",
+            Again(getattr(said, f"{code.name.lower()}_again")),
+        )
+        for code in Code
+    }
 
 
 def domain(said: object) -> Domain:

@@ -15,10 +15,11 @@ from threading import Event
 from reconcile.cli import nightly
 from reconcile.cli.wiring import Parts, now
 from reconcile.cli.work import Work
+from reconcile.db.commitments import COMMITMENT
 from reconcile.db.outgoing import Wanted
 from reconcile.errors import ServiceUnavailable
 from reconcile.flows.forward import ForwardFlow, OnCorrection, Recipient
-from reconcile.flows.notify import AVAILABILITY, NotifyFlow, Target
+from reconcile.flows.notify import AVAILABILITY, Notice, NotifyFlow, Target
 from reconcile.settings import Settings
 from reconcile.settings.model import Destination, Notify
 
@@ -72,7 +73,7 @@ def notifying(parts: Parts) -> NotifyFlow:
     """What tells people and systems, over the addresses of the configuration."""
     settings = parts.settings
     named = [_notified(settings, each) for each in settings.notify]
-    peers = [_peer(settings, each) for each in settings.destination if each.availability]
+    peers = [_peer(settings, each) for each in settings.destination]
     quiet = timedelta(seconds=settings.serve.quiet)
     return NotifyFlow(
         parts.database, [*named, *peers], now, quiet, settings.serve.public_url
@@ -115,16 +116,21 @@ def _notified(settings: Settings, said: Notify) -> Target:
 
 
 def _peer(settings: Settings, said: Destination) -> Target:
-    # Only who has such a peer waits for the library, and has it in memory.
-    from reconcile.dicom.availability import availability
-    from reconcile.dicom.library import configure_pynetdicom
+    """What a destination is told: of commitments that it asks for, of what it can have."""
 
-    configure_pynetdicom()
-    send = availability(
-        said.host,
-        said.port,
-        called=said.ae_title,
-        calling=settings.archive.ae_title,
-        uid_root=settings.archive.uid_root,
-    )
-    return Target(said.ae_title, frozenset({AVAILABILITY}), send)
+    def send(notice: Notice) -> None:
+        # Only who tells a peer waits for the library, and has it in memory.
+        from reconcile.dicom.availability import availability
+        from reconcile.dicom.library import configure_pynetdicom
+        from reconcile.dicom.reporting import reporting
+
+        configure_pynetdicom()
+        titles = {"called": said.ae_title, "calling": settings.archive.ae_title}
+        if notice.answered is not None:
+            reporting(said.host, said.port, **titles)(notice.answered)
+            return
+        uid_root = settings.archive.uid_root
+        availability(said.host, said.port, **titles, uid_root=uid_root)(notice)
+
+    told = {COMMITMENT, AVAILABILITY} if said.availability else {COMMITMENT}
+    return Target(said.ae_title, frozenset(told), send)

@@ -34,6 +34,7 @@ def run(work: Work) -> None:
             parts.settings.archive.ae_title,
             destinations(parts.settings).get,
         ),
+        parts.normalized,
     )
     for name, opened in work.sockets.items():
         door.serve(opened, tls_context(parts.settings, name))

@@ -45,6 +45,7 @@ class Outcome(StrEnum):
     ISSUER_MISSING = "ISSUER-MISSING"
     CHECK_DIGIT = "CHECK-DIGIT"
     TEST = "test"
+    WRONG_WORKLIST_ENTRY = "WRONG-WORKLIST-ENTRY"
     UNDONE = "UNDONE"
     STUDY_IDENTITY_SPLIT = "STUDY-IDENTITY-SPLIT"
     ACCESSION_AMBIGUOUS = "ACCESSION-AMBIGUOUS"
@@ -151,6 +152,8 @@ class _Ladder:
         self.evidence: list[Evidence] = self._gather()
 
     def climb(self) -> Decision:
+        if self.registry.wrong_entry:  # whatever its header says of its patient
+            return self._end(Outcome.WRONG_WORKLIST_ENTRY)
         remembered = self.registry.remembered
         if remembered:
             return self._as_decided(self.registry.persons[remembered.person_id])

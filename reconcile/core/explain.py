@@ -44,6 +44,10 @@ _OUTCOMES: dict[str, tuple[str, str]] = {
         "It keeps its own Patient ID, with the issuer filled in: no feed has spoken of it.",
         "An ADT or order message that names this identifier, or a merge.",
     ),
+    "WRONG-WORKLIST-ENTRY": (
+        "It is held: its performed step was discontinued, for the wrong worklist entry.",
+        "A person who says whose it is.",
+    ),
     "UNDONE": (
         "A person has taken back what was decided of this study; it is held.",
         "Assign it to a patient.",

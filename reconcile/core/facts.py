@@ -44,6 +44,7 @@ class InstanceFacts:
             character set ("PatientID", "PatientName").
         present: the elements that this archive may assign, in the DICOM JSON model;
             a tag that is absent from the data set is absent here.
+        step_uid: of the performed procedure step that it refers to.
     """
 
     sop_class_uid: str
@@ -64,11 +65,18 @@ class InstanceFacts:
     identity_removed: bool = False
     undecodable: frozenset[str] = frozenset()
     present: Mapping[Tag, Element] = field(default_factory=dict)
+    step_uid: str = ""
 
     @property
     def patient_scoped(self) -> bool:
         """Whether the instance belongs to a study at all."""
         return bool(self.study_instance_uid)
+
+    @property
+    def names_order(self) -> bool:
+        """Whether it says by which order it was made."""
+        requested = any(item.accession_number for item in self.requests)
+        return bool(self.accession_number) or requested
 
     @property
     def header(self) -> bytes:
@@ -93,6 +101,8 @@ class Source:
     Attributes:
         query: it may query and retrieve.
         stores: instances of it are taken; False: it is a destination and nothing else.
+        commitment: "same": a request for commitment is answered over its association
+            first; "new": always over another one.
     """
 
     ae_title: str
@@ -108,6 +118,7 @@ class Source:
     authorised: str = "copy"
     query: bool = True
     stores: bool = True
+    commitment: str = "same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +223,10 @@ class RegistryFacts:
         orders: found by Study UID or by accession with its issuer, all of them.
         stored_digest: of the receipt that the SOP Instance UID now points to.
         known_digests: of every receipt of this SOP Instance UID.
+        performed: what performed steps say that the study was ordered by, where the
+            header names no order itself.
+        wrong_entry: the step of this series was discontinued, for the wrong worklist
+            entry had been selected.
     """
 
     domains: Mapping[str, Domain]
@@ -225,6 +240,8 @@ class RegistryFacts:
     known_digests: frozenset[str] = frozenset()
     refused_rules: frozenset[str] = frozenset()
     remembered: Remembered | None = None
+    performed: tuple[RequestItem, ...] = ()
+    wrong_entry: bool = False
 
 
 @dataclass(frozen=True, slots=True)

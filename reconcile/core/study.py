@@ -9,7 +9,7 @@ Rule 3: one acquisition for several orders (group case) is linked to all and map
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from reconcile.core.facts import (
@@ -62,11 +62,11 @@ def decide_study(
     linked = tuple(order.order_id for order in orders)
     if registry.study:
         return StudyDecision(StudyRule.KNOWN, registry.study.assigned_uid, linked)
-    if is_group_case(instance):
+    if is_group_case(instance, registry.performed):
         return StudyDecision(StudyRule.GROUP_CASE, received, linked)
     if not orders:
         return StudyDecision(StudyRule.NO_ORDER, received)
-    procedure = named_procedure(instance, orders)
+    procedure = named_procedure(instance, orders, registry.performed)
     if procedure is None:
         return StudyDecision(StudyRule.AMBIGUOUS_PROCEDURE, received, linked)
     rule = _rule_for(received, procedure, registry)
@@ -114,9 +114,9 @@ def decide_late(
     Source:
         PS3.4 B.4.1.3 note 3; IHE RAD PIR (unscheduled case).
     """
-    if is_group_case(instance):
+    if is_group_case(instance, registry.performed):
         return LateDecision(LateRule.LINKED)
-    procedure = named_procedure(instance, (order,))
+    procedure = named_procedure(instance, (order,), registry.performed)
     if procedure is None:
         return LateDecision(LateRule.LINKED)
     uid, study = procedure.study_instance_uid, registry.study
@@ -145,9 +145,12 @@ def _rule_for(
     return StudyRule.ORDER_UID
 
 
-def is_group_case(instance: InstanceFacts) -> bool:
-    """Whether one acquisition answers several requests (PS3.17 Annex J.4)."""
-    named = {_request_key(item) for item in instance.requests}
+def is_group_case(instance: InstanceFacts, performed: tuple[RequestItem, ...] = ()) -> bool:
+    """Whether one acquisition answers several requests (PS3.17 Annex J.4).
+
+    `performed`: what its performed steps say of that.
+    """
+    named = {_request_key(item) for item in instance.requests or performed}
     return len(named) > 1
 
 
@@ -156,19 +159,29 @@ def _request_key(item: RequestItem) -> tuple[object, ...]:
 
 
 def named_procedure(
-    instance: InstanceFacts, orders: tuple[OrderFacts, ...]
+    instance: InstanceFacts,
+    orders: tuple[OrderFacts, ...],
+    performed: tuple[RequestItem, ...] = (),
 ) -> ProcedureFacts | None:
     """The one requested procedure that the header names, None where it is not one.
 
     A Study UID that is the procedure's own, a Requested Procedure ID or a Scheduled
-    Procedure Step ID names it; else it is named if the orders have only one.
+    Procedure Step ID names it, of the header or else of its performed step; else it is
+    named if the orders have only one.
     """
+    if performed and not (instance.rp_id or instance.sps_id):
+        rp_ids, sps_ids = {p.rp_id for p in performed}, {p.sps_id for p in performed}
+        instance = replace(instance, rp_id=_only(rp_ids), sps_id=_only(sps_ids))
     procedures = [p for order in orders for p in order.procedures]
     for fits in (_has_study_uid, _has_rp_id, _has_sps_id):
         found = [p for p in procedures if fits(instance, p)]
         if len(found) == 1:
             return found[0]
     return procedures[0] if len(procedures) == 1 else None
+
+
+def _only(said: set[str]) -> str:
+    return said.pop() if len(said) == 1 else ""
 
 
 def _has_study_uid(instance: InstanceFacts, procedure: ProcedureFacts) -> bool:

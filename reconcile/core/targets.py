@@ -66,7 +66,8 @@ def targets(
         return Targets((*_issuer_filled_in(decision, instance, registry), *uids))
     person = registry.persons[decision.person_id]
     orders = [o for o in registry.orders if o.order_id in decision.order_ids]
-    order = orders[0] if len(orders) == 1 and not is_group_case(instance) else None
+    group = is_group_case(instance, registry.performed)
+    order = orders[0] if len(orders) == 1 and not group else None
     ordered = Targets()
     if order:
         ordered = order_part(order, procedure_id, registry.domains)

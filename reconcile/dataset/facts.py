@@ -32,7 +32,7 @@ from reconcile.dataset.iods import is_patient_scoped
 from reconcile.dataset.keywords import keyword
 from reconcile.dataset.splice import SIGNATURES, Edits, Tail, splice
 from reconcile.dataset.vr import CHARSET_TEXT
-from reconcile.errors import InvalidUID, LimitExceeded, MissingUID
+from reconcile.errors import InvalidUID, LimitExceeded, MissingUID, ReconcileError
 
 #: The elements that this archive may assign: `InstanceFacts.present`.
 ASSIGNABLE: tuple[Tag, ...] = (
@@ -264,20 +264,22 @@ def _facts(received: Received) -> InstanceFacts:
     has_study = bool(received.raw(at.STUDY_INSTANCE_UID))
     scoped = is_patient_scoped(sop_class, has_study)
     present = {tag: e for tag in ASSIGNABLE if (e := received.element(tag)) is not None}
-    requests = tuple(_request(i) for i in _items(present, at.REQUEST_ATTRIBUTES_SEQUENCE))
+    requests = tuple(
+        request_item(i) for i in items_of(present, at.REQUEST_ATTRIBUTES_SEQUENCE)
+    )
     only = requests[0] if len(requests) == 1 else RequestItem()
     return InstanceFacts(
         sop_class_uid=sop_class,
         sop_instance_uid=sop_instance,
         study_instance_uid=_uid(received, at.STUDY_INSTANCE_UID) if scoped else "",
         series_instance_uid=_uid(received, at.SERIES_INSTANCE_UID) if scoped else "",
-        patient_id=_as_received(received, at.PATIENT_ID),
-        issuer=_patient_issuer(present),
+        patient_id=text_as_received(received, at.PATIENT_ID),
+        issuer=patient_issuer(present),
         other_ids=tuple(
-            (text(item.get(at.PATIENT_ID)), _patient_issuer(item))
-            for item in _items(present, at.OTHER_PATIENT_IDS_SEQUENCE)
+            (text(item.get(at.PATIENT_ID)), patient_issuer(item))
+            for item in items_of(present, at.OTHER_PATIENT_IDS_SEQUENCE)
         ),
-        demographics=_demographics(present),
+        demographics=demographics_of(present),
         accession_number=text(present.get(at.ACCESSION_NUMBER)),
         accession_issuer=_entity(present, at.ISSUER_OF_ACCESSION_NUMBER_SEQUENCE),
         rp_id=only.rp_id,
@@ -286,9 +288,20 @@ def _facts(received: Received) -> InstanceFacts:
         study_date=text(received.element(at.STUDY_DATE)),
         modality=text(received.element(at.MODALITY)),
         identity_removed=text(received.element(at.PATIENT_IDENTITY_REMOVED)) == "YES",
-        undecodable=frozenset(_undecodable(received)),
+        undecodable=frozenset(undecodable_of(received)),
         present=present,
+        step_uid=_performed_step(received),
     )
+
+
+def _performed_step(received: Received) -> str:
+    """Whose performed step it is; what is broken says nothing."""
+    try:
+        sequence = received.element(at.REFERENCED_PERFORMED_STEP_SEQUENCE)
+        uids = [text(item.get(at.REFERENCED_SOP_INSTANCE_UID)) for item in values(sequence)]
+    except ReconcileError:
+        return ""
+    return uids[0] if uids and len(uids[0]) <= _UID_CHARACTERS_MAX else ""
 
 
 def _uid(received: Received, tag: Tag, *, required: bool = True) -> str:
@@ -303,7 +316,7 @@ def _uid(received: Received, tag: Tag, *, required: bool = True) -> str:
     return value
 
 
-def _as_received(received: Received, tag: Tag) -> str:
+def text_as_received(received: Received, tag: Tag) -> str:
     """Text with its padding, NULs aside; empty where it is no text."""
     try:
         said = decode(received.raw(tag) or b"", received.charsets, "LO")
@@ -312,7 +325,8 @@ def _as_received(received: Received, tag: Tag) -> str:
         return ""
 
 
-def _undecodable(received: Received) -> Iterator[str]:
+def undecodable_of(received: Received) -> Iterator[str]:
+    """Keywords of attributes that are no text in the declared set."""
     for tag in ASSIGNABLE:
         raw = received.raw_element(_number(tag))
         if raw is None:
@@ -325,14 +339,15 @@ def _undecodable(received: Received) -> Iterator[str]:
             yield keyword(tag)
 
 
-def _items(holder: Mapping[Tag, Element], tag: Tag) -> list[Item]:
+def items_of(holder: Mapping[Tag, Element], tag: Tag) -> list[Item]:
+    """The items of a sequence."""
     found: list[Any] = values(holder.get(tag))
     return [item for item in found if isinstance(item, Mapping)]
 
 
 def _entity(holder: Mapping[Tag, Element], tag: Tag) -> Issuer:
     """HL7v2 Hierarchic Designator Macro (PS3.3 Table 10-17): the first item."""
-    for item in _items(holder, tag):
+    for item in items_of(holder, tag):
         return Issuer(
             text(item.get(at.LOCAL_NAMESPACE_ENTITY_ID)),
             text(item.get(at.UNIVERSAL_ENTITY_ID)),
@@ -341,7 +356,7 @@ def _entity(holder: Mapping[Tag, Element], tag: Tag) -> Issuer:
     return Issuer()
 
 
-def _patient_issuer(holder: Mapping[Tag, Element]) -> Issuer:
+def patient_issuer(holder: Mapping[Tag, Element]) -> Issuer:
     """Issuer of Patient ID Macro (PS3.3 Table 10-18)."""
     universal = _entity(holder, at.ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE)
     return Issuer(
@@ -351,7 +366,8 @@ def _patient_issuer(holder: Mapping[Tag, Element]) -> Issuer:
     )
 
 
-def _demographics(present: Mapping[Tag, Element]) -> Demographics:
+def demographics_of(present: Mapping[Tag, Element]) -> Demographics:
+    """Whom a data set describes."""
     return Demographics(
         name=_person_name(present.get(at.PATIENT_NAME)),
         birth_date=_date(present.get(at.PATIENT_BIRTH_DATE)),
@@ -376,7 +392,7 @@ def _person_name(name: Element | None) -> PersonName:
     return PersonName()
 
 
-def _request(item: Item) -> RequestItem:
+def request_item(item: Item) -> RequestItem:
     """Request Attributes Macro (PS3.3 Table 10-9)."""
     return RequestItem(
         accession_number=text(item.get(at.ACCESSION_NUMBER)),

@@ -53,6 +53,10 @@ WITH m AS MATERIALIZED (
     WHERE NOT EXISTS (
         SELECT FROM receipt r
         WHERE r.sop_instance_uid = m.uid AND r.uid_domain = p.uid_domain)
+    AND NOT EXISTS (
+        SELECT FROM rejection j
+        WHERE j.sop_instance_uid = m.uid AND j.uid_domain = p.uid_domain
+        AND upper_inf(j.recorded))
     ORDER BY m.m
 ), h AS (
     INSERT INTO happening (

@@ -101,7 +101,7 @@ def _short(value: str) -> str:
 
 def _sayable(elements: Mapping[Tag, Element]) -> dict[Tag, Any]:
     """Without what is too long to be shown, and without NUL, which JSONB cannot hold."""
-    said = {tag: _without_nul(element) for tag, element in elements.items()}
+    said = {tag: without_nul(element) for tag, element in elements.items()}
     return {
         tag: element
         for tag, element in said.items()
@@ -109,9 +109,10 @@ def _sayable(elements: Mapping[Tag, Element]) -> dict[Tag, Any]:
     }
 
 
-def _without_nul(value: Any) -> Any:
+def without_nul(value: Any) -> Any:
+    """The same without NUL, which JSONB cannot hold."""
     if isinstance(value, Mapping):
-        return {name: _without_nul(held) for name, held in value.items()}
+        return {name: without_nul(held) for name, held in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nul(held) for held in value]
+        return [without_nul(held) for held in value]
     return value.replace("\0", "") if isinstance(value, str) else value

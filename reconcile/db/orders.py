@@ -26,6 +26,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from reconcile.core.facts import OrderFacts, ProcedureFacts
 from reconcile.core.order import Code, OrderState, OrderUpdate, RequestedProcedure
+from reconcile.core.performed import ORDER_AFTER, StepState
 from reconcile.db import tables as t
 from reconcile.db.ids import uuid7
 from reconcile.db.prepared import Prepared, is_in, pairs
@@ -242,6 +243,15 @@ def identity_of(connection: Connection, order_id: UUID) -> UUID:
     """The identity under which an order was made."""
     query = select(_o.identity_id).where(_o.id == order_id)
     return UUID(str(connection.execute(query).scalar_one()))
+
+
+def move_on(connection: Connection, order_id: UUID, step: StepState) -> None:
+    """Let an order be where a step that was begun or discontinued leads it."""
+    query = select(_o.state).where(_o.id == order_id).with_for_update()
+    before = OrderState(connection.execute(query).scalar_one())
+    after = ORDER_AFTER.get((step, before))
+    if after is not None:
+        change_state(connection, order_id, after)
 
 
 def keep(

@@ -40,8 +40,8 @@ notification = Table(
     "notification",
     metadata,
     identifier(),
-    # "hold", "message", "review", "study-received", "study-changed"; "availability" is
-    # the one kind that a [[destination]] is told of (RAD-49).
+    # "hold", "message", "review", "study-received", "study-changed"; a [[destination]] is
+    # told of "availability" (RAD-49), and of a "commitment" that it has asked for.
     key("kind"),
     # Name of the [[notify]], or AE title of the [[destination]], that it goes to.
     key("target"),
@@ -192,13 +192,18 @@ def give_back(connection: Connection, due: Sequence[Due], now: datetime) -> None
 
 
 def drop_all_but(connection: Connection, targets: Collection[str], now: datetime) -> int:
-    """Nobody wants to know any more what waits for others than these."""
+    """Nobody wants to know any more what waits for others than these.
+
+    Who has asked for a commitment can still be told of it, once it has an address.
+    """
     return len(_DROP(connection, targets=list(targets), now=now))
 
 
 _DROP = Prepared(
     lambda: text("""
-UPDATE notification SET state = 'dropped', settled_at = :now,
+UPDATE notification
+SET state = CASE kind WHEN 'commitment' THEN 'given-up' ELSE 'dropped' END,
+    settled_at = :now,
     error = 'its target is not in the configuration any more'
 WHERE state = 'waiting' AND next_at < 'infinity' AND target <> ALL (:targets)
 RETURNING id

@@ -21,8 +21,10 @@ from sqlalchemy import Connection
 from reconcile.core.facts import (
     InstanceFacts,
     OrderFacts,
+    PersonFacts,
     RegistryFacts,
     Remembered,
+    RequestItem,
     Source,
     StudyFacts,
 )
@@ -34,6 +36,7 @@ from reconcile.db import (
     incarnations,
     merges,
     orders,
+    performed,
     persons,
     regrouping,
     remembered,
@@ -126,17 +129,20 @@ def load(
     apart, uid_domain = is_apart(instance, source), came.uid_domain
     renamed = _renamed(connection, uid_domain, named)
     identifiers = _named(instance, source, frame, apart=apart)
-    names = _names(instance, identifiers, apart=apart)
+    steps = _performed(connection, instance, apart=apart)
+    names = _names(instance, steps, identifiers, apart=apart)
     assigned, new = _assigned(connection, instance, uid_domain, names, identifiers[:1])
     owners = persons.owners(connection, identifiers)
     study = studies.study_row(connection, uid_domain, assigned) if assigned else None
     if assigned and study is None:
         raise TryAgain  # renamed since
+    if _performed(connection, instance, apart=apart) != steps:
+        raise TryAgain  # a step has come since
     study = _where_its_series_is(connection, study, instance)
     facts = studies.study_facts(connection, study) if study is not None else None
     if facts is not None:
         owners |= _as_received(connection, facts, identifiers, owners)
-    found = () if apart else _orders(connection, instance, source, frame, facts)
+    found = () if apart else _orders(connection, instance, steps, source, frame, facts)
     decided = _remembered(connection, study, instance, source)
     person_ids = _person_ids(owners, found, facts)
     person_ids |= {UUID(decided.person_id)} if decided else set()
@@ -147,20 +153,25 @@ def load(
         frame.archive_domain,
         frame.deidentified_domain,
         facts,
-        {
-            i: known_persons[str(owned.root_id)]
-            for i, owned in owners.items()
-            if str(owned.root_id) in known_persons
-        },
+        _by_identifier(owners, known_persons),
         known_persons,
         found,
         came.digest,
         came.digests,
         refused_rules=refused,
         remembered=decided,
+        performed=steps,
+        wrong_entry=not apart and _is_wrong_entry(connection, instance),
     )
     identities = {i: owned.identity_id for i, owned in owners.items()}
     return Loaded(registry, uid_domain, study, identities, renamed, new)
+
+
+def _by_identifier(
+    owners: Mapping[PatientIdentifier, Owned], persons_by_id: Mapping[str, PersonFacts]
+) -> dict[PatientIdentifier, PersonFacts]:
+    found = {i: persons_by_id.get(str(owned.root_id)) for i, owned in owners.items()}
+    return {i: person for i, person in found.items() if person is not None}
 
 
 def _remembered(
@@ -245,13 +256,31 @@ def _assigned(
     return assigned, new
 
 
+def _performed(
+    connection: Connection, instance: InstanceFacts, *, apart: bool
+) -> tuple[RequestItem, ...]:
+    """What performed steps say of its order, where its header says nothing."""
+    if apart or instance.names_order:
+        return ()
+    return performed.requests(connection, instance.study_instance_uid)
+
+
+def _is_wrong_entry(connection: Connection, instance: InstanceFacts) -> bool:
+    uids = instance.series_instance_uid, instance.step_uid
+    return performed.is_wrong_entry(connection, *uids)
+
+
 def _names(
-    instance: InstanceFacts, identifiers: tuple[PatientIdentifier, ...], *, apart: bool
+    instance: InstanceFacts,
+    steps: tuple[RequestItem, ...],
+    identifiers: tuple[PatientIdentifier, ...],
+    *,
+    apart: bool,
 ) -> frozenset[evidence.Named]:
-    """Everything by which a header names patients and orders."""
+    """Everything by which a header, or its performed step, names patients and orders."""
     names = {evidence.identifier(each) for each in identifiers}
     if not apart:
-        requests = instance.requests
+        requests = (*instance.requests, *steps)
         numbers = {instance.accession_number, *(r.accession_number for r in requests)}
         uids = {instance.study_instance_uid, *(r.study_instance_uid for r in requests)}
         names |= {evidence.accession(number) for number in numbers}
@@ -277,13 +306,15 @@ def _named(
 def _orders(
     connection: Connection,
     instance: InstanceFacts,
+    steps: tuple[RequestItem, ...],
     source: Source,
     frame: Frame,
     study: StudyFacts | None,
 ) -> tuple[OrderFacts, ...]:
     """Every order that the header names, at the top level or in its requests."""
     said = {(instance.accession_number, instance.accession_issuer)}
-    said |= {(item.accession_number, item.accession_issuer) for item in instance.requests}
+    requests = (*instance.requests, *steps)
+    said |= {(item.accession_number, item.accession_issuer) for item in requests}
     named, bare = set(), set()
     for number, issuer in said:
         authority = accession_issuer(issuer, source.accession_issuer, frame.domains)

@@ -3,6 +3,7 @@
 from reconcile.db import (
     access,
     answered,
+    commitments,
     deliveries,
     evidence,
     filed,
@@ -10,6 +11,8 @@ from reconcile.db import (
     history,
     links,
     outbox,
+    performed,
+    rejections,
     remembered,
     scheduled,
     suggestions,
@@ -22,6 +25,7 @@ from reconcile.db.tables import metadata
 __all__ = [
     "access",
     "answered",
+    "commitments",
     "deliveries",
     "evidence",
     "filed",
@@ -30,6 +34,8 @@ __all__ = [
     "links",
     "metadata",
     "outbox",
+    "performed",
+    "rejections",
     "remembered",
     "scheduled",
     "suggestions",

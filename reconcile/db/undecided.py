@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, exists, func, select, text, update
 
 from reconcile.db import tables as t
+from reconcile.db.rejections import rejection
 
 
 class HeldSeries(NamedTuple):
@@ -76,7 +77,14 @@ ORDER BY n
 def show(connection: Connection, series_id: UUID) -> None:
     """Give the instances of a series out, which were hidden while it was held."""
     change = update(t.instance).where(
-        t.instance.c.series_id == series_id, t.instance.c.hidden.is_(True)
+        t.instance.c.series_id == series_id,
+        t.instance.c.hidden.is_(True),
+        ~exists().where(
+            rejection.c.sop_instance_uid == t.instance.c.sop_instance_uid,
+            rejection.c.uid_domain == t.instance.c.uid_domain,
+            rejection.c.hides,
+            func.upper_inf(rejection.c.recorded),
+        ),
     )
     connection.execute(change.values(hidden=False))
 

@@ -30,11 +30,14 @@ from reconcile.db import evidence, incarnations, merges, regrouping
 from reconcile.db import filed as f
 from reconcile.db import history as h
 from reconcile.db import links as k
+from reconcile.db import performed as p
+from reconcile.db import rejections as j
 from reconcile.db import remembered as r
 from reconcile.db import tables as t
 from reconcile.db import unresolved as u
 from reconcile.db.ids import uuid7
 from reconcile.db.studies import held_id
+from reconcile.db.undecided import show
 
 #: Tables whose rows a happening opens and closes, with the column of their range.
 _RANGED: tuple[tuple[Table, str], ...] = (
@@ -46,6 +49,9 @@ _RANGED: tuple[tuple[Table, str], ...] = (
     (k.not_same, "recorded"),
     (k.identifier_link, "recorded"),
     (r.resolution, "recorded"),
+    (p.step_request, "recorded"),
+    (p.wrong_entry, "recorded"),
+    (j.rejection, "recorded"),
 )
 
 
@@ -111,6 +117,7 @@ def strike(connection: Connection, happening_id: UUID, by: UUID) -> Struck:
         closed[table.name] = _close(connection, table, name, happening_id, by)
     for table, name in _RANGED:
         opened[table.name] = _reopen(connection, table, name, happening_id, by)
+    j.show_again(connection, _rejected(closed["rejection"], opened["rejection"]))
     persons = _persons(connection, closed, opened)
     studies = {row.study_id for row in closed["study_order"]}
     studies |= {row.study_id for row in opened["study_order"]}
@@ -121,6 +128,10 @@ def strike(connection: Connection, happening_id: UUID, by: UUID) -> Struck:
     studies |= regrouping.take_back(connection, closed["uid_map"])
     mapped = {row.received_uid for row in closed["uid_map"] if row.level == "study"}
     return Struck(frozenset(persons), frozenset(studies | renamed), frozenset(mapped))
+
+
+def _rejected(*rows: Sequence[Any]) -> list[str]:
+    return [row.sop_instance_uid for each in rows for row in each]
 
 
 def hold_again(connection: Connection, happening_id: UUID, by: UUID) -> set[UUID]:
@@ -235,6 +246,8 @@ def _strike_filings(connection: Connection, happening_id: UUID, by: UUID) -> set
         values["filed_by"] = filed_by
         filed = update(t.series).where(s.id == series_id).values(**values)
         study_id = connection.execute(filed.returning(s.study_id)).scalar_one()
+        if not row.held:
+            show(connection, series_id)
         if row.held:
             held_id(connection, study_id)
             refuse(connection, "again", [str(series_id)], by)

@@ -31,7 +31,7 @@ from reconcile.dicom.library import configure_pynetdicom
 from reconcile.dicom.limits import Gate, Limits
 from reconcile.dicom.listener import Listener, listen
 from reconcile.dicom.loop import Loop
-from reconcile.dicom.messages import Pages
+from reconcile.dicom.messages import Normalized, Pages
 from reconcile.dicom.negotiation import is_title
 from reconcile.dicom.policy import CLOSING, LIMIT_EXCEEDED, Policy, Refusal
 from reconcile.dicom.spool import Spools
@@ -69,6 +69,7 @@ class DicomDoor:
         find: answers a question, page by page, for whoever sees patients as a domain
             does; called in other threads. None: nothing is answered here.
         giving: what gives instances out, and to whom. None: nothing is retrieved here.
+        normalized: carries out N-services. None: nobody does here.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class DicomDoor:
         limits: Limits | None = None,
         find: Callable[[Question, str], Pages] | None = None,
         giving: Giving | None = None,
+        normalized: Normalized | None = None,
     ) -> None:
         configure_pynetdicom()
         if not is_title(policy.ae_title):
@@ -88,6 +90,7 @@ class DicomDoor:
         self.limits = limits or Limits()
         self._find = find
         self.giving = giving
+        self.normalized = normalized
         self._workers = ThreadPoolExecutor(FINDERS, thread_name_prefix="find")
         self._givers = ThreadPoolExecutor(GIVERS, thread_name_prefix="give")
         self.loop = Loop("dicom door")

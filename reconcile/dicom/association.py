@@ -7,6 +7,7 @@ clocks are its connection's; what a request means may not be put here.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -14,9 +15,17 @@ from typing import Protocol
 
 from reconcile.core.facts import Source
 from reconcile.core.matchkeys import Question
+from reconcile.dicom.commands import event_report
 from reconcile.dicom.destinations import Giving
 from reconcile.dicom.limits import Limits
-from reconcile.dicom.messages import Context, Messages, Pages, Request
+from reconcile.dicom.messages import (
+    Context,
+    Messages,
+    Normalized,
+    Pages,
+    Report,
+    Request,
+)
 from reconcile.dicom.negotiation import Answered, AssociateRequest, Roles
 from reconcile.dicom.pdus import Fragment
 from reconcile.dicom.policy import ACCEPTANCE, Certificate, Refusal, agree
@@ -59,6 +68,7 @@ class Door(Protocol):
     limits: Limits
     spools: Spools
     giving: Giving | None
+    normalized: Normalized | None
 
     def post(self, call: Callable[[], None]) -> bool:
         """Have something called in the door's thread; False: it will not be."""
@@ -105,12 +115,15 @@ class Association:
         self.giving = door.giving
         self.contexts: Mapping[int, Context] = {}
         self.find = door.find
+        self.normalized = door.normalized
         self.upper = UpperLayer(door.limits)
         self.serving: Request | None = None
         self._door = door
         self._wire = wire
         self._messages: Messages | None = None
         self._waiting: deque[Request] = deque()
+        self._reports: dict[int, Report] = {}
+        self._numbers = itertools.cycle(range(1, 1 << 16))
         self._going_on = False
         self._is_last = False
         self._said = False
@@ -201,6 +214,28 @@ class Association:
         request.discard()
         self._served()
 
+    def report(self, report: Report) -> None:
+        """Send a request of our own, which no request of the peer's waits for.
+
+        Its `answered` is told, once, what became of it: also where nothing is sent.
+        """
+        if not self.upper.may_send:
+            report.answered(None)
+            return
+        number = next(self._numbers)
+        self._reports[number] = report
+        uids = report.sop_class_uid, report.sop_instance_uid
+        command = event_report(*uids, report.event_type, number)
+        self.upper.send_command(report.context_id, command)
+        self.upper.send_data(report.context_id, report.data_set)
+        self.look()
+
+    def _reported(self, response: Request) -> None:
+        """To a report that was sent; a response to anything else says nothing."""
+        report = self._reports.pop(response.reports_on or 0, None)
+        if report is not None:
+            report.answered(response.command.status)
+
     def _served(self) -> None:
         self.serving = None
         if self._is_last and self.upper.may_abort:
@@ -270,6 +305,9 @@ class Association:
         if request.answers:
             self._answered(request)
             return
+        if request.reports_on is not None:
+            self._reported(request)
+            return
         self._waiting.append(request)
         self._carry_out()
 
@@ -296,6 +334,9 @@ class Association:
             self._waiting.popleft().discard()
         if self._messages is not None:
             self._messages.drop()
+        reports, self._reports = self._reports, {}
+        for report in reports.values():
+            report.answered(None)
 
     def _fail(self, error: Exception) -> None:
         LOG.warning("association failed association=%s reason=%r", self.id, _reason(error))

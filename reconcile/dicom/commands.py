@@ -20,6 +20,10 @@ C_FIND_RQ = 0x0020
 C_MOVE_RQ = 0x0021
 C_ECHO_RQ = 0x0030
 C_CANCEL_RQ = 0x0FFF
+N_EVENT_REPORT_RQ = 0x0100
+N_SET_RQ = 0x0120
+N_ACTION_RQ = 0x0130
+N_CREATE_RQ = 0x0140
 RESPONSE = 0x8000
 C_STORE_RSP = C_STORE_RQ | RESPONSE
 
@@ -30,6 +34,7 @@ NO_DATA_SET = 0x0101
 # element numbers of group 0000: PS3.7 Table E.1-1
 _GROUP_LENGTH = 0x0000
 _SOP_CLASS = 0x0002
+_REQUESTED_SOP_CLASS = 0x0003
 _FIELD = 0x0100
 _MESSAGE_ID = 0x0110
 _RESPONDED_TO = 0x0120
@@ -39,6 +44,7 @@ _DATA_SET_TYPE = 0x0800
 _STATUS = 0x0900
 _OFFENDING = 0x0901
 _COMMENT = 0x0902
+_ERROR_ID = 0x0903
 _SOP_INSTANCE = 0x1000
 _REMAINING = 0x1020
 _COMPLETED = 0x1021
@@ -46,6 +52,9 @@ _FAILED = 0x1022
 _WARNING = 0x1023
 _ORIGINATOR = 0x1030
 _ORIGINATOR_MESSAGE = 0x1031
+_REQUESTED_SOP_INSTANCE = 0x1001
+_EVENT_TYPE = 0x1002
+_ACTION_TYPE = 0x1008
 
 _ELEMENT = struct.Struct("<HHI")
 _US = struct.Struct("<H").pack
@@ -56,7 +65,10 @@ _MEDIUM = 0x0000
 
 @dataclass(frozen=True, slots=True)
 class CommandSet:
-    """The fields of a command set that we act on; None: absent (PS3.7 section E.1)."""
+    """The fields of a command set that we act on; None: absent (PS3.7 section E.1).
+
+    The UIDs are those that are affected, or requested: a command has one of the two.
+    """
 
     field: int
     message_id: int | None
@@ -66,6 +78,7 @@ class CommandSet:
     responded_to: int | None = None
     status: int | None = None
     move_destination: str = ""
+    action_type: int | None = None
 
     @property
     def has_data_set(self) -> bool:
@@ -87,11 +100,12 @@ class CommandSet:
             field,
             _number(values.get(_MESSAGE_ID)),
             _number(values.get(_DATA_SET_TYPE)),
-            _uid(values.get(_SOP_CLASS)),
-            _uid(values.get(_SOP_INSTANCE)),
+            _uid(values.get(_SOP_CLASS) or values.get(_REQUESTED_SOP_CLASS)),
+            _uid(values.get(_SOP_INSTANCE) or values.get(_REQUESTED_SOP_INSTANCE)),
             _number(values.get(_RESPONDED_TO)),
             _number(values.get(_STATUS)),
             _uid(values.get(_MOVE_DESTINATION)),
+            _number(values.get(_ACTION_TYPE)),
         )
 
 
@@ -136,7 +150,8 @@ def response(
     data_set: bool = False,
     counts: Counts | None = None,
 ) -> bytes:
-    """The command set of a response (PS3.7 Tables 9.3-2, 9.3-4, 9.3-8 and 9.3-13).
+    """The command set of a response (PS3.7 Tables 9.3-2, 9.3-4, 9.3-8 and 9.3-13;
+    section 10.3).
 
     A UID that is none is not repeated. `data_set`: an identifier follows.
     """
@@ -154,6 +169,8 @@ def response(
         fields.append(_element(_OFFENDING, tags))
     if answer.comment:
         fields.append(_element(_COMMENT, _padded(answer.comment, " ")))
+    if answer.error_id:
+        fields.append(_element(_ERROR_ID, _US(answer.error_id)))
     if is_uid(request.sop_instance_uid):
         fields.append(_element(_SOP_INSTANCE, _padded(request.sop_instance_uid, "\0")))
     if counts is not None:
@@ -211,6 +228,22 @@ def echo_request(message_id: int) -> bytes:
             _element(_FIELD, _US(C_ECHO_RQ)),
             _element(_MESSAGE_ID, _US(message_id)),
             _element(_DATA_SET_TYPE, _US(NO_DATA_SET)),
+        ]
+    )
+
+
+def event_report(
+    sop_class_uid: str, sop_instance_uid: str, event_type: int, message_id: int
+) -> bytes:
+    """The command set of an N-EVENT-REPORT-RQ with a data set (PS3.7 Table 10.3-1)."""
+    return _whole(
+        [
+            _element(_SOP_CLASS, _padded(sop_class_uid, "\0")),
+            _element(_FIELD, _US(N_EVENT_REPORT_RQ)),
+            _element(_MESSAGE_ID, _US(message_id)),
+            _element(_DATA_SET_TYPE, _US(A_DATA_SET)),
+            _element(_SOP_INSTANCE, _padded(sop_instance_uid, "\0")),
+            _element(_EVENT_TYPE, _US(event_type)),
         ]
     )
 

@@ -48,6 +48,8 @@ class Limits:
             so; past that they are closed.
         command_bytes: a command set is a few hundred bytes.
         identifier_bytes: a data set that is no instance and is kept in memory.
+        normalized_bytes: the same of an N-service: a request for commitment, or a
+            performed step, names thousands of instances.
         instance_bytes: a data set past it is answered A702.
         memory_bytes: a data set past it goes to a file as it comes.
         memory_bytes_in_all: of all data sets of this process that are in memory, until
@@ -75,6 +77,7 @@ class Limits:
     overflow: int = 20
     command_bytes: int = 65_536
     identifier_bytes: int = 1 << 20
+    normalized_bytes: int = 16 << 20
     instance_bytes: int = 4 << 30
     memory_bytes: int = 2 << 20
     memory_bytes_in_all: int = 128 << 20

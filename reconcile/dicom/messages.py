@@ -20,6 +20,8 @@ from reconcile.dicom.pdus import Fragment
 from reconcile.dicom.spool import Spools
 from reconcile.errors import CannotUnderstand, LimitExceeded
 from reconcile.flows.arrival import Arrival
+from reconcile.flows.commitment import Asked, Commitment
+from reconcile.flows.performed import Told
 from reconcile.flows.query import Answer as Found
 from reconcile.flows.settling import Answer as Answered
 
@@ -42,6 +44,25 @@ class Context:
 Pages = Iterator[list[Found]]
 
 
+class Normalized(Protocol):
+    """What N-services do; all of it takes time, and is called in other threads."""
+
+    def commit(self, asked: Asked) -> Commitment:
+        """Note what is to be kept safe, and whether it is."""
+
+    def told(self, commitment: Commitment, status: int | None) -> None:
+        """Note how the report of it was answered; None: not at all."""
+
+    def create(self, told: Told) -> None:
+        """Keep a new performed step."""
+
+    def update(self, told: Told) -> None:
+        """Keep what is said of a performed step."""
+
+    def new_uid(self) -> str:
+        """A UID for a step that came without one."""
+
+
 class Peer(Protocol):
     """What a request may know of the association that it came over."""
 
@@ -54,6 +75,7 @@ class Peer(Protocol):
     spools: Spools
     contexts: Mapping[int, Context]
     giving: Giving | None
+    normalized: Normalized | None
 
     @property
     def may_send(self) -> bool:
@@ -96,11 +118,30 @@ class Peer(Protocol):
     def respond(self, request: Request, command_set: bytes, data_set: bytes = b"") -> None:
         """Send the last response, and go on with the next request."""
 
+    def report(self, report: Report) -> None:
+        """Send a request of our own; its `answered` is told, once, what became of it."""
+
     def done(self, request: Request) -> None:
         """Go on with the next request; there is nothing to respond."""
 
     def abort(self) -> None:
         """End the association now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An N-EVENT-REPORT of ours (PS3.7 section 10.3.1), without its Message ID.
+
+    `answered` is told the status of the response, in the association's thread; None:
+    there was none.
+    """
+
+    context_id: int
+    sop_class_uid: str
+    sop_instance_uid: str
+    event_type: int
+    data_set: bytes
+    answered: Callable[[int | None], None]
 
 
 class Request:
@@ -117,6 +158,7 @@ class Request:
         is_answered: there is a response to it.
         cancels: Message ID of the request that it takes back; it is not carried out.
         answers: whether it is an answer to a request of ours; it is not carried out.
+        reports_on: Message ID of the report of ours that it answers; not carried out.
     """
 
     ready = False
@@ -124,6 +166,7 @@ class Request:
     is_answered = True
     cancels: int | None = None
     answers = False
+    reports_on: int | None = None
 
     def __init__(
         self, peer: Peer, context_id: int, context: Context, command: CommandSet
@@ -141,9 +184,14 @@ class Request:
         self.command = command
         self.identifier = bytearray()
 
+    @property
+    def most(self) -> int:
+        """How many bytes its data set may have."""
+        return self.peer.limits.identifier_bytes
+
     def write(self, part: memoryview) -> None:
         """Take the next piece of the data set; raises as `__init__`."""
-        if len(self.identifier) + len(part) > self.peer.limits.identifier_bytes:
+        if len(self.identifier) + len(part) > self.most:
             raise LimitExceeded("the identifier is longer than the limit")
         self.identifier += part
 

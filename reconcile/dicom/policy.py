@@ -25,6 +25,7 @@ from reconcile.dicom.negotiation import (
 )
 from reconcile.dicom.sop_classes import (
     FIND,
+    NORMALIZED,
     RETRIEVE,
     STORAGE_SERVICE_CLASS,
     VERIFICATION,
@@ -191,7 +192,8 @@ def agree(request: AssociateRequest, source: Source, maximum_pdu: int) -> Accept
         request.contexts, declared, stores=source.stores, gives=gives
     )
     taken = {each.abstract_syntax for each in contexts if each.result == ACCEPTANCE}
-    asked = [uid for uid in request.extended if uid in taken - {VERIFICATION} - _PULLS]
+    others = {VERIFICATION} | _PULLS | NORMALIZED
+    asked = [uid for uid in request.extended if uid in taken - others]
     queries = {
         uid: request.extended[uid] for uid in request.extended if uid in taken & _PULLS
     }
@@ -232,7 +234,8 @@ def answer_contexts(
     long as it is registered: what is stored is kept as it comes, so the sender's first
     choice costs nobody a conversion. An unregistered one is taken where there is no other.
     Queries are taken in one of the three that are neither compressed nor encapsulated;
-    and what is given out in one of these, if any is offered: anything native can be.
+    and what is given out in one of these, if any is offered: anything native can be. All
+    that is no instance is taken so. Commitment and performed steps are for who stores.
 
     Args:
         proposed: contexts, in their order.
@@ -248,12 +251,13 @@ def _answer(
 ) -> Answered:
     abstract = context.abstract_syntax
     offered = context.transfer_syntaxes
-    if abstract in _PULLS:
+    if abstract in _PULLS | NORMALIZED:
         offered = tuple(uid for uid in offered if uid in _PLAIN)
     elif abstract in gives:
         offered = tuple(in_order(offered))
     chosen = choose_transfer_syntax(offered)
     served = abstract == VERIFICATION or abstract in _PULLS or abstract in gives
+    served = served or (stores and abstract in NORMALIZED)
     if not served and not (stores and is_storage(abstract, declared)):
         result = ABSTRACT_SYNTAX_NOT_SUPPORTED
     elif not chosen:

@@ -13,13 +13,20 @@ from reconcile.dicom.commands import (
     C_MOVE_RQ,
     C_STORE_RQ,
     C_STORE_RSP,
+    N_ACTION_RQ,
+    N_CREATE_RQ,
+    N_EVENT_REPORT_RQ,
+    N_SET_RQ,
+    RESPONSE,
     CommandSet,
     response,
 )
+from reconcile.dicom.committing import CommitRequest, ReportResponse
 from reconcile.dicom.finding import FindRequest
 from reconcile.dicom.getting import GetRequest
 from reconcile.dicom.messages import Context, Peer, Request, Services
 from reconcile.dicom.moving import MoveRequest
+from reconcile.dicom.performing import CreateRequest, SetRequest
 from reconcile.dicom.sop_classes import VERIFICATION
 from reconcile.dicom.status import SUCCESS, Answer, answer_for
 from reconcile.dicom.storing import StoreRequest
@@ -68,4 +75,8 @@ SERVICES: Services = {
     C_MOVE_RQ: MoveRequest,
     C_ECHO_RQ: EchoRequest,
     C_CANCEL_RQ: CancelRequest,
+    N_ACTION_RQ: CommitRequest,
+    N_CREATE_RQ: CreateRequest,
+    N_SET_RQ: SetRequest,
+    N_EVENT_REPORT_RQ | RESPONSE: ReportResponse,
 }

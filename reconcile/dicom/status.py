@@ -21,7 +21,7 @@ from reconcile.core.attributes import (
     STUDY_INSTANCE_UID,
     Tag,
 )
-from reconcile.errors import ReconcileError
+from reconcile.errors import NormalizedFault, ReconcileError
 from reconcile.flows.arrival import Stored
 
 SUCCESS = 0x0000
@@ -58,6 +58,7 @@ class Answer:
     code: int
     comment: str = ""
     offending: tuple[int, ...] = ()
+    error_id: int = 0
 
 
 def answer_for(error: BaseException) -> Answer:
@@ -66,7 +67,9 @@ def answer_for(error: BaseException) -> Answer:
     Of any other error nothing is said: its message might hold anything.
     """
     if isinstance(error, ReconcileError):
-        return Answer(error.dimse_status, ascii_comment(str(error) or error.title))
+        comment = ascii_comment(str(error) or error.title)
+        error_id = error.error_id if isinstance(error, NormalizedFault) else 0
+        return Answer(error.dimse_status, comment, error_id=error_id)
     return Answer(ReconcileError.dimse_status, ascii_comment(ReconcileError.title))
 
 
@@ -128,10 +131,20 @@ def statuses() -> tuple[Status, ...]:
         ),
     }
     for error in _classes(ReconcileError):
-        if "dimse_status" in error.__dict__:
+        if "dimse_status" in error.__dict__ and not issubclass(error, NormalizedFault):
             code = error.dimse_status
             rows.setdefault(code, Status(code, "Failure", error.title))
     return tuple(rows[code] for code in sorted(rows))
+
+
+def normalized_statuses() -> tuple[Status, ...]:
+    """What N-services are answered with besides, by code (PS3.7 Annex C)."""
+    rows = [
+        Status(error.dimse_status, "Failure", error.title)
+        for error in _classes(NormalizedFault)
+        if error is not NormalizedFault
+    ]
+    return tuple(sorted(rows, key=lambda row: row.code))
 
 
 def _classes(parent: type[ReconcileError]) -> Iterator[type[ReconcileError]]:

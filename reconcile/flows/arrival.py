@@ -54,6 +54,7 @@ class Stored:
         coerced: top-level tags whose values this archive gives out changed.
         held: code of the hold that waits for a person; empty where none does.
         already: the same content was here before.
+        refused: it was rejected, and may not come again; nothing but its receipt is new.
         comment: said to the sender in place of what the door would say; no value of
             any attribute may be in it.
     """
@@ -62,3 +63,4 @@ class Stored:
     held: str = ""
     already: bool = False
     comment: str = ""
+    refused: bool = False

@@ -21,7 +21,7 @@ from reconcile.flows.inside import Inside
 from reconcile.flows.rules import Rules
 from reconcile.storage.content import Location
 
-_IDENTITY_TAGS = (
+IDENTITY_TAGS = (
     at.PATIENT_NAME,
     at.PATIENT_ID,
     at.ISSUER_OF_PATIENT_ID,
@@ -69,7 +69,7 @@ class Arriving:
     def identity(self) -> Mapping[Tag, Element]:
         """What it was received as: shown to whoever has to decide."""
         present = self.facts.present
-        return {tag: present[tag] for tag in _IDENTITY_TAGS if tag in present}
+        return {tag: present[tag] for tag in IDENTITY_TAGS if tag in present}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from reconcile.core.study import StudyDecision, StudyRule
 from reconcile.core.survivorship import IMAGE_AUTHORITY
 from reconcile.core.targets import shown_identity, targets
 from reconcile.dataset.overlay import Plan, Refusal
-from reconcile.db import domains, evidence, orders, persons, studies, unresolved
+from reconcile.db import domains, evidence, orders, performed, persons, studies, unresolved
 from reconcile.db.ids import new_uid
 from reconcile.db.registry import Loaded
 from reconcile.db.unresolved import Met
@@ -120,6 +120,8 @@ def _series(
     )
     if found.row.happening_id == moment.happening_id:
         keep_header(arriving, found.row.id, moment)
+        if arriving.facts.step_uid:
+            performed.refer(moment.connection, found.row.id, arriving.facts.step_uid)
     return found
 
 

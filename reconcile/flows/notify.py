@@ -19,7 +19,9 @@ from threading import Event
 from typing import Any, ClassVar
 from uuid import UUID
 
-from reconcile.db import outbox, telling
+from reconcile.core.commitment import Answered
+from reconcile.db import commitments, outbox, telling
+from reconcile.db.commitments import COMMITMENT
 from reconcile.db.database import Connection, Database
 from reconcile.db.outbox import Due, New
 from reconcile.errors import ReconcileError
@@ -64,6 +66,7 @@ class Notice:
         repetition: 0 for the first time that an item is told.
         instances: what the study had when it was received.
         available: (Series UID, SOP Class UID, SOP Instance UID) that can be retrieved.
+        answered: of a request for commitment.
         link: to more about it.
     """
 
@@ -80,6 +83,7 @@ class Notice:
     instances: int | None = None
     happening: UUID | None = None
     available: Sequence[tuple[str, str, str]] = ()
+    answered: Answered | None = None
 
     @property
     def age_minutes(self) -> int | None:
@@ -330,9 +334,12 @@ class NotifyFlow:
 
     def _notice(self, target: Target, due: Due) -> Notice:
         available: Sequence[tuple[str, str, str]] = ()
-        if due.kind == AVAILABILITY and due.study_id:
-            with self.database.read_only() as connection:
+        answered: Answered | None = None
+        with self.database.read_only() as connection:
+            if due.kind == AVAILABILITY and due.study_id:
                 available = telling.available(connection, due.study_id)
+            elif due.kind == COMMITMENT:
+                answered = commitments.find(connection, UUID(due.about))
         path = f"studies/{due.study_instance_uid}/explain"
         return Notice(
             due.id,
@@ -349,6 +356,7 @@ class NotifyFlow:
             due.body.get("instances"),
             due.happening_id,
             available,
+            answered,
         )
 
 

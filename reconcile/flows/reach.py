@@ -23,6 +23,7 @@ from reconcile.flows.again import Again
 from reconcile.flows.arriving import Moment
 from reconcile.flows.kept import KeptArrivals
 from reconcile.flows.late_orders import LateOrders
+from reconcile.flows.performed import PerformedFlow
 from reconcile.flows.restate import Restate
 from reconcile.flows.rules import Rules
 
@@ -66,6 +67,7 @@ class Reach:
             said = {evidence.identifier(i) for p in known.values() for i in p.identifiers}
             released = Again(self.kept).named(moment, said | set(names), by)
             for order_id in order_ids:
+                PerformedFlow(self.kept).settle(moment, order_id)
                 released |= LateOrders(self.kept).settle(moment, order_id)
         studies = filed.studies_of(moment.connection, wanted)
         self._close_reviews(moment, studies, known, by)

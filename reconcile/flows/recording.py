@@ -36,9 +36,13 @@ from reconcile.flows.precedents import (
     tags_of,
     values_around_time,
 )
+from reconcile.flows.rejecting import Rejecting
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules
 from reconcile.storage.local import LocalStorage
+
+#: Outcome of an arrival that was refused, for the instance was rejected.
+REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,11 @@ class Recording:
             NotCompared: the same SOP Instance UID is here with other content.
         """
         facts = arriving.facts
-        came = registry.before(connection, facts, arriving.source, self._frame)
+        came = registry.before(connection, facts, arriving.source, self.frame)
+        if self._is_refused(connection, arriving, came):
+            receipt = _receipt(arriving, came.uid_domain, self.clock())
+            stored.keep_receipt(connection, receipt, REFUSED)
+            return Recorded(Stored(refused=True))
         if came.digest == arriving.digest:
             return self._again(connection, arriving, came.uid_domain)
         loaded = self.load(connection, arriving, came)
@@ -102,6 +110,13 @@ class Recording:
         decided = Decided(loaded, decision, study)
         return self.record(arriving, decided, moment, receipt_id, stored.keep_instance)
 
+    def _is_refused(self, connection: Connection, arriving: Arriving, came: Before) -> bool:
+        """Whether it was rejected, and may not come again."""
+        rejecting, known = Rejecting(self.rules), bool(came.digest)
+        return rejecting.refuses(
+            connection, arriving, came.uid_domain, self.clock(), known=known
+        )
+
     def _again(
         self, connection: Connection, arriving: Arriving, uid_domain: str
     ) -> Recorded:
@@ -111,7 +126,8 @@ class Recording:
         return Recorded(_as_before(connection, arriving, uid_domain))
 
     @property
-    def _frame(self) -> Frame:
+    def frame(self) -> Frame:
+        """The domains that facts are read in."""
         rules = self.rules
         return Frame(rules.domains, rules.archive_domain, rules.deidentified_domain)
 
@@ -122,7 +138,7 @@ class Recording:
 
         `came`: what came before under its UID, if that was asked for already.
         """
-        facts, source, frame = arriving.facts, arriving.source, self._frame
+        facts, source, frame = arriving.facts, arriving.source, self.frame
         named = Named(arriving.inside.uids, others(arriving.inside, facts))
         came = came or registry.before(connection, facts, source, frame)
         return registry.load(connection, facts, source, frame, named, came)
@@ -148,6 +164,10 @@ class Recording:
             else file_instance(arriving, loaded, decision, study, moment)
         )
         untouched = _is_untouched(arriving)
+        hidden = bool(held) and arriving.hides(decision.outcome)
+        rejecting, uid_domain = Rejecting(self.rules), loaded.uid_domain
+        uid = facts.sop_instance_uid
+        hidden = hidden or rejecting.is_hidden(moment.connection, uid_domain, uid)
         assigned = None if untouched else _assignment(arriving, placed, moment)
         assignment_id = assigned if placed.changes.changes else None
         instance_id = keep(
@@ -157,7 +177,7 @@ class Recording:
             sop_class_uid=facts.sop_class_uid,
             series_id=placed.series_id,
             revision=placed.revision,
-            hidden=bool(held) and arriving.hides(decision.outcome),
+            hidden=hidden,
             assignment_id=assignment_id,
             coerced_at=moment.now if placed.changes.changes else None,
             happening_id=moment.happening_id,
@@ -168,6 +188,7 @@ class Recording:
         retrieve = RetrieveFlow(self.database, self.storage)
         LateReferences(retrieve, self.rules).settle(moment, placed.met)
         items = open_items(arriving, loaded, decision, placed, moment, receipt_id)
+        rejecting.take(moment, arriving, uid_domain)
         done = Stored(coerced, held)
         return Recorded(done, _precedent(arriving, decided, placed, assignment_id, items))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconcile.core.identity import HELD_DOMAIN, Domain
+from reconcile.core.rejection import Treatment
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Rules:
         show_codes: the same for single hold codes.
         temporary_hours: how long a patient of a temporary domain whom only images have
             told of is on nobody's worklist.
+        rejection: what titles of rejection notes do, by DCM code.
         remember_days: how long what a person decided holds for what comes later.
     """
 
@@ -34,6 +36,7 @@ class Rules:
     show_codes: Mapping[str, str] = field(default_factory=dict)
     temporary_hours: int = 24
     remember_days: int = 365
+    rejection: Mapping[str, Treatment] = field(default_factory=dict)
 
     def hides(self, code: str) -> bool:
         """Whether what is held for `code` is kept from being given out."""

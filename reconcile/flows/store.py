@@ -18,10 +18,16 @@ from datetime import datetime
 from functools import partial
 
 from reconcile.core.facts import InstanceFacts
+from reconcile.core.rejection import KEY_OBJECT_SELECTION
 from reconcile.dataset.deciding import Deciding, deciding
 from reconcile.dataset.facts import Received
 from reconcile.db.database import Database, GroupFailed
-from reconcile.errors import ReconcileError, SOPClassMismatch, SOPInstanceMismatch
+from reconcile.errors import (
+    InstanceRejected,
+    ReconcileError,
+    SOPClassMismatch,
+    SOPInstanceMismatch,
+)
 from reconcile.flows.arrival import Arrival, Stored
 from reconcile.flows.arriving import Arriving
 from reconcile.flows.duplicates import Duplicates
@@ -164,6 +170,8 @@ class StoreFlow:
             return error
         if seen is not None:
             self._remember(_key(arrival, seen), recorded)
+        if recorded.stored.refused:
+            return InstanceRejected("the instance was rejected, and may not come again")
         return recorded.stored
 
     def _remember(self, key: Key, recorded: Recorded) -> None:
@@ -186,6 +194,8 @@ def _deciding(arrival: Arrival) -> Deciding | None:
     """What decides of an arrival; None: it has to be looked at for itself."""
     if not isinstance(arrival.content, InMemory):
         return None
+    if arrival.sop_class_uid == KEY_OBJECT_SELECTION:
+        return None  # it may reject others
     return deciding(arrival.content.data, arrival.transfer_syntax)
 
 

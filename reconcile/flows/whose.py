@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from reconcile.core.coercion import decide
+from reconcile.core.coercion import Outcome, decide
 from reconcile.core.identity import Demographics, PatientIdentifier
 from reconcile.core.naming import identifier_of
 from reconcile.core.survivorship import STEWARD_AUTHORITY
@@ -67,9 +67,13 @@ class Whose:
         Restate(self.kept.recording.rules).studies(moment, studies)
 
     def file(self, moment: Moment, series: HeldSeries, identity_id: UUID) -> None:
-        """File one series, and remember it for what has the same header."""
+        """File one series, and remember it for what has the same header.
+
+        A header that was taken from the wrong worklist entry is right in other series.
+        """
         file(moment, series, identity_id)
-        self._remember(moment, series, identity_id)
+        if series.held != Outcome.WRONG_WORKLIST_ENTRY.value:
+            self._remember(moment, series, identity_id)
 
     # -- whom it names ------------------------------------------------------------------
 

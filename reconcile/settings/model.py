@@ -11,6 +11,7 @@ from reconcile.settings.values import (
     Address,
     AETitle,
     AllTold,
+    ComesAgain,
     DatabaseUrl,
     Dates,
     HoldCode,
@@ -22,6 +23,7 @@ from reconcile.settings.values import (
     Network,
     OptionalName,
     Positive,
+    Rejects,
     Show,
     StorageUrl,
     TimeZone,
@@ -118,6 +120,19 @@ class Holds(_Table):
         return self.codes.get(code, self.show)
 
 
+class Rejection(_Table):
+    """What titles of rejection notes do, and what is rejected does when it comes again."""
+
+    quality: Rejects = "hide"
+    safety: Rejects = "hide"
+    worklist: Rejects = "hide"
+    retention: Rejects = "hide"
+    quality_again: ComesAgain = "ignore"
+    safety_again: ComesAgain = "ignore"
+    worklist_again: ComesAgain = "ignore"
+    retention_again: ComesAgain = "restore"
+
+
 class Limits(_Table):
     """How much a peer may ask of us. Bytes, seconds, or a count."""
 
@@ -169,6 +184,7 @@ class Source(_Table):
     codes: Literal["top-level", "deep", "off"] = "top-level"
     authorised: Literal["copy", "as-received"] = "copy"
     query: bool = True
+    commitment: Literal["same", "new"] = "same"
 
 
 class Feed(_Table):
@@ -245,6 +261,7 @@ class Settings(_Table):
     auth: Auth = Auth()
     serve: Serve = Serve()
     holds: Holds = Holds()
+    rejection: Rejection = Rejection()
     limits: Limits = Limits()
     domain: Annotated[tuple[Domain, ...], Field(strict=False)] = ()
     source: Annotated[tuple[Source, ...], Field(strict=False)] = ()

@@ -117,6 +117,8 @@ MailAddress = Annotated[
 ]
 Date = Annotated[str, _matching(r"\d{8}", "a date as YYYYMMDD")]
 Show = Literal["separate", "hidden"]
+Rejects = Literal["hide", "keep"]
+ComesAgain = Literal["ignore", "restore", "refuse"]
 HoldCode = Annotated[str, _matching(r"[A-Z][A-Z0-9-]*", "a code of holds")]
 # PS3.3 Table 10-18.
 UniversalIdType = Literal["", "DNS", "EUI64", "ISO", "URI", "UUID", "X400", "X500"]

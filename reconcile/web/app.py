@@ -24,8 +24,10 @@ from reconcile.web import (
     messages,
     metadata,
     notifications,
+    performed,
     problems,
     qido,
+    rejections,
     stow,
     suggestions,
 )
@@ -68,6 +70,8 @@ def make_app(parts: Parts) -> FastAPI:
         notifications,
         deliveries,
         decide,
+        performed,
+        rejections,
         suggestions,
         docs,
     )

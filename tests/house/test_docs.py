@@ -35,7 +35,7 @@ from reconcile.dataset.part10 import (
 )
 from reconcile.db.views_audit import Event
 from reconcile.dicom.policy import storage_extended
-from reconcile.dicom.status import statuses
+from reconcile.dicom.status import normalized_statuses, statuses
 from reconcile.flows.identifiers import TAKEN, UNKNOWN_VISIT
 from reconcile.flows.merge import MERGE_FAULTS
 from reconcile.flows.outcome import WAITS
@@ -63,7 +63,9 @@ from reconcile.web import (
     messages,
     metadata,
     notifications,
+    performed,
     qido,
+    rejections,
     stow,
     suggestions,
 )
@@ -168,9 +170,19 @@ def test_statuses_are_those_of_the_door() -> None:
     """
     statuses.md begins each row as the door's own table does.
     """
-    (rows,) = tables(page("statuses.md")).values()
+    rows = tables(page("statuses.md"))["C-STORE"]
     told = [tuple(row[:3]) for row in rows[1:]]
     assert told == [(f"{s.code:04X}", s.category, s.meaning) for s in statuses()]
+
+
+def test_statuses_of_n_services_are_those_of_the_door() -> None:
+    """
+    statuses.md lists what N-services are answered with besides.
+    """
+    rows = tables(page("statuses.md"))["N-services"]
+    told = [tuple(row[:3]) for row in rows[1:]]
+    said = normalized_statuses()
+    assert told == [(f"{s.code:04X}", s.category, s.meaning) for s in said]
 
 
 def test_the_conformance_statement_says_who_we_are() -> None:
@@ -339,6 +351,8 @@ def test_routes_are_documented() -> None:
         holds,
         messages,
         notifications,
+        performed,
+        rejections,
         suggestions,
         docs,
     )

@@ -11,6 +11,7 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from tests.support.instances import instance, part10, with_meta
+from tests.support.rejecting import note
 from tests.support.running import Archive
 
 pytestmark = [
@@ -70,6 +71,22 @@ def test_storescu_again_changes_nothing(archive: Archive, tmp_path: Path) -> Non
         assert "CoercionOfDataElements" in run(archive, "storescu", path)
     events = archive.items("/api/v1/coercions", instance=image.SOPInstanceUID)
     assert len(events) == 1
+
+
+def test_what_storescu_rejects_findscu_does_not_find(
+    archive: Archive, tmp_path: Path
+) -> None:
+    """A rejection note is sent like an image: what it names is gone for every client."""
+    image, path = written(tmp_path)
+    made = note("113037", [image])
+    rejects = tmp_path / "note.dcm"
+    rejects.write_bytes(part10(made))
+    run(archive, "storescu", path, str(rejects))
+    study = f"StudyInstanceUID={image.StudyInstanceUID}"
+    keys = ["-k", "QueryRetrieveLevel=SERIES", "-k", study, "-k", "SeriesInstanceUID"]
+    said = run(archive, "findscu", "-S", *keys)
+    assert str(made.SeriesInstanceUID) in said
+    assert str(image.SeriesInstanceUID) not in said
 
 
 def test_dcmsend_sends_many_files_in_many_transfer_syntaxes(archive: Archive) -> None:

@@ -45,7 +45,10 @@ from tests.unit.dataset.made import (
 )
 
 SOURCES = (Source("CT_A", domain="A"), Source("MR_B", charset="ISO_IR 100", codes="deep"))
-READ_TOO = (0x00080016, 0x00080020, 0x00080060, 0x00120062, 0x04000561, 0x00080110)
+READ_TOO = (
+    *(0x00080016, 0x00080020, 0x00080060, 0x00081111, 0x00120062, 0x04000561),
+    0x00080110,
+)
 
 Decided = tuple[InstanceFacts, Inside, Plan]
 

@@ -12,9 +12,6 @@ from typing import NamedTuple
 ROWS_COUNT = 88
 
 FORWARD = "forwarding of corrections to destinations"
-MPPS = "modality performed procedure steps"
-COMMIT = "storage commitment"
-COMMIT_MPPS = f"{COMMIT} and {MPPS}"
 SEAL = "the sealed log and its verification"
 MEDIA = "the import of media, one item for a disc"
 PRIVACY = "roles that may see protected patients"
@@ -111,12 +108,12 @@ ROWS: dict[int, Row] = {
     65: Row("a history that was tampered with", SEAL),
     # J. Studies, orders, duplicates, corrections
     66: Row("yesterday's name"),
-    67: Row("an order with a Study UID", COMMIT_MPPS),
+    67: Row("an order with a Study UID"),
     68: Row("a second study for it"),
     69: Row("an order of two procedures"),
     70: Row("one acquisition for two orders"),
     71: Row("an order after its images"),
-    72: Row("an order after its images were used", COMMIT),
+    72: Row("an order after its images were used"),
     73: Row("a late order without a UID"),
     74: Row("an order that moves to another patient"),
     75: Row("an order cancelled after its images"),
@@ -128,8 +125,8 @@ ROWS: dict[int, Row] = {
     81: Row("appended after a merge, then unmerged"),
     82: Row("removed identity"),
     83: Row("removed identity from a trusted node"),
-    84: Row("a performed step before its images", MPPS),
-    85: Row("a performed step of the wrong worklist entry", MPPS),
+    84: Row("a performed step before its images"),
+    85: Row("a performed step of the wrong worklist entry"),
     86: Row("an accession that is too long"),
     87: Row("a name beyond the character set"),
     88: Row("a held emergency study"),

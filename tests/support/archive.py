@@ -18,12 +18,16 @@ from pynetdicom.dimse_primitives import C_STORE
 from reconcile.core.facts import Source
 from reconcile.dicom.acceptor import DicomDoor, listen
 from reconcile.dicom.policy import Peer, Policy
+from reconcile.flows.commitment import CommitmentFlow
+from reconcile.flows.kept import KeptArrivals
+from reconcile.flows.normalized import NormalizedFlow
+from reconcile.flows.performed import PerformedFlow
 from reconcile.flows.settling import Settler
 from reconcile.flows.store import StoreFlow
 from reconcile.web.app import make_app
 from reconcile.web.parts import Parts
 from reconcile.web.serve import run
-from tests.support.hospital import CT_A, IMPORT_CD, MR_B, Hospital, clock
+from tests.support.hospital import CT_A, IMPORT_CD, MR_B, Hospital, clock, source_of
 from tests.support.instances import data_offset, part10
 
 #: There are 128 odd context ids (PS3.8 9.3.2.2).
@@ -107,7 +111,14 @@ def archive(hospital: Hospital, *sources: Source) -> Iterator[Archive]:
     flow = StoreFlow(hospital.database, hospital.storage, hospital.rules, clock)
     policy = Policy("RECONCILE", peers.get)
     settler = Settler(flow.begin)
-    door = DicomDoor(policy, settler.submit, hospital.storage.spool_dir)
+    committing = CommitmentFlow(hospital.database, hospital.storage, clock, ("CT_A",))
+    steps = PerformedFlow(KeptArrivals(flow.recording, source_of))
+    door = DicomDoor(
+        policy,
+        settler.submit,
+        hospital.storage.spool_dir,
+        normalized=NormalizedFlow(committing, steps, "2.25"),
+    )
     listening = listen("127.0.0.1", 0)
     port = listening.getsockname()[1]
     door.serve(listening)

@@ -11,7 +11,7 @@ from reconcile.core.matchkeys import Question
 from reconcile.dicom.association import Association, Wire
 from reconcile.dicom.destinations import Giving
 from reconcile.dicom.limits import Limits
-from reconcile.dicom.messages import Context, Pages, Request
+from reconcile.dicom.messages import Context, Normalized, Pages, Report, Request
 from reconcile.dicom.policy import Certificate, Refusal
 from reconcile.dicom.spool import WORKERS, Spools
 from reconcile.flows.arrival import Arrival
@@ -32,6 +32,7 @@ class SomePeer:
     id, address, calling, called = "a-1", "127.0.0.1", "CT_A", "RECONCILE"
     may_send, stalled = True, False
     giving: Giving | None = None
+    normalized: Normalized | None = None
 
     def __init__(self, folder: Path, limits: Limits | None = None) -> None:
         self.source = Source("CT_A")
@@ -44,6 +45,7 @@ class SomePeer:
         self.posted: list[Callable[[], None]] = []
         self.responses: list[bytes] = []
         self.sent: list[tuple[bytes, bytes]] = []
+        self.reports: list[Report] = []
         self.pages: list[list[Found]] = []
         self.asked: list[tuple[Question, str]] = []
         self.ended: list[Request] = []
@@ -87,6 +89,9 @@ class SomePeer:
         self.responses.append(command_set)
         self.ended.append(request)
 
+    def report(self, report: Report) -> None:
+        self.reports.append(report)
+
     def done(self, request: Request) -> None:
         self.ended.append(request)
 
@@ -103,6 +108,7 @@ class Line:
     address, admitted, stalled = "127.0.0.1", True, False
     certificate: Certificate | None = None
     giving: Giving | None = None
+    normalized: Normalized | None = None
 
     def __init__(self, folder: Path, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()

@@ -15,14 +15,21 @@ from reconcile.dicom.commands import (
     C_MOVE_RQ,
     C_STORE_RQ,
     C_STORE_RSP,
+    N_ACTION_RQ,
+    N_CREATE_RQ,
+    N_EVENT_REPORT_RQ,
+    N_SET_RQ,
+    RESPONSE,
     CommandSet,
 )
+from reconcile.dicom.committing import CommitRequest, ReportResponse
 from reconcile.dicom.finding import FindRequest
 from reconcile.dicom.getting import GetRequest
 from reconcile.dicom.limits import Limits
 from reconcile.dicom.messages import Context, Messages, Request, Services
 from reconcile.dicom.moving import MoveRequest
 from reconcile.dicom.pdus import Fragment
+from reconcile.dicom.performing import CreateRequest, SetRequest
 from reconcile.dicom.services import SERVICES, CancelRequest, EchoRequest, StoreResponse
 from reconcile.dicom.storing import StoreRequest
 from reconcile.errors import CannotUnderstand, LimitExceeded, ReconcileError
@@ -149,7 +156,7 @@ def test_what_is_half_received_is_discarded(tmp_path: Path) -> None:
 
 
 def test_every_command_that_we_serve_stands_in_one_table() -> None:
-    """C-STORE, C-FIND, C-GET, C-MOVE, C-ECHO and C-CANCEL; answers to our C-STOREs."""
+    """Nine services, answers to what we ask ourselves, and nothing else."""
     assert {
         C_STORE_RQ: StoreRequest,
         C_STORE_RSP: StoreResponse,
@@ -158,6 +165,10 @@ def test_every_command_that_we_serve_stands_in_one_table() -> None:
         C_FIND_RQ: FindRequest,
         C_ECHO_RQ: EchoRequest,
         C_CANCEL_RQ: CancelRequest,
+        N_ACTION_RQ: CommitRequest,
+        N_CREATE_RQ: CreateRequest,
+        N_SET_RQ: SetRequest,
+        N_EVENT_REPORT_RQ | RESPONSE: ReportResponse,
     } == SERVICES
 
 
