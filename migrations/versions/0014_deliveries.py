@@ -1,4 +1,4 @@
-"""expand: what is forwarded, and the studies on their way
+"""expand: what is forwarded, the studies on their way, and what was taken back when
 
 Revision ID: 0014
 Revises: 0013
@@ -79,9 +79,16 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_delivery_lane_next_at", "delivery_lane", ["destination", "next_at"])
+    op.create_index(
+        "ix_happening_undo",
+        "happening",
+        ["id"],
+        postgresql_where=sa.text("undoes IS NOT NULL"),
+    )
     op.execute(GRANT)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_happening_undo", "happening")
     op.drop_table("delivery_lane")
     op.drop_table("delivery")

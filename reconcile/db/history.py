@@ -63,6 +63,7 @@ happening = Table(
     ),
     at("recorded_at"),
     Index("ix_happening_cause_id", "cause_id"),
+    Index("ix_happening_undo", "id", postgresql_where=text("undoes IS NOT NULL")),
 )
 
 happening_dependency = Table(

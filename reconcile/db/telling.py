@@ -43,7 +43,8 @@ from reconcile.db.tables import Time, at, key, metadata
 OVERLAP = timedelta(seconds=10)
 #: Rows that are looked for in one transaction.
 BATCH = 500
-ARRIVALS, CHANGES, ITEMS, FORWARD = "arrivals", "changes", "items:", "forward:"
+ARRIVALS, CHANGES, UNDONE = "arrivals", "changes", "undone"
+ITEMS, FORWARD = "items:", "forward:"
 _NEVER = UUID(int=2**128 - 1)
 #: The place before all items.
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -51,8 +52,8 @@ EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 cursor = Table(
     "telling_cursor",
     metadata,
-    # "arrivals", "changes", or "items:" with what a target wants to be told; and
-    # "forward:" with the first two, for what is forwarded.
+    # "arrivals", "changes", "undone", or "items:" with what a target wants to be told;
+    # and "forward:" with the first three, for what is forwarded.
     Column("name", key("name").type, primary_key=True),
     # A time, or the number of a transaction and the id of an event.
     key("position"),
@@ -163,6 +164,7 @@ def anything(
         now=now,
         quiet=now - quiet,
         arrived=low(places[ARRIVALS], now) if ARRIVALS in places else _NEVER,
+        undone=low(places[UNDONE], now) if UNDONE in places else _NEVER,
         xid=xid,
         event=event,
         lows=[low(places[each.name], now - each.after) for each in known],
@@ -176,6 +178,7 @@ _ANYTHING = Prepared(
 SELECT EXISTS (SELECT FROM notification WHERE state = 'waiting' AND next_at <= :now)
     OR EXISTS (SELECT FROM instance WHERE id >= :arrived)
     OR EXISTS (SELECT FROM study_arrival WHERE last_at < :quiet)
+    OR EXISTS (SELECT FROM happening WHERE undoes IS NOT NULL AND id >= :undone)
     OR EXISTS (
         SELECT FROM coercion_event WHERE level = 'study'
         AND (xid, id) > (CAST(:xid AS xid8), CAST(:event AS uuid)))
@@ -186,6 +189,7 @@ SELECT EXISTS (SELECT FROM notification WHERE state = 'waiting' AND next_at <= :
         bindparam("now", type_=Time),
         bindparam("quiet", type_=Time),
         bindparam("arrived", type_=postgresql.UUID(as_uuid=True)),
+        bindparam("undone", type_=postgresql.UUID(as_uuid=True)),
     )
 )
 
@@ -276,6 +280,27 @@ WHERE e.level = 'study' AND (e.xid, e.id) > (CAST(:xid AS xid8), CAST(:event AS 
 AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY e.xid, e.id LIMIT :most
 """).bindparams(bindparam("most", type_=Integer()))
+)
+
+
+def undone_studies(
+    connection: Connection, position: str, until: datetime
+) -> list[tuple[UUID, UUID]]:
+    """(study, happening) of studies of which something was taken back: that makes no event.
+
+    What was found in the last seconds is found again.
+    """
+    rows = _UNDONE(connection, low=low(position, until))
+    return [(row.study_id, row.id) for row in rows]
+
+
+_UNDONE = Prepared(
+    lambda: text("""
+SELECT DISTINCT e.study_id, g.id FROM happening g
+JOIN coercion_event e ON e.happening_id = g.undoes
+WHERE g.undoes IS NOT NULL AND g.id >= CAST(:low AS uuid) AND e.study_id IS NOT NULL
+ORDER BY g.id
+""")
 )
 
 

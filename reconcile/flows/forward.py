@@ -35,7 +35,9 @@ from reconcile.flows.notify import backoff
 from reconcile.flows.retrieve import BytesMissing
 from reconcile.flows.several import Ready, SeveralFlow
 
-ARRIVALS, CHANGES = telling.FORWARD + "arrivals", telling.FORWARD + "changes"
+ARRIVALS, CHANGES, UNDONE = (
+    telling.FORWARD + name for name in (telling.ARRIVALS, telling.CHANGES, telling.UNDONE)
+)
 #: A study that a destination was given, and that is given out otherwise since.
 CODE = "FORWARDED-CORRECTED"
 
@@ -122,8 +124,8 @@ class ForwardFlow:
 
         def step(connection: Connection) -> dict[str, str]:
             known = telling.cursors(connection)
-            if ARRIVALS not in known:
-                telling.move(connection, ARRIVALS, now.isoformat())
+            for name in {ARRIVALS, UNDONE} - set(known):
+                telling.move(connection, name, now.isoformat())
             if CHANGES not in known:
                 telling.move(connection, CHANGES, telling.first_change(connection))
             return telling.cursors(connection)
@@ -157,7 +159,10 @@ class ForwardFlow:
             changed, place = telling.changed_studies(connection, places[CHANGES])
             if place != places[CHANGES]:
                 telling.move(connection, CHANGES, place)
-            for study_id in dict.fromkeys(study for study, _ in changed):
+            undone = telling.undone_studies(connection, places[UNDONE], until)
+            if undone:
+                telling.move(connection, UNDONE, until.isoformat())
+            for study_id in dict.fromkeys(study for study, _ in (*changed, *undone)):
                 self._changed(connection, study_id, now)
             return bool(changed)
 

@@ -167,7 +167,8 @@ class NotifyFlow:
         now = self.clock()
         names = [each.name for each in self._asked()]
         names += [telling.ARRIVALS] if self._wanting(RECEIVED) else []
-        names += [telling.CHANGES] if self._wanting(CHANGED) else []
+        changes = [telling.CHANGES, telling.UNDONE]
+        names += changes if self._wanting(CHANGED) else []
 
         def step(connection: Connection) -> dict[str, str]:
             telling.forget_all_but(connection, names)
@@ -183,7 +184,8 @@ class NotifyFlow:
         """Of items all that are open; of studies what comes and changes from now on."""
         if name == telling.CHANGES:
             return telling.first_change(connection)
-        return (now if name == telling.ARRIVALS else telling.EPOCH).isoformat()
+        from_now = name in (telling.ARRIVALS, telling.UNDONE)
+        return (now if from_now else telling.EPOCH).isoformat()
 
     def round(self, stop: Event) -> bool:
         """Look, and tell; whether there is more to do at once."""
@@ -206,7 +208,7 @@ class NotifyFlow:
             until = telling.seen(connection, now)
             news = [
                 *self._received(connection, places, until, now),
-                *self._changed(connection, places),
+                *self._changed(connection, places, until),
                 *self._items(connection, places, until),
             ]
             queued = outbox.queue(connection, news, now)
@@ -231,12 +233,18 @@ class NotifyFlow:
                 body = {"event": RECEIVED, "instances": instances}
                 yield New(target.name, kind, about, study_id=study_id, body=body)
 
-    def _changed(self, connection: Connection, places: Mapping[str, str]) -> Iterator[New]:
+    def _changed(
+        self, connection: Connection, places: Mapping[str, str], until: datetime
+    ) -> Iterator[New]:
         if telling.CHANGES not in places:
             return
         found, place = telling.changed_studies(connection, places[telling.CHANGES])
         if place != places[telling.CHANGES]:
             telling.move(connection, telling.CHANGES, place)
+        undone = telling.undone_studies(connection, places[telling.UNDONE], until)
+        if undone:
+            telling.move(connection, telling.UNDONE, until.isoformat())
+            found = list(dict.fromkeys([*found, *undone]))
         for study_id, happening_id in found:
             for target, kind in self._wanting(CHANGED):
                 yield New(

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 ROWS_COUNT = 88
 
-FORWARD = "forwarding of corrections to destinations"
 SEAL = "the sealed log and its verification"
 MEDIA = "the import of media, one item for a disc"
 PRIVACY = "roles that may see protected patients"
@@ -71,7 +70,7 @@ ROWS: dict[int, Row] = {
     33: Row("a test patient merged with a real one"),
     34: Row("a domain without the gate"),
     # E. Merge
-    35: Row("a merge", FORWARD),
+    35: Row("a merge"),
     36: Row("the same merge again"),
     37: Row("a merge of one with itself"),
     38: Row("a chain of merges"),
@@ -82,7 +81,7 @@ ROWS: dict[int, Row] = {
     43: Row("a merge that a steward forbade"),
     44: Row("merges of older versions, of visits and accounts"),
     # F. Unmerge, move, split
-    45: Row("a study assigned to another person", FORWARD),
+    45: Row("a study assigned to another person"),
     46: Row("an unlink of what was never linked"),
     47: Row("an ID moved to another person"),
     48: Row("a visit moved"),
@@ -99,10 +98,10 @@ ROWS: dict[int, Row] = {
     # H. Study level
     58: Row("one accession of two issuers"),
     59: Row("the next image after a resolution"),
-    60: Row("a wrong resolution taken back", FORWARD),
+    60: Row("a wrong resolution taken back"),
     61: Row("media with two patients", MEDIA),
     62: Row("a protected patient", PRIVACY),
-    63: Row("a correction of what was forwarded", FORWARD),
+    63: Row("a correction of what was forwarded"),
     # I. Audit
     64: Row("a decision that is told", SEAL),
     65: Row("a history that was tampered with", SEAL),
