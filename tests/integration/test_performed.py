@@ -284,6 +284,21 @@ def test_a_step_may_come_after_its_images(pacs: Archive, number: str) -> None:
     assert given(pacs.hospital, later.SOPInstanceUID).AccessionNumber == number
 
 
+def test_images_find_the_order_of_the_step_that_they_refer_to(
+    pacs: Archive, number: str
+) -> None:
+    """
+    Also where the step was told under another Study UID than theirs.
+    """
+    wanted = uid()
+    order(pacs, number, wanted)
+    step = Step(pacs.dicom)
+    step.create(begun(scheduled(wanted, number)))
+    image = stored(pacs, ReferencedPerformedProcedureStepSequence=reference(step))
+    out = given(pacs.hospital, image.SOPInstanceUID)
+    assert out.AccessionNumber == number
+
+
 def test_a_step_beside_its_first_images_is_never_missed(pacs: Archive, number: str) -> None:
     """
     Whoever is first: in the end the images have what the step's order says.
@@ -371,6 +386,14 @@ def test_a_step_for_two_orders_is_a_group_case(pacs: Archive) -> None:
 # -- The wrong worklist entry -------------------------------------------------------
 
 
+def reference(step: Step) -> list[Dataset]:
+    """The Referenced Performed Procedure Step Sequence of an image."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = "1.2.840.10008.3.1.2.3.3"
+    item.ReferencedSOPInstanceUID = step.uid
+    return [item]
+
+
 def wrong(pacs: Archive, number: str) -> tuple[Step, Dataset, Dataset]:
     """A step of two series, one of them begun under the wrong entry; both stored."""
     wanted = uid()
@@ -418,15 +441,12 @@ def test_the_images_of_a_wrong_entry_may_come_after_it(pacs: Archive, number: st
     for step, uids in ((named, [series]), (silent, [])):
         step.create(begun(scheduled(own, number)))
         step.set(ended("DISCONTINUED", uids, WRONG_ENTRY))
-    reference = Dataset()
-    reference.ReferencedSOPClassUID = "1.2.840.10008.3.1.2.3.3"
-    reference.ReferencedSOPInstanceUID = silent.uid
     for image in (
         stored(pacs, StudyInstanceUID=own, SeriesInstanceUID=series),
         stored(
             pacs,
             StudyInstanceUID=own,
-            ReferencedPerformedProcedureStepSequence=[reference],
+            ReferencedPerformedProcedureStepSequence=reference(silent),
         ),
     ):
         assert given(pacs.hospital, image.SOPInstanceUID).IssuerOfPatientID == "H"
