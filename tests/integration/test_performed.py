@@ -203,6 +203,11 @@ def test_row_84_the_map_is_known_before_the_first_image(pacs: Archive, number: s
     assert linked(pacs, step) == [(True, True)]
     assert order_state(pacs, number) == "in-progress"
     assert assigned(pacs, own) == wanted
+    for known in (own, wanted):  # there is a study, and nothing in it
+        explained = pacs.get(f"/api/v1/studies/{known}/explain").json()
+        assert explained["study_instance_uid"] == wanted
+        assert [each["accession_number"] for each in explained["orders"]] == [number]
+        assert not pacs.get(f"/dicom-web/studies?StudyInstanceUID={known}").content
     image = stored(pacs, StudyInstanceUID=own)
     out = given(pacs.hospital, image.SOPInstanceUID)
     assert (out.StudyInstanceUID, out.AccessionNumber) == (wanted, number)
