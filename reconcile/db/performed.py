@@ -133,9 +133,18 @@ _q, _p = step_request.c, performed_step.c
 # -- What an arriving instance is told ----------------------------------------------
 
 
-def requests(connection: Connection, study_uid: str) -> tuple[RequestItem, ...]:
-    """What performed steps say that a study, as the modality calls it, was ordered by."""
-    rows = _REQUESTS(connection, study_uid=study_uid) if study_uid else []
+def requests(
+    connection: Connection, study_uid: str, step_uid: str = ""
+) -> tuple[RequestItem, ...]:
+    """By what a study was ordered, as its performed steps say.
+
+    Args:
+        connection: of the writer.
+        study_uid: as the modality calls it.
+        step_uid: of the step that an instance refers to.
+    """
+    given = {"study_uid": study_uid, "step_uid": step_uid}
+    rows = _REQUESTS(connection, **given) if study_uid else []
     return tuple(
         RequestItem(
             row.accession_number,
@@ -150,10 +159,15 @@ def requests(connection: Connection, study_uid: str) -> tuple[RequestItem, ...]:
 
 _REQUESTS = Prepared(
     lambda: text("""
-SELECT DISTINCT accession_number, accession_issuer, study_instance_uid, rp_id, sps_id
+SELECT accession_number, accession_issuer, study_instance_uid, rp_id, sps_id
 FROM step_request
 WHERE study_instance_uid = :study_uid AND accession_number <> '' AND upper_inf(recorded)
-ORDER BY accession_number, accession_issuer, rp_id, sps_id
+UNION
+SELECT q.accession_number, q.accession_issuer, q.study_instance_uid, q.rp_id, q.sps_id
+FROM performed_step s JOIN step_request q ON q.step_id = s.id
+WHERE s.sop_instance_uid = :step_uid AND :step_uid <> '' AND q.accession_number <> ''
+AND upper_inf(q.recorded)
+ORDER BY accession_number, accession_issuer, rp_id, sps_id, study_instance_uid
 """)
 )
 

@@ -262,7 +262,8 @@ def _performed(
     """What performed steps say of its order, where its header says nothing."""
     if apart or instance.names_order:
         return ()
-    return performed.requests(connection, instance.study_instance_uid)
+    uids = instance.study_instance_uid, instance.step_uid
+    return performed.requests(connection, *uids)
 
 
 def _is_wrong_entry(connection: Connection, instance: InstanceFacts) -> bool:

@@ -6,11 +6,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
 
+from reconcile.cli.wiring import Parts
+from reconcile.cli.work_jobs import notifying
 from reconcile.core.commitment import Answered, Reason
 from reconcile.core.order import RequestedProcedure
 from reconcile.db.commitments import COMMITMENT
@@ -18,6 +21,8 @@ from reconcile.db.views import Where
 from reconcile.db.views_outbox import Notification, notifications
 from reconcile.dicom.reporting import reporting
 from reconcile.flows.notify import Notice, NotifyFlow, NotTold, Target
+from reconcile.settings import Settings
+from reconcile.settings.model import Destination
 from tests.support.archive import Archive, archive, sendable
 from tests.support.committing import Modality, ask, named
 from tests.support.database import Cluster
@@ -250,6 +255,26 @@ def test_a_target_that_is_gone_is_not_dropped(pacs: Archive) -> None:
     assert eventually(lambda: notices(pacs)[0].next_at <= clock())
     NotifyFlow(pacs.hospital.database, [], clock, timedelta(seconds=60)).start()
     assert notices(pacs)[0].state == "given-up"
+
+
+def test_the_jobs_process_knows_where_to_call(pacs: Archive, tmp_path: Path) -> None:
+    """
+    Every [[destination]] is told of what it asked for, at its host and port.
+    """
+    image = instance()
+    pacs.send(sendable(image))
+    modality = Modality()
+    with modality.association(pacs.dicom, hears=False) as association:
+        ask(association, [image])
+    assert eventually(lambda: notices(pacs)[0].next_at <= clock())
+    with modality.listening():
+        peer = Destination(ae_title="CT_A", host="127.0.0.1", port=modality.port)
+        settings = Settings(data_dir=tmp_path, destination=(peer,))
+        hospital = pacs.hospital
+        parts = Parts(settings, hospital.database, hospital.storage, hospital.rules)
+        notifying(parts).round(Event())
+        assert modality.heard().committed == {named(image)}
+    assert notices(pacs)[0].state == "sent"
 
 
 def test_not_told_says_why() -> None:

@@ -382,6 +382,35 @@ def test_a_study_that_changed_is_told_once_a_happening(
     assert heard[2:] == [("study-changed", studies[2])]
 
 
+def test_what_is_taken_back_is_told_though_it_makes_no_event(
+    hospital: Hospital, clock: Clock
+) -> None:
+    """Once, as a happening of its own."""
+    heard: list[str | None] = []
+    target = Target(
+        "ris",
+        frozenset({"study-changed"}),
+        lambda notice: heard.append(notice.study_instance_uid),
+    )
+    study = uid()
+    hospital.store(instance(StudyInstanceUID=study))
+    change(hospital, study)
+    wait_for_neighbours(hospital)
+    telling_all = flow(hospital, clock, target)
+    g = h.happening.c
+
+    def take_back(connection: Any) -> None:
+        newest = select(g.id).where(g.cause == "adt-a40").order_by(g.id.desc()).limit(1)
+        undone = connection.execute(newest).scalar_one()
+        now = datetime.now(UTC)
+        events.happen(connection, Happening("undo", "1", "local", "", now, undoes=undone))
+
+    hospital.database.run(take_back)
+    rounds_until(telling_all, lambda: heard == [study])
+    rounds(telling_all)
+    assert heard == [study]
+
+
 def test_a_restored_database_counts_anew(hospital: Hospital, clock: Clock) -> None:
     """A place that no transaction has reached yet is left for the newest."""
     heard: list[str | None] = []

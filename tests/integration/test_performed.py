@@ -203,6 +203,11 @@ def test_row_84_the_map_is_known_before_the_first_image(pacs: Archive, number: s
     assert linked(pacs, step) == [(True, True)]
     assert order_state(pacs, number) == "in-progress"
     assert assigned(pacs, own) == wanted
+    for known in (own, wanted):  # there is a study, and nothing in it
+        explained = pacs.get(f"/api/v1/studies/{known}/explain").json()
+        assert explained["study_instance_uid"] == wanted
+        assert [each["accession_number"] for each in explained["orders"]] == [number]
+        assert not pacs.get(f"/dicom-web/studies?StudyInstanceUID={known}").content
     image = stored(pacs, StudyInstanceUID=own)
     out = given(pacs.hospital, image.SOPInstanceUID)
     assert (out.StudyInstanceUID, out.AccessionNumber) == (wanted, number)
@@ -282,6 +287,21 @@ def test_a_step_may_come_after_its_images(pacs: Archive, number: str) -> None:
     assert (out.StudyInstanceUID, out.AccessionNumber) == (wanted, number)
     later = stored(pacs, StudyInstanceUID=own)
     assert given(pacs.hospital, later.SOPInstanceUID).AccessionNumber == number
+
+
+def test_images_find_the_order_of_the_step_that_they_refer_to(
+    pacs: Archive, number: str
+) -> None:
+    """
+    Also where the step was told under another Study UID than theirs.
+    """
+    wanted = uid()
+    order(pacs, number, wanted)
+    step = Step(pacs.dicom)
+    step.create(begun(scheduled(wanted, number)))
+    image = stored(pacs, ReferencedPerformedProcedureStepSequence=reference(step))
+    out = given(pacs.hospital, image.SOPInstanceUID)
+    assert out.AccessionNumber == number
 
 
 def test_a_step_beside_its_first_images_is_never_missed(pacs: Archive, number: str) -> None:
@@ -371,6 +391,14 @@ def test_a_step_for_two_orders_is_a_group_case(pacs: Archive) -> None:
 # -- The wrong worklist entry -------------------------------------------------------
 
 
+def reference(step: Step) -> list[Dataset]:
+    """The Referenced Performed Procedure Step Sequence of an image."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = "1.2.840.10008.3.1.2.3.3"
+    item.ReferencedSOPInstanceUID = step.uid
+    return [item]
+
+
 def wrong(pacs: Archive, number: str) -> tuple[Step, Dataset, Dataset]:
     """A step of two series, one of them begun under the wrong entry; both stored."""
     wanted = uid()
@@ -418,15 +446,12 @@ def test_the_images_of_a_wrong_entry_may_come_after_it(pacs: Archive, number: st
     for step, uids in ((named, [series]), (silent, [])):
         step.create(begun(scheduled(own, number)))
         step.set(ended("DISCONTINUED", uids, WRONG_ENTRY))
-    reference = Dataset()
-    reference.ReferencedSOPClassUID = "1.2.840.10008.3.1.2.3.3"
-    reference.ReferencedSOPInstanceUID = silent.uid
     for image in (
         stored(pacs, StudyInstanceUID=own, SeriesInstanceUID=series),
         stored(
             pacs,
             StudyInstanceUID=own,
-            ReferencedPerformedProcedureStepSequence=[reference],
+            ReferencedPerformedProcedureStepSequence=reference(silent),
         ),
     ):
         assert given(pacs.hospital, image.SOPInstanceUID).IssuerOfPatientID == "H"
