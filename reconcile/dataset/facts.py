@@ -383,11 +383,8 @@ def _date(date: Element | None) -> str:
 def _person_name(name: Element | None) -> PersonName:
     for value in values(name):
         if isinstance(value, Mapping):
-            return PersonName(
-                value.get("Alphabetic", ""),
-                value.get("Ideographic", ""),
-                value.get("Phonetic", ""),
-            )
+            groups = ("Alphabetic", "Ideographic", "Phonetic")
+            return PersonName(*(value.get(group, "") for group in groups))
         return PersonName(str(value or ""))
     return PersonName()
 
