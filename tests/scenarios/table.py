@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.rows import ROWS, Row
+from tests.support.verdicts import Verdicts
 
 FOLDER = Path(__file__).parent
 _TEST = re.compile(r"^def (test_rows?_((?:\d\d_)+)\w+)", re.MULTILINE)
@@ -64,22 +65,6 @@ def page() -> str:
 
 def _argued(row: Row) -> str:
     return f" ([argued](../adr/{row.argued}))" if row.argued else ""
-
-
-class Verdicts:
-    """Hears from pytest what becomes of each test."""
-
-    def __init__(self) -> None:
-        self.of: dict[str, str] = {}
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        name = report.nodeid.rpartition("::")[2].partition("[")[0]
-        if report.failed:
-            self.of[name] = "failed"
-        elif report.skipped:
-            self.of.setdefault(name, "skipped")
-        elif report.when == "call":
-            self.of.setdefault(name, "passed")
 
 
 def verdict(row: Row, names: Iterable[str], results: Mapping[str, str]) -> str:
