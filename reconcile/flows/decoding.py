@@ -62,6 +62,11 @@ class Decoder:
             start_new_session=True,
         )
 
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
     def frame(self, syntax: str, shape: Shape, stored: Pieces) -> tuple[str, bytes]:
         """(photometric interpretation, pixels in little endian) of a compressed frame.
 
@@ -142,9 +147,7 @@ class Decoding:
         if not self._places.acquire(timeout=WAIT_SECONDS):
             raise ServiceUnavailable("too much is being decoded")
         try:
-            with self._lock:
-                found = self._idle.pop() if self._idle else None
-            found = found or Decoder(self._seconds)
+            found = self._taken() or Decoder(self._seconds)
             try:
                 yield found
             finally:
@@ -153,6 +156,16 @@ class Decoding:
                         self._idle.append(found)
         finally:
             self._places.release()
+
+    def _taken(self) -> Decoder | None:
+        """One that is idle and alive."""
+        with self._lock:
+            while self._idle:
+                found = self._idle.pop()
+                if found.alive:
+                    return found
+                found.close()
+        return None
 
     @contextmanager
     def undone(self, state: Received, syntax: str, scratch: Path) -> Iterator[Received]:
