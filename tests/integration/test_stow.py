@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import socket
 import time
 import tracemalloc
@@ -198,6 +199,43 @@ def test_what_is_large_goes_through_the_spool(
     got = client.get(f"/api/v1/instances/{image.SOPInstanceUID}/received").content
     came = part10(image)
     assert got[data_offset(got) :] == came[data_offset(came) :]
+    assert hospital.storage.spooled() == []
+
+
+@pytest.mark.parametrize("pixels", [32, LARGE_BYTES])
+def test_a_bare_data_set_is_taken_too(client: httpx.Client, pixels: int) -> None:
+    """
+    Without meta information, as an import takes it; in memory and in the spool.
+    """
+    image = instance(PixelData=bytes(pixels))
+    file = part10(image)
+    bare = file[data_offset(file) :]
+    answer = post(client, body([bare]))
+    [told] = items(answer, REFERENCED)
+    assert one(told, "00081155") == image.SOPInstanceUID
+    got = client.get(f"/api/v1/instances/{image.SOPInstanceUID}/received").content
+    assert got[data_offset(got) :] == bare
+
+
+def test_whatever_comes_is_answered(client: httpx.Client, hospital: Hospital) -> None:
+    """
+    Files with bytes changed, cut off or put in: stored or refused, and never our fault.
+    """
+    noise = random.Random(20261125)
+    damaged = []
+    for _ in range(150):
+        file = bytearray(part10(instance()))
+        for _ in range(noise.randrange(1, 6)):
+            place = noise.randrange(120, len(file))
+            file[place : place + noise.randrange(3)] = noise.randbytes(noise.randrange(4))
+        damaged.append(bytes(file[: noise.choice((len(file), noise.randrange(len(file))))]))
+    answer = post(client, body(damaged))
+    assert answer.status_code == 202
+    told = [*items(answer, FAILED), *items(answer, OTHER)]
+    assert len(told) + len(items(answer, REFERENCED)) == len(damaged)
+    reasons = {one(each, FAILURE_REASON) for each in told}
+    assert reasons
+    assert reasons.isdisjoint({0x0110})
     assert hospital.storage.spooled() == []
 
 
