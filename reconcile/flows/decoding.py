@@ -32,11 +32,11 @@ from reconcile.flows.opened import written
 LOG = logging.getLogger(__name__)
 
 #: Decoding at once; each is a process of up to some hundred MiB.
-AT_ONCE = 2
+AT_ONCE = max(2, (os.cpu_count() or 1) // 2)
 #: One frame takes milliseconds; a large one on a busy machine seconds.
 FRAME_SECONDS = 60.0
 #: Whoever waits for others for so long is told to come again.
-WAIT_SECONDS = 120.0
+WAIT_SECONDS = 60.0
 FRAME_BYTES_MAX = 256 << 20
 #: Of pixel data with a length of 32 bits.
 _PIXEL_BYTES_MAX = 0xFFFFFFFE
