@@ -32,11 +32,11 @@ from reconcile.flows.opened import written
 LOG = logging.getLogger(__name__)
 
 #: Decoding at once; each is a process of up to some hundred MiB.
-AT_ONCE = 2
+AT_ONCE = max(2, (os.cpu_count() or 1) // 2)
 #: One frame takes milliseconds; a large one on a busy machine seconds.
 FRAME_SECONDS = 60.0
 #: Whoever waits for others for so long is told to come again.
-WAIT_SECONDS = 120.0
+WAIT_SECONDS = 60.0
 FRAME_BYTES_MAX = 256 << 20
 #: Of pixel data with a length of 32 bits.
 _PIXEL_BYTES_MAX = 0xFFFFFFFE
@@ -61,6 +61,11 @@ class Decoder:
             env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
             start_new_session=True,
         )
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
 
     def frame(self, syntax: str, shape: Shape, stored: Pieces) -> tuple[str, bytes]:
         """(photometric interpretation, pixels in little endian) of a compressed frame.
@@ -142,9 +147,7 @@ class Decoding:
         if not self._places.acquire(timeout=WAIT_SECONDS):
             raise ServiceUnavailable("too much is being decoded")
         try:
-            with self._lock:
-                found = self._idle.pop() if self._idle else None
-            found = found or Decoder(self._seconds)
+            found = self._taken() or Decoder(self._seconds)
             try:
                 yield found
             finally:
@@ -153,6 +156,16 @@ class Decoding:
                         self._idle.append(found)
         finally:
             self._places.release()
+
+    def _taken(self) -> Decoder | None:
+        """One that is idle and alive."""
+        with self._lock:
+            while self._idle:
+                found = self._idle.pop()
+                if found.alive:
+                    return found
+                found.close()
+        return None
 
     @contextmanager
     def undone(self, state: Received, syntax: str, scratch: Path) -> Iterator[Received]:

@@ -51,8 +51,10 @@ BARE_SOURCE = Source("STOW_RS")
 PARTS_MAX = 10_000
 #: Parts that are being stored while the next one is read.
 PIPELINED = 4
-#: A body may stand still for as long.
+#: A body may stand still for as long, and must not be slower on the whole: who drips
+#: bytes would keep a place for ever.
 SILENCE_SECONDS = 60.0
+SLOWEST_BYTES_PER_SECOND = 1024
 #: Of a body that is refused: who is still sending cannot read an answer.
 DRAINED_BYTES_MAX = 16 << 20
 
@@ -277,17 +279,20 @@ def _is_taken(began: Began) -> bool:
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    """The body as it comes.
+    """The body as it comes; only what we wait for it is counted.
 
     Raises:
-        TimeoutError: it stood still.
+        TimeoutError: it stood still, or comes too slowly.
     """
-    body = request.stream()
+    body, clock = request.stream(), asyncio.get_running_loop().time
+    patience = SILENCE_SECONDS
     while True:
-        async with asyncio.timeout(SILENCE_SECONDS):
+        begun = clock()
+        async with asyncio.timeout(min(patience, SILENCE_SECONDS)):
             chunk = await anext(body, None)
         if chunk is None:
             return
+        patience += len(chunk) / SLOWEST_BYTES_PER_SECOND - (clock() - begun)
         yield chunk
 
 

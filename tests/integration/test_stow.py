@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import socket
 import time
 import tracemalloc
@@ -18,6 +19,7 @@ from pydicom.dataset import Dataset
 
 from reconcile.core.facts import Source
 from reconcile.flows.keys import make_key
+from reconcile.web import stow
 from reconcile.web.parts import Parts
 from tests.support.archive import open_door
 from tests.support.database import Cluster
@@ -137,6 +139,23 @@ def test_what_is_coerced_is_told_with_what_was_there_before(client: httpx.Client
     assert event["cause_id"].startswith("CT_A/stow/")
 
 
+def test_what_was_stored_so_can_be_taken_back(client: httpx.Client) -> None:
+    """
+    As after a C-STORE: it is given out as it came, and its study is held.
+    """
+    image = instance()
+    store(client, image)
+    wanted = {"instance": str(image.SOPInstanceUID)}
+    [event] = client.get("/api/v1/coercions", params=wanted).json()["items"]
+    undo = client.post(f"/api/v1/coercions/{event['id']}/undo", json={"reason": "test"})
+    assert undo.status_code == 201, undo.text
+    given = client.get(f"/api/v1/instances/{image.SOPInstanceUID}/file").content
+    came = part10(image)
+    assert given[data_offset(given) :] == came[data_offset(came) :]
+    holds = client.get("/api/v1/holds", params={"code": "UNDONE"}).json()["items"]
+    assert image.SOPInstanceUID in [uid for e in holds for uid in e["sop_instance_uids"]]
+
+
 @pytest.mark.parametrize("source", ["PLAIN", "SILENT"])
 def test_what_nobody_is_to_be_warned_of_is_200(client: httpx.Client, source: str) -> None:
     """
@@ -180,6 +199,43 @@ def test_what_is_large_goes_through_the_spool(
     got = client.get(f"/api/v1/instances/{image.SOPInstanceUID}/received").content
     came = part10(image)
     assert got[data_offset(got) :] == came[data_offset(came) :]
+    assert hospital.storage.spooled() == []
+
+
+@pytest.mark.parametrize("pixels", [32, LARGE_BYTES])
+def test_a_bare_data_set_is_taken_too(client: httpx.Client, pixels: int) -> None:
+    """
+    Without meta information, as an import takes it; in memory and in the spool.
+    """
+    image = instance(PixelData=bytes(pixels))
+    file = part10(image)
+    bare = file[data_offset(file) :]
+    answer = post(client, body([bare]))
+    [told] = items(answer, REFERENCED)
+    assert one(told, "00081155") == image.SOPInstanceUID
+    got = client.get(f"/api/v1/instances/{image.SOPInstanceUID}/received").content
+    assert got[data_offset(got) :] == bare
+
+
+def test_whatever_comes_is_answered(client: httpx.Client, hospital: Hospital) -> None:
+    """
+    Files with bytes changed, cut off or put in: stored or refused, and never our fault.
+    """
+    noise = random.Random(20261125)
+    damaged = []
+    for _ in range(150):
+        file = bytearray(part10(instance()))
+        for _ in range(noise.randrange(1, 6)):
+            place = noise.randrange(120, len(file))
+            file[place : place + noise.randrange(3)] = noise.randbytes(noise.randrange(4))
+        damaged.append(bytes(file[: noise.choice((len(file), noise.randrange(len(file))))]))
+    answer = post(client, body(damaged))
+    assert answer.status_code == 202
+    told = [*items(answer, FAILED), *items(answer, OTHER)]
+    assert len(told) + len(items(answer, REFERENCED)) == len(damaged)
+    reasons = {one(each, FAILURE_REASON) for each in told}
+    assert reasons
+    assert reasons.isdisjoint({0x0110})
     assert hospital.storage.spooled() == []
 
 
@@ -346,6 +402,34 @@ def test_who_goes_away_leaves_nothing(client: httpx.Client, hospital: Hospital) 
     wait_until(lambda: not hospital.storage.spooled())
     path = f"/api/v1/instances/{image.SOPInstanceUID}/received"
     wait_until(lambda: client.get(path).status_code == 200)
+
+
+@pytest.mark.parametrize("drips", [False, True])
+def test_a_body_that_does_not_come_is_not_waited_for(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch, drips: bool
+) -> None:
+    """
+    Neither one that stands still, nor one that drips; what had come whole is told.
+    """
+    monkeypatch.setattr(stow, "SILENCE_SECONDS", 0.3)
+    image = instance()
+
+    def slow(begin: bytes) -> Iterator[bytes]:
+        yield begin
+        for _ in range(40):
+            time.sleep(0.05 if drips else 2)
+            yield b"x" if drips else b""
+            if not drips:
+                return
+
+    for begin, status in ((part(b"x"), 408), (part(part10(image)) + part(b"x"), 202)):
+        answer = client.post(
+            STUDIES,
+            content=slow(begin),
+            params={"source": "CT_A"},
+            headers={"Content-Type": RELATED},
+        )
+        assert answer.status_code == status
 
 
 # -- Who may ----------------------------------------------------------------------------
