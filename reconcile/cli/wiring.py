@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from reconcile.core.rejection import Again, Code, Treatment
 from reconcile.db.database import Database
 from reconcile.errors import ConfigurationError
 from reconcile.flows.commitment import CommitmentFlow
+from reconcile.flows.decoding import Decoding
 from reconcile.flows.kept import KeptArrivals
 from reconcile.flows.normalized import NormalizedFlow
 from reconcile.flows.performed import PerformedFlow
@@ -44,6 +45,7 @@ class Parts:
     database: Database
     storage: LocalStorage
     rules: Rules
+    decoding: Decoding = field(default_factory=Decoding)
 
     @property
     def query(self) -> QueryFlow:
@@ -53,7 +55,8 @@ class Parts:
     @property
     def several(self) -> SeveralFlow:
         """The flow that gives many instances out."""
-        return SeveralFlow(RetrieveFlow(self.database, self.storage), self.query)
+        retrieve = RetrieveFlow(self.database, self.storage, self.decoding)
+        return SeveralFlow(retrieve, self.query)
 
     @property
     def normalized(self) -> NormalizedFlow:

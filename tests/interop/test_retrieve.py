@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import RLELossless
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit, RLELossless
 from pynetdicom.association import Association
 
-from tests.support.instances import CT, instance, uid
+from tests.support.instances import CT, instance, uid, with_meta
 from tests.support.messages import adt, joined
 from tests.support.retrieving import (
     EXPLICIT,
@@ -59,14 +60,21 @@ def series(**attributes: Any) -> list[Dataset]:
     return [instance(InstanceNumber=n, **same) for n in (1, 2, 3)]
 
 
+def with_loss(**attributes: Any) -> Dataset:
+    """What nobody can undo."""
+    dataset = with_meta(instance(**attributes), JPEGBaseline8Bit)
+    dataset.PixelData = encapsulate([b"\xff\xd8\xff\xd9"])
+    dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+    return dataset
+
+
 JANE = series()
-COMPRESSED = transcoded(
-    instance(
-        StudyInstanceUID=JANE[0].StudyInstanceUID,
-        SeriesInstanceUID=JANE[0].SeriesInstanceUID,
-    ),
-    RLELossless,
+COMPRESSED = with_loss(
+    StudyInstanceUID=JANE[0].StudyInstanceUID,
+    SeriesInstanceUID=JANE[0].SeriesInstanceUID,
 )
+NATIVE = instance(StudyInstanceUID=uid())
+LOSSLESS = transcoded(NATIVE, RLELossless)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +85,7 @@ def archive(cluster, tmp_path_factory) -> Iterator[Archive]:
         Archive(tmp_path_factory.mktemp("asked"), urls, HOSPITAL + DESTINATIONS) as running,
     ):
         running.register()
-        running.store_all([*JANE, COMPRESSED])
+        running.store_all([*JANE, COMPRESSED, LOSSLESS])
         yield running
 
 
@@ -146,7 +154,9 @@ def test_what_a_get_is_told(archive: Archive) -> None:
     pending = [each for each in asked.responses if each.Status == 0xFF00]
     assert [each.NumberOfRemainingSuboperations for each in pending] == [3, 2, 1, 0]
     assert "NumberOfRemainingSuboperations" not in asked.responses[-1]
-    assert str(asked.responses[-1].ErrorComment).startswith("stored as 1.2.840.10008.1.2.5")
+    assert str(asked.responses[-1].ErrorComment).startswith(
+        "stored as 1.2.840.10008.1.2.4.50"
+    )
     # nobody but its own domain's modality asks: the patient is shown as known there
     assert {(each.PatientID, each.IssuerOfPatientID) for each in came} == {("100", "A")}
 
@@ -155,14 +165,29 @@ def test_each_context_is_answered_in_its_own_transfer_syntax(archive: Archive) -
     """As stored where the peer takes that, with a context for it."""
     asked, came = get(
         port_of(archive),
-        [(CT, IMPLICIT), (CT, str(RLELossless))],
+        [(CT, IMPLICIT), (CT, str(JPEGBaseline8Bit))],
         QueryRetrieveLevel="SERIES",
         StudyInstanceUID=str(JANE[0].StudyInstanceUID),
         SeriesInstanceUID=str(JANE[0].SeriesInstanceUID),
     )
     assert (asked.status, asked.counts) == (0x0000, (4, 0, 0))
     syntaxes = sorted(str(each.file_meta.TransferSyntaxUID) for each in came)
-    assert syntaxes == [IMPLICIT] * 3 + [str(RLELossless)]
+    assert syntaxes == [IMPLICIT] * 3 + [str(JPEGBaseline8Bit)]
+
+
+def test_compression_without_loss_is_undone_for_who_takes_no_other(
+    archive: Archive,
+) -> None:
+    """In a process of its own; the pixels are those that were compressed."""
+    asked, [came] = get(
+        port_of(archive),
+        [(CT, IMPLICIT)],
+        QueryRetrieveLevel="STUDY",
+        StudyInstanceUID=str(NATIVE.StudyInstanceUID),
+    )
+    assert (asked.status, asked.counts) == (0x0000, (1, 0, 0))
+    assert came.file_meta.TransferSyntaxUID == IMPLICIT
+    assert came.PixelData == NATIVE.PixelData
 
 
 def test_a_peer_that_answers_with_a_warning_or_a_failure(archive: Archive) -> None:
