@@ -28,6 +28,7 @@ from bench.wire import PDU_BYTES_MAX
 PLUGIN = Path(__file__).with_name("orthanc_plugin.py")
 PLUGINS = Path("/usr/share/orthanc/plugins")
 INDEX, PYTHON = "libOrthancPostgreSQLIndex.so", "libOrthancPython.so"
+WEB = "libOrthancDicomWeb.so"
 #: More than associations at once, or some would wait for others to end.
 THREADS = 16
 HIS = """\
@@ -130,6 +131,11 @@ class Orthanc:
             tags: dict[str, Any] = peer.get(f"/instances/{found[0]}/simplified-tags")
             return tags
 
+    @property
+    def web_port(self) -> int:
+        """Of DICOMweb; 0: it has none."""
+        return self._http if _web() else 0
+
     def _make_databases(self) -> None:
         with self._cluster.connect() as server:
             for name in ("index", "his"):
@@ -156,7 +162,7 @@ class Orthanc:
             "AuthenticationEnabled": False,
             "StorageDirectory": store,
             "IndexDirectory": store,
-            "Plugins": [str(PLUGINS / each) for each in (INDEX, PYTHON)],
+            "Plugins": [str(PLUGINS / each) for each in (INDEX, PYTHON, *_web())],
             "PythonScript": str(self._folder / PLUGIN.name),
             "PostgreSQL": {
                 "EnableIndex": True,
@@ -169,6 +175,11 @@ class Orthanc:
                 "Password": self._cluster.password,
             },
         }
+
+
+def _web() -> list[str]:
+    """The plug-in for DICOMweb, where it is installed."""
+    return [WEB] if (PLUGINS / WEB).exists() else []
 
 
 def version() -> str:

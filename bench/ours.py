@@ -158,6 +158,11 @@ class Reconcile:
         """Port of its HL7 door."""
         return self._addresses["hl7"]
 
+    @property
+    def web_port(self) -> int:
+        """Of DICOMweb."""
+        return self._addresses["http"]
+
     def client(self) -> Client:
         """Of its HTTP door."""
         return Client("127.0.0.1", self._addresses["http"])

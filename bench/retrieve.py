@@ -3,11 +3,14 @@
 Each server is sent one study of 1 000 CT slices, which it coerces. Then the study is asked
 for under the UID that it is given out under, several times, and goes to a peer that throws
 away what it takes: DCMTK's storescp. What counts is the time from the request to the last
-answer, which says that all of it was taken.
+answer, which says that all of it was taken. By WADO-RS the study comes over HTTP, in the
+transfer syntax in which it is stored.
 """
 
 from __future__ import annotations
 
+import http.client
+import re
 import subprocess
 import sys
 import time
@@ -95,8 +98,41 @@ def move(server: Server) -> int:
     return int(last.NumberOfCompletedSuboperations)
 
 
+def wado(server: Server) -> int:
+    """WADO-RS of the study as it is stored; how many instances came.
+
+    Raises:
+        Wrong: it was answered otherwise.
+    """
+    assert isinstance(server, Reconcile | Orthanc)
+    peer = http.client.HTTPConnection("127.0.0.1", server.web_port, timeout=ANSWER_SECONDS)
+    accept = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+    path = f"/dicom-web/studies/{STUDY.ordered_study_uid}"
+    try:
+        peer.request("GET", path, headers={"Accept": accept})
+        answer = peer.getresponse()
+        if answer.status != 200:
+            raise Wrong(f"WADO-RS was answered {answer.status}")
+        said = re.search('boundary="?([^";]+)', answer.headers["Content-Type"])
+        if said is None:
+            raise Wrong("WADO-RS was answered with no boundary")
+        return counted(answer, b"--" + said[1].encode()) - 1
+    finally:
+        peer.close()
+
+
+def counted(answer: http.client.HTTPResponse, delimiter: bytes) -> int:
+    """How often a delimiter stands in a body, which is thrown away."""
+    found, kept = 0, b""
+    while piece := answer.read(1 << 20):
+        kept += piece
+        found += kept.count(delimiter)
+        kept = kept[len(kept) - len(delimiter) + 1 :]
+    return found
+
+
 #: How instances are asked for.
-WAYS: dict[str, Callable[[Server], int]] = {"c-move": move}
+WAYS: dict[str, Callable[[Server], int]] = {"c-move": move, "wado-rs": wado}
 
 
 def measure(server: Server, way: str, number: int, instances: int) -> Retrieved:
@@ -130,6 +166,10 @@ def all_of(server: Server, ways: list[str], rounds: int, instances: int) -> list
     rows: list[Retrieved] = []
     with running(server):
         for way in ways:
+            assert isinstance(server, Reconcile | Orthanc)
+            if way == "wado-rs" and not server.web_port:
+                print(f"{server.name} has no DICOMweb", file=sys.stderr)
+                continue
             WAYS[way](server)
             for number in range(1, rounds + 1):
                 rows.append(measure(server, way, number, instances))

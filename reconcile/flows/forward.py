@@ -134,7 +134,7 @@ class ForwardFlow:
 
     def round(self, stop: Event) -> bool:
         """Look, and deliver; whether there is more to do at once."""
-        found = self.look() if any(each.rules for each in self.recipients) else False
+        found = self.look()
         names = [each.name for each in self.recipients]
         if not self._run(lambda c: deliveries.anything(c, names, self.clock())):
             return found
