@@ -140,7 +140,8 @@ def _statement(which: str, first: str, kind: object) -> Prepared:
 
 
 _NEW = _statement(
-    "receipt r JOIN instance i ON i.receipt_id = r.id AND r.id >= :low",
+    "receipt r JOIN instance i ON i.sop_instance_uid = r.sop_instance_uid"
+    " AND i.uid_domain = r.uid_domain AND i.receipt_id = r.id AND r.id >= :low",
     "low",
     t.instance.c.id.type,
 )

@@ -18,10 +18,9 @@ PAGE = 128
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An instance; `receipt_id`: the arrival that it is given out from."""
+    """An instance, as it is known."""
 
     id: UUID
-    receipt_id: UUID
     sop_class_uid: str
     sop_instance_uid: str
 
@@ -43,7 +42,7 @@ def images(
         classes: SOP Class UIDs that are asked for; empty: any.
         after: the last one of the page before.
     """
-    query = select(_i.id, _i.receipt_id, _i.sop_class_uid, _i.sop_instance_uid).where(
+    query = select(_i.id, _i.sop_class_uid, _i.sop_instance_uid).where(
         _i.series_id == series_id, ~_i.hidden
     )
     if uids:

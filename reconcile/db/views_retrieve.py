@@ -123,14 +123,6 @@ def of(connection: Connection, instance_ids: Collection[UUID]) -> dict[UUID, Giv
     return {row.instance_id: _given(row, live[row.id]) for row in rows}
 
 
-def holdings(connection: Connection, receipt_ids: Collection[UUID]) -> dict[UUID, Holding]:
-    """What is given out of some arrivals, by their ids; of those that are given out."""
-    wanted = select(_i.id).where(_i.receipt_id.in_(list(receipt_ids)), ~_i.hidden)
-    rows = connection.execute(_described(wanted)).all()
-    live = _live(connection, rows)
-    return {row.id: Holding(kept_of(row), live[row.id]) for row in rows}
-
-
 def _wanted(asked: Asked, sop_instance_uids: Collection[str]) -> Select[Any]:
     found = found_by(asked)
     assert found is not None or sop_instance_uids, "something is named"

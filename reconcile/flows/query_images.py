@@ -89,12 +89,12 @@ class ImageAnswers:
     def _holdings(self, found: list[Image]) -> dict[UUID, Holding]:
         if not self._wanted or not found:
             return {}
-        receipts = [each.receipt_id for each in found]
         with self.database.read_only() as connection:
-            return views_retrieve.holdings(connection, receipts)
+            given = views_retrieve.of(connection, [each.id for each in found])
+        return {key: each.holding for key, each in given.items()}
 
     def _told(self, image: Image, holdings: Mapping[UUID, Holding]) -> dict[Tag, Element]:
-        holding = holdings.get(image.receipt_id)
+        holding = holdings.get(image.id)
         return {
             qk.SOP_CLASS_UID: at.element("UI", image.sop_class_uid),
             qk.SOP_INSTANCE_UID: at.element("UI", image.sop_instance_uid),

@@ -64,8 +64,7 @@ def test_all_of_a_study_arrives_after_the_destination_was_away(
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    config = HOSPITAL.replace("receivers = 2", "receivers = 1")
-    archive = Archive(tmp_path, database_urls, config + CONFIG.format(port=port))
+    archive = Archive(tmp_path, database_urls, HOSPITAL + CONFIG.format(port=port))
     got, log = tmp_path / "got", tmp_path / "storescp.log"
     with archive:
         archive.register()

@@ -23,7 +23,7 @@ from tests.support.archive import Sent, associated, sendable, store
 from tests.support.instances import instance
 from tests.support.kept import digests as kept_digests
 from tests.support.kept import extract
-from tests.support.running import HOSPITAL, Archive
+from tests.support.running import SPREAD, Archive
 
 SOAK = bool(os.environ.get("RECONCILE_SOAK"))
 KILLS = 40 if SOAK else 3
@@ -71,7 +71,7 @@ class Sender(threading.Thread):
 
 @pytest.fixture
 def archive(database_urls: Urls, tmp_path: Path) -> Iterator[Archive]:
-    with Archive(tmp_path, database_urls, HOSPITAL) as running:
+    with Archive(tmp_path, database_urls, SPREAD) as running:
         running.register()
         yield running
 

@@ -66,17 +66,12 @@ def test_a_scanner_and_a_feed_are_added_while_another_sends(archive: Archive) ->
         assert code(archive.send(NEW)) == "AA"
         assert archive.get("/api/v1/patients", identifier="777^^^A")
         assert store(association, images[1]).status == 0xB000
-    assert before.isdisjoint(p.pid for p in archive.workers("receiver")[-2:])
+    assert before.isdisjoint(p.pid for p in archive.workers("receiver")[-1:])
 
-    for wrong, said in (
-        (HOSPITAL + "[[source]]\n", "ae_title"),
-        (HOSPITAL.replace("receivers = 2", "receivers = 3"), "[serve] receivers"),
-        (HOSPITAL.replace('http = "127.0.0.1:0"', 'http = "127.0.0.1:1"'), "[listen]"),
-    ):
-        done = reload(archive, wrong)
-        assert done.returncode == 2
-        assert said in done.stderr
-        assert archive.store(instance(), "NEW_CT").Status == 0xB000
+    done = reload(archive, HOSPITAL.replace("receivers = 1", "receivers = 3"))
+    assert done.returncode == 2
+    assert "[serve] receivers" in done.stderr
+    assert archive.store(instance(), "NEW_CT").Status == 0xB000
     assert archive.stop() == 0
     done = reload(archive, HOSPITAL)
     assert done.returncode == 1

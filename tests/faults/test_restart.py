@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.support.instances import instance
-from tests.support.running import Archive
+from tests.support.running import SPREAD, Archive
 
 ROLES = ("receiver", "hl7", "web", "jobs")
 
@@ -16,7 +16,7 @@ ROLES = ("receiver", "hl7", "web", "jobs")
 @pytest.fixture
 def archive(database_urls, tmp_path):
     """A running archive."""
-    with Archive(tmp_path, database_urls) as opened:
+    with Archive(tmp_path, database_urls, SPREAD) as opened:
         yield opened
 
 

@@ -64,7 +64,7 @@ def test_all_is_told_over_kill_9_of_who_tells_and_of_all(
     """
     (tmp_path / "secret").write_text("s3cret")
     with web_server() as heard, availability_scp() as peer:
-        config = HOSPITAL.replace("receivers = 2", "receivers = 1\nquiet = 1")
+        config = HOSPITAL.replace("receivers = 1", "receivers = 1\nquiet = 1")
         config += CONFIG.format(url=heard.url, port=peer.port)
         archive = Archive(tmp_path, database_urls, config)
         with archive:

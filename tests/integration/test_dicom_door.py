@@ -223,8 +223,9 @@ def test_a_declared_storage_class_is_taken(way: Doorway) -> None:
 
 
 def test_what_is_not_storage_is_refused_by_context(way: Doorway) -> None:
-    """Result 3 for query, worklist and media storage; the association stands."""
-    others = ["1.2.840.10008.5.1.1.9", "1.2.840.10008.1.3.10", "1.2.840.10008.1.20.1"]
+    """Result 3 for print, media storage and unified steps; the association stands."""
+    others = ["1.2.840.10008.5.1.1.9", "1.2.840.10008.1.3.10"]
+    others += ["1.2.840.10008.5.1.4.34.6.1"]
     association = connect(
         way, (VERIFICATION, IMPLICIT), *((uid, EXPLICIT) for uid in others)
     )

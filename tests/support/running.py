@@ -40,7 +40,7 @@ hl7 = "127.0.0.1:0"
 http = "127.0.0.1:0"
 
 [serve]
-receivers = 2
+receivers = 1
 
 [[domain]]
 name = "A"
@@ -131,6 +131,9 @@ accession_issuer = "B"
 application = "EMPI"
 authority = ["A", "B", "E", "T", "X", "Z", "L", "R", "V"]
 """
+
+#: The same, with scanners spread over two processes.
+SPREAD = HOSPITAL.replace("receivers = 1", "receivers = 2")
 
 #: P1 to P5, each with the ID that the enterprise gives them.
 REGISTRATION = (

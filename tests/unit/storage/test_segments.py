@@ -143,10 +143,12 @@ def test_a_torn_end_hides_only_what_was_torn(storage: LocalStorage, left: int) -
 def test_a_location_is_not_believed(storage: LocalStorage) -> None:
     """Another digest, another offset, a longer data set, a name that is none."""
     [location] = append(storage, group(700))
+    last = location.segment[-1]
+    another = location.segment[:-1] + ("1" if last == "0" else "0")
     wrong = (
         Location("ab" * 32, location.segment, location.offset),
         Location(location.digest, location.segment, location.offset + 512),
-        Location(location.digest, location.segment[:-1] + "0", location.offset),
+        Location(location.digest, another, location.offset),
         Location(location.digest, location.segment, 1 << 40),
     )
     for each in wrong:
