@@ -270,7 +270,7 @@ class StepIsOver(NormalizedFault):
     """A performed step is completed or discontinued, and stays as it is.
 
     Source:
-        PS3.4 section F.7.2.2.2.
+        PS3.4 section F.7.2.2.4, Table F.7.2-2.
     """
 
     title = "Performed Procedure Step Object may no longer be updated"
