@@ -39,7 +39,7 @@ answered_request = Table(
     metadata,
     key("actor"),
     key("key"),
-    # SHA-256 of method, path, query and body.
+    # SHA-256 of path, query and body.
     Column("fingerprint", LargeBinary, nullable=False),
     at("claimed_at"),
     # NULL: claimed, and not answered yet.

@@ -1,9 +1,10 @@
 """Send on what was received, coerced: after commit, in order per study, until it is there.
 
 What a rule wants is found and written down as deliveries; a study on its way to one
-destination is a lane, which one process drives at a time. An instance is given out as of
-the moment in which it is sent, so that a correction made while a destination was away is
-in it. What a destination was given, and is given out otherwise since, is told, or sent
+destination is a lane, which one process drives at a time. Instances are given out as of
+the moment in which their page of at most 100 is begun: a correction made while a
+destination was away is in them, and a later one is found when the same process looks
+again. What a destination was given, and is given out otherwise since, is told, or sent
 once more, as that destination wants it.
 
 Each delivery is written down before the next one is sent: what a sender was killed over
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Event
 from typing import ClassVar, Literal, Protocol, TypeVar
@@ -107,14 +108,12 @@ class ForwardFlow:
 
     Attributes:
         digest: of the configuration, for what is written into the history.
-        places: up to where everything was found, as last seen.
     """
 
     several: SeveralFlow
     recipients: Sequence[Recipient]
     clock: Callable[[], datetime]
     digest: str = ""
-    places: Mapping[str, str] = field(default_factory=dict)
 
     # -- what is to be forwarded -----------------------------------------------------------
 
@@ -122,15 +121,14 @@ class ForwardFlow:
         """Begin where nobody has looked yet: with what comes from now on."""
         now = self.clock()
 
-        def step(connection: Connection) -> dict[str, str]:
+        def step(connection: Connection) -> None:
             known = telling.cursors(connection)
             for name in {ARRIVALS, UNDONE} - set(known):
                 telling.move(connection, name, now.isoformat())
             if CHANGES not in known:
                 telling.move(connection, CHANGES, telling.first_change(connection))
-            return telling.cursors(connection)
 
-        self.places = self._run(step)
+        self._run(step)
 
     def round(self, stop: Event) -> bool:
         """Look, and deliver; whether there is more to do at once."""

@@ -270,6 +270,28 @@ def test_who_dies_while_it_sends_leaves_it_to_the_next(
     assert peer.uids == uids
 
 
+def test_a_lane_that_delivers_is_nobody_elses(hospital: Hospital, clock: Clock) -> None:
+    """Its lease begins anew with each delivery, however long the study takes."""
+    held: list[object] = []
+    peer = Peer()
+    deliver = peer.deliver
+
+    def slowly(ready: Ready) -> int:
+        clock.ahead += LEASE * 0.9
+        now = clock()
+        held.append(
+            hospital.database.run(lambda c: deliveries.claim(c, "VIEWER", now, now + LEASE))
+        )
+        return deliver(ready)
+
+    peer.deliver = slowly  # type: ignore[method-assign]
+    forwarding = flow(hospital, clock, to(peer))
+    uids = store_all(hospital, several(4))
+    rounds(forwarding)
+    assert held == [None] * 4
+    assert peer.uids == uids
+
+
 def test_several_processes_send_each_once(hospital: Hospital, clock: Clock) -> None:
     """Four at once, six studies, while more of them comes."""
     peer = Peer()

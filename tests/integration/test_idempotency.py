@@ -14,6 +14,8 @@ from sqlalchemy import func, select, update
 from reconcile.db import history as h
 from reconcile.db.answered import CLAIMED, KEPT, answered_request
 from reconcile.db.embedded import Urls
+from reconcile.errors import ServiceUnavailable
+from reconcile.flows.steward_patients import StewardPatients
 from tests.support.archive import http_door
 from tests.support.hospital import JANE, RICHARD, Hospital
 
@@ -93,6 +95,22 @@ def test_what_is_refused_is_told_again(client: httpx.Client) -> None:
     again = client.post(MERGE, json=nobody, headers=KEY)
     assert (again.status_code, again.content) == (first.status_code, first.content)
     assert again.headers["idempotent-replayed"] == "true"
+
+
+def test_what_failed_here_may_be_asked_again(
+    hospital: Hospital, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 5xx is no answer to keep: the next request with the key is acted on."""
+    with monkeypatch.context() as broken:
+        broken.setattr(StewardPatients, "merge", _away)
+        assert client.post(MERGE, json=PAIR, headers=KEY).status_code == 503
+    done = client.post(MERGE, json=PAIR, headers=KEY)
+    assert done.status_code == 201
+    assert "idempotent-replayed" not in done.headers
+
+
+def _away(*_: object) -> None:
+    raise ServiceUnavailable("the database is away")
 
 
 def test_at_once_it_is_done_once(hospital: Hospital, client: httpx.Client) -> None:
