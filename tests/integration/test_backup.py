@@ -97,6 +97,30 @@ def test_what_is_restored_answers_as_before(
         again.database.close()
 
 
+def test_dump_and_inventory_are_of_one_moment(
+    hospital: Hospital, database_urls: Urls, empty: Urls, tmp_path: Path
+) -> None:
+    """What is committed after the moment, and before the dump, is in neither."""
+    first, between = instance(), instance()
+    hospital.store(first)
+    folder = tmp_path / "backup"
+
+    def meanwhile(what: str, much: int) -> None:
+        if what == "database":
+            hospital.store(between)
+
+    made = back_up(database_urls.owner, hospital.storage, folder, clock(), meanwhile)
+    assert made.instances == 1
+    restore(folder, empty.owner, LocalStorage(tmp_path / "again"), silent)
+    again = Hospital.at(empty.writer, tmp_path / "again", empty.reader)
+    try:
+        assert given(again, first.SOPInstanceUID)
+        with pytest.raises(NotFound):
+            given(again, between.SOPInstanceUID)
+    finally:
+        again.database.close()
+
+
 def test_the_same_folder_again_copies_what_is_new(
     hospital: Hospital, database_urls: Urls, tmp_path: Path
 ) -> None:
