@@ -150,12 +150,13 @@ class Supervisor:
         """
         with parts.database.read_only() as connection:
             there_are_keys = views_keys.any_key(connection)
-        if not (there_are_keys or self.settings.http_is_loopback):
+        people = bool(self.settings.auth.oidc_issuer)
+        if not (there_are_keys or people or self.settings.http_is_loopback):
             raise ConfigurationError(
-                "[listen] http is not on loopback and there is no API key:"
-                " make one with `reconcile key add`"
+                "[listen] http is not on loopback, there is no API key and no"
+                " [auth] oidc_issuer: make a key with `reconcile key add`"
             )
-        return there_are_keys
+        return there_are_keys or people
 
     def _bind(self) -> None:
         listen = self.settings.listen

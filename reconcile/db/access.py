@@ -1,11 +1,11 @@
-"""Tables of who may come in, and of requests that were answered already."""
+"""Tables of who may come in: keys, people, and of requests that were answered already."""
 
 from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, Column, Integer, LargeBinary, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from reconcile.db.tables import Key, at, identifier, key, metadata
+from reconcile.db.tables import Key, Time, at, identifier, key, metadata
 
 api_key = Table(
     "api_key",
@@ -34,4 +34,19 @@ idempotency_key = Table(
     Column("status", Integer, nullable=True),
     Column("answer", JSONB, nullable=True),
     at("created_at"),
+)
+
+# Somebody who came in by their browser, by SHA-256 of what it holds; ends by time, by
+# idleness, or when they leave.
+web_session = Table(
+    "web_session",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    key("actor"),
+    Column("role", Text, nullable=False),
+    Column("seen_at", Time, nullable=False),
+    Column("expires_at", Time, nullable=False, index=True),
+    CheckConstraint(
+        "role IN ('reader', 'steward', 'administrator', 'auditor')", name="role"
+    ),
 )

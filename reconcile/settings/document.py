@@ -44,6 +44,7 @@ FILES = {
     "tls": ("certificate", "key", "ca"),
     "mail": ("password_file",),
     "notify": ("secret_file",),
+    "auth": ("oidc_client_secret_file",),
 }
 
 

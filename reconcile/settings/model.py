@@ -24,6 +24,7 @@ from reconcile.settings.values import (
     OptionalName,
     Positive,
     Rejects,
+    Role,
     Show,
     StorageUrl,
     TimeZone,
@@ -86,10 +87,28 @@ class Tls(_Table):
 
 
 class Auth(_Table):
-    """Who people are. API keys are in the database."""
+    """Who people are. API keys are in the database.
 
-    oidc_issuer: str = ""
+    `roles` gives to each role the values of the claim that grant it; one that is not
+    named is granted by its own name. `protected` are the roles that see patients who are
+    marked as protected.
+    """
+
+    oidc_issuer: WebAddress = ""
     oidc_client_id: str = ""
+    oidc_client_secret_file: str = ""
+    oidc_audience: str = ""
+    oidc_scope: str = "openid profile"
+    oidc_name_claim: str = "preferred_username"
+    oidc_roles_claim: str = "roles"
+    roles: dict[Role, tuple[str, ...]] = {}
+    protected: Annotated[tuple[Role, ...], Field(strict=False)] = (
+        "steward",
+        "administrator",
+        "auditor",
+    )
+    session_hours: Annotated[int, Field(ge=1, le=24)] = 8
+    session_idle_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 30
 
 
 class Serve(_Table):

@@ -117,6 +117,7 @@ MailAddress = Annotated[
 ]
 Date = Annotated[str, _matching(r"\d{8}", "a date as YYYYMMDD")]
 Show = Literal["separate", "hidden"]
+Role = Literal["reader", "steward", "administrator", "auditor"]
 Rejects = Literal["hide", "keep"]
 ComesAgain = Literal["ignore", "restore", "refuse"]
 HoldCode = Annotated[str, _matching(r"[A-Z][A-Z0-9-]*", "a code of holds")]

@@ -20,6 +20,7 @@ from reconcile.web import (
     frames,
     health,
     holds,
+    login,
     lookups,
     messages,
     metadata,
@@ -73,6 +74,7 @@ def make_app(parts: Parts) -> FastAPI:
         performed,
         rejections,
         suggestions,
+        login,
         docs,
     )
     for topic in topics:

@@ -1,6 +1,8 @@
 """Who may come in, and what they may ask: settled before a body is read.
 
-Keys are `Authorization: Bearer KEY`. Liveness and readiness answer anybody. While there
+Keys are `Authorization: Bearer KEY`, or a token of the identity provider; people have a
+session in a cookie. What a browser sends with one has to come from a page of this
+archive, if it changes anything. Liveness and readiness answer anybody. While there
 is no key at all, and the shell allows it, whoever can reach this machine's own address
 is let in as "local"; then only names of this machine are answered to, so that no page
 in a browser can reach the archive by a name of its own (DNS rebinding).
@@ -9,21 +11,26 @@ in a browser can reach the archive by a name of its own (DNS rebinding).
 from __future__ import annotations
 
 from typing import NamedTuple
+from urllib.parse import quote
 
 from anyio import to_thread
 from starlette.datastructures import Headers
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconcile.db.views_keys import any_key
-from reconcile.errors import ReconcileError
+from reconcile.errors import NotAuthorised, ReconcileError
 from reconcile.flows.keys import ROLES, Principal, principal
+from reconcile.web.cookies import SESSION, is_from_here, kept
 from reconcile.web.parts import Parts
 from reconcile.web.problems import of_error, problem
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/login", "/login/callback"})
 LOCAL = Principal("local", "administrator")
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+#: A JSON Web Token has three parts (RFC 7519).
+_DOTS_OF_A_TOKEN = 2
 _SAFE = frozenset({"GET", "HEAD"})
 _ALL = frozenset(ROLES)
 #: Who may see what is held and hidden, and the messages of the RIS.
@@ -48,6 +55,7 @@ RULES = (
     Rule(True, "/", _ALL),
     Rule(False, STUDIES, _ALL),
     Rule(False, "/api/v1/decide", _ALL),
+    Rule(False, "/logout", _ALL),
     Rule(False, "/", _CHANGERS),
 )
 
@@ -66,33 +74,57 @@ class Authenticate:
     def __init__(self, app: ASGIApp, parts: Parts) -> None:
         self.app = app
         self.parts = parts
-        self._keys_required = parts.require_keys
+        self._keys_required = parts.require_keys or parts.entrance is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self.app(scope, receive, send)
             return
         try:
-            asking = await to_thread.run_sync(self._who, Headers(scope=scope))
+            asking = await to_thread.run_sync(self._who, scope)
         except ReconcileError as error:
             await of_error(error)(scope, receive, send)
             return
         if asking is None:
-            refused = problem(401, headers={"WWW-Authenticate": 'Bearer realm="reconcile"'})
-            await refused(scope, receive, send)
+            await self._refused(scope)(scope, receive, send)
         elif not may(asking.role, scope["method"], scope["path"]):
             await problem(403, "Not authorised")(scope, receive, send)
         else:
             scope.setdefault("state", {})["principal"] = asking
             await self.app(scope, receive, send)
 
-    def _who(self, headers: Headers) -> Principal | None:
+    def _who(self, scope: Scope) -> Principal | None:
+        headers, entrance = Headers(scope=scope), self.parts.entrance
         scheme, _, key = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return principal(self.parts.database, key.strip())
+            return self._bearer(key.strip())
+        secret = kept(headers, SESSION) if entrance else ""
+        if entrance and secret:
+            own = self.parts.public_url or f"{scope['scheme']}://{headers.get('host', '')}"
+            if scope["method"] not in _SAFE and not is_from_here(headers, own):
+                raise NotAuthorised("another site's page may not change anything here")
+            return entrance.people.who(secret)
         if self._are_keys_required() or not is_local_name(headers.get("host", "")):
             return None
         return LOCAL
+
+    def _bearer(self, key: str) -> Principal | None:
+        """Whose key it is, or, where it is no key, of whom the provider speaks."""
+        entrance = self.parts.entrance
+        if entrance is None or key.count(".") != _DOTS_OF_A_TOKEN:
+            return principal(self.parts.database, key)
+        return entrance.claims.principal(entrance.provider.bearer(key))
+
+    def _refused(self, scope: Scope) -> ASGIApp:
+        """A person is sent to say who they are; a program is told."""
+        headers = Headers(scope=scope)
+        wants_page = "text/html" in headers.get("accept", "")
+        if self.parts.entrance and wants_page and scope["method"] in _SAFE:
+            wanted = quote(scope["path"], safe="/")
+            query = scope["query_string"].decode("latin-1")
+            target = quote(f"{wanted}?{query}" if query else wanted, safe="/")
+            return RedirectResponse(f"/login?to={target}", 303)
+        return problem(401, headers={"WWW-Authenticate": 'Bearer realm="reconcile"'})
 
     def _are_keys_required(self) -> bool:
         """Once there has been a key, this door asks for one as long as it is open."""

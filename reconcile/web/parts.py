@@ -12,7 +12,7 @@ from fastapi import Depends, Path, Request
 from reconcile.core.facts import Source
 from reconcile.db.database import Database
 from reconcile.flows.decoding import Decoding
-from reconcile.flows.keys import Principal
+from reconcile.flows.keys import ROLES, Principal
 from reconcile.flows.query import QueryFlow
 from reconcile.flows.replay import ActAgain, ReplayFlow, no_door
 from reconcile.flows.retrieve import RetrieveFlow
@@ -20,6 +20,7 @@ from reconcile.flows.rules import Rules
 from reconcile.flows.several import SeveralFlow
 from reconcile.flows.store import StoreFlow
 from reconcile.storage.local import LocalStorage
+from reconcile.web.openid import Entrance
 
 
 def _nothing() -> Sequence[str]:
@@ -52,6 +53,8 @@ class Parts:
         destinations: AE titles that something can be forwarded to.
         act_again: reads a message that is kept and acts on it; the HL7 door's.
         decoding: undoes lossless compression.
+        entrance: how people come in by their browser; None: they do not.
+        protected_roles: who sees patients who are marked as protected.
     """
 
     database: Database
@@ -68,6 +71,12 @@ class Parts:
     act_again: ActAgain = no_door
     destinations: Collection[str] = ()
     decoding: Decoding = field(default_factory=Decoding)
+    entrance: Entrance | None = None
+    protected_roles: Collection[str] = ROLES
+
+    def sees_protected(self, asking: Principal) -> bool:
+        """Whether somebody sees patients who are marked as protected."""
+        return asking.role in self.protected_roles
 
     @property
     def retrieve(self) -> RetrieveFlow:
