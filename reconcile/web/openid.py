@@ -53,7 +53,7 @@ class Client:
 
     Attributes:
         secret_file: of a confidential client; read anew at each use. Empty: a public one.
-        audience: that a bearer token has to be meant for.
+        audience: that a bearer token has to be meant for; empty: none is taken.
     """
 
     issuer: str
@@ -157,7 +157,9 @@ class Provider:
             NotAuthorised: it is not the provider's, not for us, or no longer valid.
             ServiceUnavailable: the provider's keys cannot be had.
         """
-        return self._verified(token, self.client.audience or self.client.client_id)
+        if not self.client.audience:
+            raise NotAuthorised("tokens are not taken here: [auth] oidc_audience")
+        return self._verified(token, self.client.audience)
 
     def _verified(self, token: str, audience: str) -> Mapping[str, Any]:
         registry = jwt.JWTClaimsRegistry(
