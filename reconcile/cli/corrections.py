@@ -73,6 +73,23 @@ def unmerge(
         _say(flow.unmerge(surviving, prior, By("local", reason, dry_run)), as_json)
 
 
+@patient.command("protect")
+def protect(
+    patient_id: Annotated[str, typer.Argument(metavar="ID^^^DOMAIN")],
+    reason: Reason,
+    off: Annotated[bool, typer.Option("--off", help="Let all see them again.")] = False,
+    dry_run: DryRun = False,
+    config: Config = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a patient be seen only by who may see protected ones."""
+    with opened(config, data) as archive:
+        flow = StewardPatients(_kept(archive))
+        by = By("local", reason, dry_run)
+        _say(flow.protect(patient_id, by, protected=not off), as_json)
+
+
 @patient.command("move")
 def move(
     identifier: Cx,

@@ -180,10 +180,12 @@ class PatientUpdate:
     """What an HL7 message says of a patient, in the registry's terms.
 
     Fields of `cleared` were sent as `""`: delete the value. Fields absent from both
-    `demographics` and `cleared` were omitted: keep what is known.
+    `demographics` and `cleared` were omitted: keep what is known. `protected` is whether
+    not all may see who it is; None: nothing is said of it.
     """
 
     identifiers: tuple[tuple[str, Issuer], ...]
     demographics: Demographics
     cleared: frozenset[str] = frozenset()
     said_at: datetime | None = None
+    protected: bool | None = None

@@ -36,6 +36,7 @@ from reconcile.db import remembered as r
 from reconcile.db import tables as t
 from reconcile.db import unresolved as u
 from reconcile.db.ids import uuid7
+from reconcile.db.protection import protection
 from reconcile.db.studies import held_id
 from reconcile.db.undecided import show
 
@@ -52,6 +53,7 @@ _RANGED: tuple[tuple[Table, str], ...] = (
     (p.step_request, "recorded"),
     (p.wrong_entry, "recorded"),
     (j.rejection, "recorded"),
+    (protection, "recorded"),
 )
 
 

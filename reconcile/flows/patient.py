@@ -18,7 +18,7 @@ from reconcile.core.update import (
     decide_update,
     said_identifiers,
 )
-from reconcile.db import evidence, incarnations, persons
+from reconcile.db import evidence, incarnations, persons, protection
 from reconcile.db.database import Connection, lock
 from reconcile.db.persons import Owned
 from reconcile.flows.message import Fault, MessageFlow, Outcome, Received
@@ -212,6 +212,8 @@ class PatientFlow:
             )
             known[identifier] = Owned(identity_id, person_id, root_id)
         identity_id = _named(said, known).identity_id
+        if update.protected is not None:
+            protection.say(connection, identity_id, update.protected, happening_id)
         patient = Patient(person_id, root_id, identity_id, happening_id, False, ())
         if decision.outcome is UpdateOutcome.ALREADY_SAME:
             return patient

@@ -20,7 +20,7 @@ from reconcile.core.identity import (
 from reconcile.core.merge import IdentifierMove, Identifiers
 from reconcile.core.merging import MergeOutcome
 from reconcile.core.naming import identifier_of
-from reconcile.db import events, filed, links, merges, persons
+from reconcile.db import events, filed, links, merges, persons, protection
 from reconcile.db.database import Connection
 from reconcile.errors import NotFound, ReconcileError, WrongUse
 from reconcile.flows.arriving import Moment
@@ -135,6 +135,37 @@ class StewardPatients:
             return happening_id, ("kept apart",)
 
         return self._do("not-same", by, step)
+
+    def protect(self, patient: str, by: By, *, protected: bool) -> Done:
+        """Let a patient be seen only by who may see protected ones; or by all again.
+
+        Raises:
+            NotFound: nobody has this identifier.
+        """
+
+        def step(connection: Connection, joining: Joining, teller: Teller) -> Did:
+            named = self._named(patient)
+            owner = persons.owners(connection, [named], for_change=True).get(named)
+            if owner is None:
+                raise NotFound("nobody has this identifier")
+            told = {"outcome": "protected" if protected else "not protected"}
+            happening_id = teller.happen(connection, told)
+            if not self._say(connection, owner.root_id, protected, happening_id):
+                return happening_id, ("so it is already",)
+            return happening_id, (told["outcome"],)
+
+        return self._do("protect", by, step)
+
+    @staticmethod
+    def _say(
+        connection: Connection, root_id: UUID, protected: bool, happening_id: UUID
+    ) -> bool:
+        """Of every identity that is theirs, through merges; whether it is news."""
+        of_theirs = protection.identities(connection, root_id)
+        news = [
+            protection.say(connection, each, protected, happening_id) for each in of_theirs
+        ]
+        return any(news)
 
     # -- the same for all ---------------------------------------------------------------
 

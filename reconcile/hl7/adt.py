@@ -15,6 +15,8 @@ from reconcile.hl7.message import Message, Segment
 # PID fields of the demographics that a message can clear with `""`.
 _NAME, _BIRTH_DATE, _SEX, _MULTIPLE_BIRTH, _BIRTH_ORDER = 5, 7, 8, 24, 25
 _DEATH_DATE, _DEATH_INDICATOR = 29, 30
+# Of PD1: HL7 v2.5.1 section 3.4.10.
+_PROTECTION = 12
 _CLEARABLE = {
     "name": _NAME,
     "birth_date": _BIRTH_DATE,
@@ -42,6 +44,7 @@ def patient_update(message: Message, timezone: tzinfo) -> PatientUpdate:
         demographics=_demographics(pid),
         cleared=_cleared(pid),
         said_at=said_at(message, timezone),
+        protected=_protected(message),
     )
 
 
@@ -82,6 +85,16 @@ def identifiers(pid: Segment) -> tuple[tuple[str, Issuer], ...]:
     if not found:
         raise FieldMissing("PID-3 is required", pid.location(3))
     return tuple(found)
+
+
+def _protected(message: Message) -> bool | None:
+    """PD1-12, Protection Indicator (HL7 table 0136); `""` takes it back."""
+    pd1 = message.first("PD1")
+    if pd1 is None:
+        return None
+    if pd1.is_null(_PROTECTION):
+        return False
+    return {"Y": True, "N": False}.get(pd1.text(_PROTECTION).strip().upper())
 
 
 def _demographics(pid: Segment) -> Demographics:

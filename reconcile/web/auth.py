@@ -10,6 +10,7 @@ in a browser can reach the archive by a name of its own (DNS rebinding).
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from reconcile.db import protection
 from reconcile.db.views_keys import any_key
 from reconcile.errors import NotAuthorised, ReconcileError
 from reconcile.flows.keys import ROLES, Principal, principal
@@ -31,6 +33,8 @@ LOCAL = Principal("local", "administrator")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 #: A JSON Web Token has three parts (RFC 7519).
 _DOTS_OF_A_TOKEN = 2
+#: What every path names studies, series and instances by.
+_UIDS = re.compile(r"/(?:studies|series|instances|uids)/([0-9.]{1,64})(?=/|$)")
 _SAFE = frozenset({"GET", "HEAD"})
 _ALL = frozenset(ROLES)
 #: Who may see what is held and hidden, and the messages of the RIS.
@@ -89,6 +93,9 @@ class Authenticate:
             await self._refused(scope)(scope, receive, send)
         elif not may(asking.role, scope["method"], scope["path"]):
             await problem(403, "Not authorised")(scope, receive, send)
+        elif await to_thread.run_sync(self._is_hidden, asking, scope["path"]):
+            detail = "the patient is protected"
+            await problem(403, "Not authorised", detail)(scope, receive, send)
         else:
             scope.setdefault("state", {})["principal"] = asking
             await self.app(scope, receive, send)
@@ -125,6 +132,14 @@ class Authenticate:
             target = quote(f"{wanted}?{query}" if query else wanted, safe="/")
             return RedirectResponse(f"/login?to={target}", 303)
         return problem(401, headers={"WWW-Authenticate": 'Bearer realm="reconcile"'})
+
+    def _is_hidden(self, asking: Principal, path: str) -> bool:
+        """Whether a path names something of a patient whom they may not see."""
+        uids = [] if self.parts.sees_protected(asking) else _UIDS.findall(path)
+        if not uids:
+            return False
+        with self.parts.database.read_only() as connection:
+            return any(protection.is_named(connection, uid) for uid in uids)
 
     def _are_keys_required(self) -> bool:
         """Once there has been a key, this door asks for one as long as it is open."""

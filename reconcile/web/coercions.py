@@ -10,6 +10,7 @@ from reconcile.db import views_audit
 from reconcile.db.views_audit import AuditQuery, Event
 from reconcile.flows.history import HistoryFlow
 from reconcile.flows.questions import audit_query
+from reconcile.web.masking import Masked
 from reconcile.web.paging import Asked, Json, ListedEvents, Text, listed
 from reconcile.web.parts import PartsOf, Uid
 
@@ -57,18 +58,20 @@ Filters = Annotated[AuditQuery, Depends(_query)]
 
 
 @router.get("/coercions", response_model=ListedEvents[Event])
-def list_coercions(parts: PartsOf, query: Filters, where: Asked) -> Json:
+def list_coercions(parts: PartsOf, query: Filters, where: Asked, mask: Masked) -> Json:
     """Coercion events in the order in which they apply."""
     with parts.database.read_only() as connection:
         found = views_audit.events(connection, query, where)
+        found = mask.page(found, mask.events(connection, found.items))
     return listed(found, sealed_through=None)
 
 
 @router.get("/coercions/{event_id}", response_model=Event)
-def show_coercion(parts: PartsOf, event_id: str) -> Json:
+def show_coercion(parts: PartsOf, event_id: str, mask: Masked) -> Json:
     """One coercion event."""
     with parts.database.read_only() as connection:
-        return Json(views_audit.event(connection, event_id))
+        found = views_audit.event(connection, event_id)
+        return Json(mask.events(connection, [found])[0])
 
 
 @router.get("/instances/{sop_instance_uid}/history", response_model=ListedEvents[Event])

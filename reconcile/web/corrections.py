@@ -54,6 +54,13 @@ class Apart(Reasoned):
     other: Cx
 
 
+class Protect(Reasoned):
+    """A patient, and whether only some may see who they are."""
+
+    patient: Cx
+    protected: bool = True
+
+
 class Assign(Reasoned):
     """The patient whose a study is to be."""
 
@@ -123,6 +130,16 @@ def keep_apart(kept: Kept, asking: Asking, said: Apart, dry_run: DryRun = False)
     """Keep two patients apart, whoever says otherwise."""
     by = _by(asking, said, dry_run)
     return _told(StewardPatients(kept).not_same(said.one, said.other, by))
+
+
+@router.post("/patients/protect", status_code=201, response_model=Done)
+def protect_patient(
+    kept: Kept, asking: Asking, said: Protect, dry_run: DryRun = False
+) -> Json:
+    """Let a patient be seen only by who may see protected ones, or by all again."""
+    by = _by(asking, said, dry_run)
+    flow = StewardPatients(kept)
+    return _told(flow.protect(said.patient, by, protected=said.protected))
 
 
 @router.post("/studies/{uid}/assign", status_code=201, response_model=Done)

@@ -13,6 +13,7 @@ from reconcile.db.views_audit import AuditQuery, Event
 from reconcile.db.views_holds import Hold
 from reconcile.flows.resolve import ResolveFlow, Wanted
 from reconcile.flows.worklist import grace
+from reconcile.web.masking import Masked
 from reconcile.web.paging import Asked, Json, Listed, Text, listed
 from reconcile.web.parts import Asking, PartsOf
 from reconcile.web.problems import MEDIA_TYPE
@@ -53,6 +54,7 @@ class Resolved(BaseModel):
 def list_holds(
     parts: PartsOf,
     where: Asked,
+    mask: Masked,
     kind: Literal["hold", "review", "message", ""] = "",
     code: Text = "",
     state: Literal["open", "closed", ""] = "",
@@ -67,14 +69,15 @@ def list_holds(
             state=state,
             grace=grace(parts.rules, parts.clock()),
         )
-    return listed(page)
+        return listed(mask.page(page, mask.holds(connection, page.items)))
 
 
 @router.get("/{hold_id}", response_model=Hold)
-def show_hold(parts: PartsOf, hold_id: HoldId) -> Json:
+def show_hold(parts: PartsOf, hold_id: HoldId, mask: Masked) -> Json:
     """One item of the worklist, with all its instances."""
     with parts.database.read_only() as connection:
-        return Json(views_holds.hold(connection, hold_id))
+        found = views_holds.hold(connection, hold_id)
+        return Json(mask.holds(connection, [found])[0])
 
 
 @router.post(

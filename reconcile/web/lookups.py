@@ -19,6 +19,7 @@ from reconcile.db.views_orders import Order
 from reconcile.db.views_patients import Person
 from reconcile.db.views_studies import StudyExplained, Uids
 from reconcile.flows.questions import time_of
+from reconcile.web.masking import Masked
 from reconcile.web.paging import Asked, Json, Listed, Text, listed
 from reconcile.web.parts import PartsOf, Uid
 
@@ -43,27 +44,32 @@ def explain_study(parts: PartsOf, uid: Uid) -> Json:
 
 @router.get("/patients", response_model=Listed[Person])
 def list_patients(
-    parts: PartsOf, identifier: Annotated[str, Query(max_length=512)], as_of: AsOf = ""
+    parts: PartsOf,
+    mask: Masked,
+    identifier: Annotated[str, Query(max_length=512)],
+    as_of: AsOf = "",
 ) -> Json:
     """The person who owns an identifier (`ID^^^DOMAIN`)."""
     named = identifier_of(identifier, parts.rules.domains)
     with parts.database.read_only() as connection:
         found = views_patients.by_identifier(connection, named, time_of("as_of", as_of))
-    return listed(Page(found))
+        return listed(Page(tuple(mask.persons(connection, found))))
 
 
 @router.get("/patients/{person_id}", response_model=Person)
-def show_patient(parts: PartsOf, person_id: str, as_of: AsOf = "") -> Json:
+def show_patient(parts: PartsOf, mask: Masked, person_id: str, as_of: AsOf = "") -> Json:
     """One person; one who was merged is shown as such."""
     with parts.database.read_only() as connection:
-        return Json(views_patients.by_id(connection, person_id, time_of("as_of", as_of)))
+        found = views_patients.by_id(connection, person_id, time_of("as_of", as_of))
+        return Json(mask.persons(connection, [found])[0])
 
 
 @router.get("/orders", response_model=Listed[Order])
-def list_orders(parts: PartsOf, where: Asked, accession: Text = "") -> Json:
+def list_orders(parts: PartsOf, where: Asked, mask: Masked, accession: Text = "") -> Json:
     """Orders with their procedures and scheduled steps, the oldest first."""
     with parts.database.read_only() as connection:
-        return listed(views_orders.orders(connection, accession, where))
+        found = views_orders.orders(connection, accession, where)
+        return listed(mask.page(found, mask.orders(connection, found.items)))
 
 
 @router.get("/instances/{sop_instance_uid}/receipts", response_model=Listed[Arrived])

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from reconcile.db import views_holds
 from reconcile.db.views_holds import Message, WholeMessage
 from reconcile.flows.message import Asked
+from reconcile.web.masking import Masked
 from reconcile.web.paging import Asked as AskedPage
 from reconcile.web.paging import Json, Listed, Text, listed
 from reconcile.web.parts import Asking, PartsOf
@@ -64,10 +65,10 @@ def list_messages(
 
 
 @router.get("/{message_id}", response_model=WholeMessage)
-def show_message(parts: PartsOf, message_id: MessageId) -> Json:
+def show_message(parts: PartsOf, message_id: MessageId, mask: Masked) -> Json:
     """One message, with what it says."""
     with parts.database.read_only() as connection:
-        return Json(views_holds.message(connection, message_id))
+        return Json(mask.message(views_holds.message(connection, message_id)))
 
 
 @router.post("/{message_id}/replay", response_model=Replayed, responses=_DONE)

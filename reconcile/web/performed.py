@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from reconcile.db import views_performed
 from reconcile.db.views_performed import PerformedStep
+from reconcile.web.masking import Masked
 from reconcile.web.paging import Asked, Json, Listed, Text, listed
 from reconcile.web.parts import PartsOf, Uid
 
@@ -14,16 +15,16 @@ router = APIRouter(prefix="/api/v1/performed-steps", tags=["performed steps"])
 
 @router.get("", response_model=Listed[PerformedStep])
 def list_steps(
-    parts: PartsOf, where: Asked, study: Text = "", accession: Text = ""
+    parts: PartsOf, where: Asked, mask: Masked, study: Text = "", accession: Text = ""
 ) -> Json:
     """Performed steps, the newest first, each with the orders that it is linked to."""
     with parts.database.read_only() as connection:
         found = views_performed.steps(connection, where, study=study, accession=accession)
-    return listed(found)
+    return listed(mask.page(found, mask.steps(found.items)))
 
 
 @router.get("/{uid}", response_model=PerformedStep)
-def show_step(parts: PartsOf, uid: Uid) -> Json:
+def show_step(parts: PartsOf, uid: Uid, mask: Masked) -> Json:
     """One performed step by its SOP Instance UID."""
     with parts.database.read_only() as connection:
-        return Json(views_performed.step(connection, uid))
+        return Json(mask.steps([views_performed.step(connection, uid)])[0])

@@ -17,9 +17,11 @@ from reconcile.core.attributes import Element, Tag
 from reconcile.core.matchkeys import Question
 from reconcile.core.querykeys import KEYS, Level
 from reconcile.dataset.keywords import tag_of
+from reconcile.db import protection
 from reconcile.errors import WrongUse
+from reconcile.flows.keys import Principal
 from reconcile.flows.query import Answer, only, showing
-from reconcile.web.parts import Parts, PartsOf, Uid
+from reconcile.web.parts import Asking, Parts, PartsOf, Uid
 from reconcile.web.problems import problem
 
 router = APIRouter(tags=["queries"])
@@ -81,37 +83,41 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/dicom-web/studies", responses=_ANSWERS, response_class=Response)
-def search_studies(request: Request, parts: PartsOf) -> Response:
+def search_studies(request: Request, parts: PartsOf, asking: Asking) -> Response:
     """Studies by their attributes, the newest first; one answer for each patient in one."""
-    return _search(request, parts, Level.STUDY, _STUDY)
+    return _search(request, parts, asking, Level.STUDY, _STUDY)
 
 
 @router.get("/dicom-web/series", responses=_ANSWERS, response_class=Response)
-def search_series(request: Request, parts: PartsOf) -> Response:
+def search_series(request: Request, parts: PartsOf, asking: Asking) -> Response:
     """Series of all studies by their attributes."""
-    return _search(request, parts, Level.SERIES, (*_STUDY, *_SERIES))
+    return _search(request, parts, asking, Level.SERIES, (*_STUDY, *_SERIES))
 
 
 @router.get(
     "/dicom-web/studies/{study}/series", responses=_ANSWERS, response_class=Response
 )
-def search_series_of_study(request: Request, parts: PartsOf, study: Uid) -> Response:
+def search_series_of_study(
+    request: Request, parts: PartsOf, asking: Asking, study: Uid
+) -> Response:
     """Series of a study, by its received or assigned UID."""
-    return _search(request, parts, Level.SERIES, _SERIES, _within(study))
+    return _search(request, parts, asking, Level.SERIES, _SERIES, _within(study))
 
 
 @router.get("/dicom-web/instances", responses=_ANSWERS, response_class=Response)
-def search_instances(request: Request, parts: PartsOf) -> Response:
+def search_instances(request: Request, parts: PartsOf, asking: Asking) -> Response:
     """Instances of all studies by their attributes."""
-    return _search(request, parts, Level.IMAGE, (*_STUDY, *_SERIES, *_IMAGE))
+    return _search(request, parts, asking, Level.IMAGE, (*_STUDY, *_SERIES, *_IMAGE))
 
 
 @router.get(
     "/dicom-web/studies/{study}/instances", responses=_ANSWERS, response_class=Response
 )
-def search_instances_of_study(request: Request, parts: PartsOf, study: Uid) -> Response:
+def search_instances_of_study(
+    request: Request, parts: PartsOf, asking: Asking, study: Uid
+) -> Response:
     """Instances of a study, by its received or assigned UID."""
-    return _search(request, parts, Level.IMAGE, (*_SERIES, *_IMAGE), _within(study))
+    return _search(request, parts, asking, Level.IMAGE, (*_SERIES, *_IMAGE), _within(study))
 
 
 @router.get(
@@ -120,10 +126,10 @@ def search_instances_of_study(request: Request, parts: PartsOf, study: Uid) -> R
     response_class=Response,
 )
 def search_instances_of_series(
-    request: Request, parts: PartsOf, study: Uid, series: Uid
+    request: Request, parts: PartsOf, asking: Asking, study: Uid, series: Uid
 ) -> Response:
     """Instances of a series, by its received or assigned UIDs."""
-    return _search(request, parts, Level.IMAGE, _IMAGE, _within(study, series))
+    return _search(request, parts, asking, Level.IMAGE, _IMAGE, _within(study, series))
 
 
 def _within(study: str, series: str = "") -> dict[Tag, Element]:
@@ -135,6 +141,7 @@ def _within(study: str, series: str = "") -> dict[Tag, Element]:
 def _search(
     request: Request,
     parts: Parts,
+    asking: Principal,
     level: Level,
     shown: Iterable[Tag],
     within: Mapping[Tag, Element] | None = None,
@@ -149,12 +156,23 @@ def _search(
     limit = min(limit, ANSWERS_MAX)
     answers = chain.from_iterable(parts.query.pages(question, skip=offset))
     found = list(islice(answers, limit + 1))
+    seen = _seen(parts, asking, found[:limit])
     base = f"{str(request.base_url).rstrip('/')}/dicom-web/studies"
-    told = [_told(each, question, base) for each in found[:limit]]
+    told = [_told(each, question, base) for each in seen]
     if not told:
         return Response(status_code=204)
     headers = _warnings(question, base, more=len(found) > limit)
     return JSONResponse(told, headers=headers, media_type=JSON)
+
+
+def _seen(parts: Parts, asking: Principal, found: list[Answer]) -> list[Answer]:
+    """What they may see of it: nothing of a patient who is protected."""
+    if parts.sees_protected(asking):
+        return found
+    uids = {at.text(each.get(at.STUDY_INSTANCE_UID)) for each in found}
+    with parts.database.read_only() as connection:
+        hidden = protection.studies(connection, uids)
+    return [e for e in found if at.text(e.get(at.STUDY_INSTANCE_UID)) not in hidden]
 
 
 def _keys(said: Iterable[tuple[str, str]], known: Mapping[Tag, str]) -> dict[Tag, Element]:
