@@ -125,10 +125,13 @@ class Hospital:
         event: str = "A08",
         at: datetime | None = None,
         cleared: tuple[str, ...] = (),
+        protected: bool | None = None,
     ) -> Outcome:
         """An ADT^A08 of a patient with identifiers as ID^^^DOMAIN."""
         flow = self.messages()
-        update = replace(_said(said, identifiers, at), cleared=frozenset(cleared))
+        update = replace(
+            _said(said, identifiers, at), cleared=frozenset(cleared), protected=protected
+        )
         return PatientFlow(flow).apply(self._keep(flow, f"ADT^{event}", feed), update)
 
     def merge(
