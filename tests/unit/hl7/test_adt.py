@@ -21,6 +21,22 @@ def update(pid: str, *others: str) -> PatientUpdate:
 
 
 @pytest.mark.parametrize(
+    ("pd1", "protected"),
+    [
+        (None, None),
+        ("PD1|||", None),
+        ("PD1||||||||||||Y", True),
+        ("PD1||||||||||||N", False),
+        ('PD1||||||||||||""', False),
+        ("PD1||||||||||||what", None),
+    ],
+)
+def test_who_is_protected_is_said_by_pd1(pd1: str | None, protected: bool | None) -> None:
+    """PD1-12; silence changes nothing, and `""` takes it back."""
+    assert update(PID, *([pd1] if pd1 else [])).protected is protected
+
+
+@pytest.mark.parametrize(
     ("xpn", "name"),
     [
         ("DOE^JANE", PersonName("DOE^JANE")),
