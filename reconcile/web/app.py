@@ -40,6 +40,30 @@ from reconcile.web.metrics import Metrics
 from reconcile.web.parts import Parts
 from reconcile.web.stores import Stores
 
+#: Whose routes there are.
+TOPICS = (
+    health,
+    dicomweb,
+    metadata,
+    frames,
+    qido,
+    stow,
+    coercions,
+    corrections,
+    checks,
+    lookups,
+    holds,
+    messages,
+    notifications,
+    deliveries,
+    decide,
+    performed,
+    rejections,
+    suggestions,
+    login,
+    docs,
+)
+
 
 def make_app(parts: Parts) -> FastAPI:
     """The application; opens no connection yet."""
@@ -55,29 +79,7 @@ def make_app(parts: Parts) -> FastAPI:
     app.state.metrics = Metrics(parts.database)
     app.state.readiness = Readiness(parts)
     app.state.stores = Stores(parts.storing)
-    topics = (
-        health,
-        dicomweb,
-        metadata,
-        frames,
-        qido,
-        stow,
-        coercions,
-        corrections,
-        checks,
-        lookups,
-        holds,
-        messages,
-        notifications,
-        deliveries,
-        decide,
-        performed,
-        rejections,
-        suggestions,
-        login,
-        docs,
-    )
-    for topic in topics:
+    for topic in TOPICS:
         app.include_router(topic.router)
     problems.install(app)
     # The last one added is the outermost.

@@ -13,10 +13,10 @@ from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from fastapi import Depends
-from sqlalchemy import Connection
 
 from reconcile.core.identity import PatientIdentifier
 from reconcile.db import protection
+from reconcile.db.database import Connection
 from reconcile.db.suggesting import Suggestion
 from reconcile.db.views import Page
 from reconcile.db.views_audit import Event

@@ -196,7 +196,7 @@ def signing(monkeypatch: pytest.MonkeyPatch, issuer: str) -> Iterator[Callable[.
     good |= {"preferred_username": "bot", "realm": {"roles": ["reader"]}}
 
     def sign(
-        header: dict[str, str] | None = None, by: object = key, **claims: object
+        header: dict[str, str] | None = None, by: RSAKey | OctKey = key, **claims: object
     ) -> str:
         said = {k: v for k, v in {**good, **claims}.items() if v is not None}
         return jwt.encode({"alg": "RS256", "kid": "one", **(header or {})}, said, by)
