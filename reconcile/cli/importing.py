@@ -16,6 +16,8 @@ from reconcile.cli import wiring
 from reconcile.cli.context import FINDING, AsJson, Config, Data, Opened, opened, say_json
 from reconcile.cli.listing import Columns, Delimiter, Encoding, Rejects, how_written
 from reconcile.cli.patient_list import NOT_TAKEN, Options, import_patients
+from reconcile.cli.truth import Truth
+from reconcile.cli.truth import truth as read_truth
 from reconcile.core.facts import Source
 from reconcile.errors import WrongUse
 from reconcile.flows.importing import (
@@ -25,6 +27,7 @@ from reconcile.flows.importing import (
     Imported,
     ImportFlow,
     files_in,
+    no_list,
 )
 from reconcile.flows.media import MediaFlow
 
@@ -39,6 +42,13 @@ List = Annotated[
     Path | None,
     typer.Option(exists=True, dir_okay=False, help="A list of patients, in CSV."),
 ]
+TruthList = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="Whose each study is, in CSV."),
+]
+TruthOnly = Annotated[
+    bool, typer.Option("--truth-only", help="Hold what --truth does not name.")
+]
 FeedName = Annotated[str, typer.Option(help="The [[feed]] that the list speaks as.")]
 Domain = Annotated[str, typer.Option(help="Of IDs in the list that name none.")]
 Dates = Annotated[str, typer.Option(help="How its dates are written: %d.%m.%Y.")]
@@ -51,6 +61,8 @@ def import_files(
     source: ReadAs = "",
     media: OnMedia = False,
     patients: List = None,
+    truth: TruthList = None,
+    truth_only: TruthOnly = False,
     feed: FeedName = "",
     domain: Domain = "",
     dates: Dates = "",
@@ -69,33 +81,71 @@ def import_files(
     Exits 1 when a file was refused, or a row was refused or waits for a person.
     """
     with opened(config, data, make=True) as archive:
+        _check(paths, patients, truth, dry_run=dry_run)
         how = how_written(encoding, delimiter, column)
+        options = Options(feed, domain, dates, drawn_at, dry_run)
         found = False
         if patients:
-            options = Options(feed, domain, dates, drawn_at, dry_run)
             told = import_patients(
                 archive, patients, how, options, rejects, as_json=as_json
             )
             _say_counts(told, "no patients", as_json=as_json)
             found = bool(told.keys() & NOT_TAKEN)
-        if paths and dry_run:
-            raise WrongUse("--dry-run is for lists")
+        listed = None
+        if truth:
+            listed = read_truth(archive, truth, how, options, rejects, only=truth_only)
         if paths:
-            found |= _import(archive, paths, source, media=media, as_json=as_json)
-        elif not patients:
-            raise WrongUse("what is to be imported? files, folders, or --patients")
+            read_as = _source(archive, source)
+            found |= _import(archive, paths, read_as, listed, media=media, as_json=as_json)
+        if truth and listed:
+            _say_unmatched(truth, listed, as_json=as_json)
     if found:
         raise typer.Exit(FINDING)
 
 
+def _check(
+    paths: Sequence[Path] | None,
+    patients: Path | None,
+    truth: Path | None,
+    *,
+    dry_run: bool,
+) -> None:
+    if not paths and not patients:
+        raise WrongUse("what is to be imported? files, folders, or --patients")
+    if dry_run and paths:
+        raise WrongUse("--dry-run is for a list of patients alone")
+    if truth and (patients or not paths):
+        raise WrongUse("--truth goes with files; import --patients before")
+
+
+def _say_unmatched(path: Path, listed: Truth, *, as_json: bool) -> None:
+    """Name the rows that no file has come for, in this import or an earlier one."""
+    count = 0
+    for line, uid in listed.unmatched():
+        count += 1
+        if as_json:
+            say_json({"line": line, "study_instance_uid": uid, "became": "no file"})
+        else:
+            typer.echo(f"{path.name} line {line}: no file of study {uid}", err=True)
+    if count:
+        typer.echo(f"{count} rows of {path.name} without a file", err=True)
+
+
 def _import(
-    archive: Opened, paths: Sequence[Path], source: str, *, media: bool, as_json: bool
+    archive: Opened,
+    paths: Sequence[Path],
+    source: Source,
+    listed: Truth | None,
+    *,
+    media: bool,
+    as_json: bool,
 ) -> bool:
     """Whether a file was refused."""
     flow = ImportFlow(
         archive.parts.store("import"),
-        _source(archive, source),
+        source,
         f"import/{secrets.token_hex(4)}",
+        listed.of if listed else no_list,
     )
     counted = _take(flow, paths, media=media, as_json=as_json)
     _say_counts({each.value: counted[each] for each in Became}, "no files", as_json=as_json)

@@ -27,6 +27,9 @@ from reconcile.hl7.patient_list import FIELDS, REQUIRED, BadRow, PatientList
 #: What a row comes to that was not acted on; the command then exits 1.
 NOT_TAKEN = frozenset({"held", "refused"})
 
+#: Who has a row acted on again that was held or refused when it was imported before.
+AGAIN = Asked("import", "imported again")
+
 #: Makes the message of a row, of its line and its values.
 Speak = Callable[[int, Mapping[str, str]], bytes]
 
@@ -68,14 +71,23 @@ def import_patients(
         ServiceUnavailable: the rest is done when it is run again.
     """
     listed = table(path, how, FIELDS, REQUIRED)
+    makes = speaking(archive, path, options)
     if listed.unused:
         typer.echo(f"not read: {', '.join(listed.unused)}", err=True)
-    said_by = _feed(archive, options.feed)
-    at = _drawn_at(path, options.drawn_at, archive.parts.settings.serve.timezone)
-    makes = PatientList(path.name, said_by, at, options.domain, options.dates)
     taking = _Taking(archive, makes, options.dry_run, as_json)
     with rejecting(listed, rejects) as reject:
         return taking.all(listed, reject)
+
+
+def speaking(archive: Opened, path: Path, options: Options) -> PatientList:
+    """What makes messages of a list.
+
+    Raises:
+        WrongUse: it is not said who speaks, or when.
+    """
+    said_by = _feed(archive, options.feed)
+    at = _drawn_at(path, options.drawn_at, archive.parts.settings.serve.timezone)
+    return PatientList(path.name, said_by, at, options.domain, options.dates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +125,7 @@ class _Taking:
             if row.wrong:
                 raise BadRow(row.wrong)
             outcome = self._take(speak(row.line, row.values))
-            state, why = outcome.state, _why(outcome)
+            state, why = outcome.state, why_not(outcome)
         except BadRow as error:
             state, why = "refused", str(error)
         counted[state] += 1
@@ -125,18 +137,17 @@ class _Taking:
     def _take(self, message: bytes) -> Outcome:
         """Act on it, on one that was held or refused again: its cause may be mended."""
         parts = self.archive.parts
-        asked = Asked("import", "imported again")
         if not self.dry_run:
-            return hl7_door(parts).take(message, asked)
+            return hl7_door(parts).take(message, AGAIN)
         return rehearse(
             parts.database,
             lambda database: hl7_door(replace(parts, database=database)).take(
-                message, asked
+                message, AGAIN
             ),
         )
 
 
-def _why(outcome: Outcome) -> str:
+def why_not(outcome: Outcome) -> str:
     """Why a message was not acted on, without anything that it says."""
     if outcome.state not in NOT_TAKEN:
         return ""

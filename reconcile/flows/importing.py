@@ -14,13 +14,13 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from reconcile.core.facts import InstanceFacts, Source
+from reconcile.core.facts import InstanceFacts, Listed, Source
 from reconcile.dataset.facts import read
 from reconcile.dataset.part10 import Part10, announced, file_meta, has_prefix, split
 from reconcile.db import views_instances
@@ -110,13 +110,32 @@ def _walk(root: Path, medium: Path | None) -> Iterator[File]:
         waiting += [File(Path(entry.path), medium) for entry in reversed(folders)]
 
 
+class NotTaken(ReconcileError):
+    """What a migration's list says of a study cannot be followed: it is not imported."""
+
+    title = "The list cannot be followed"
+
+
+#: What the list of a migration says of the study of an instance.
+Lists = Callable[[InstanceFacts], Listed | None]
+
+
+def no_list(facts: InstanceFacts) -> Listed | None:
+    """There is none: headers speak for themselves."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class ImportFlow:
-    """The steps of importing files; `run` tells the receipts of one import apart."""
+    """The steps of importing files; `run` tells the receipts of one import apart.
+
+    `lists` may raise NotTaken.
+    """
 
     store: StoreFlow
     source: Source
     run: str
+    lists: Lists = no_list
 
     def take(self, path: Path, number: int, *, looked_at: bool = False) -> Imported:
         """Store one file, or say why not; only what would stop all of them is raised.
@@ -182,6 +201,7 @@ class ImportFlow:
         number: int,
     ) -> Arrival:
         syntax, meta, offset = file
+        listed = self._listed(facts)
         head = file_meta(facts.sop_class_uid, facts.sop_instance_uid, syntax)
         return Arrival(
             content=InFile(
@@ -197,7 +217,13 @@ class ImportFlow:
             association=self.run,
             message_id=number,
             file_meta=meta[_PREAMBLE_BYTES:] if meta[128:132] == b"DICM" else meta,
+            listed=listed,
         )
+
+    def _listed(self, facts: InstanceFacts) -> Listed | None:
+        """What a list says of it, unless nobody's list may: it is kept apart from all."""
+        apart = facts.identity_removed and self.source.deidentified == "separate"
+        return self.lists(facts) if facts.patient_scoped and not apart else None
 
     def _facts(self, path: Path, file: Part10) -> InstanceFacts:
         """A file announces nothing that could be compared: its data set is believed."""

@@ -89,12 +89,37 @@ class PatientList:
         prior = self._identifier(row["patient_id"], row)
         return self._message(line, "A40", [f"PID|||{surviving}", f"MRG|{prior}"])
 
+    def identifier(self, line: int, row: Mapping[str, str]) -> bytes:
+        """The message that tells of a patient by nothing but the ID.
+
+        Raises:
+            BadRow: it has none.
+        """
+        named = self._identifier(row["patient_id"], row)
+        return self._message(line, "A31", [f"PID|||{named}", "PV1||N"])
+
+    def order(self, line: int, row: Mapping[str, str], issuer: str) -> bytes:
+        """The message that tells by which order a study was made, and that it is done.
+
+        Raises:
+            BadRow: it has no ID.
+        """
+        named = self._identifier(row["patient_id"], row)
+        accession = _escape(row["accession_number"])
+        obr = [""] * 19
+        obr[0], obr[1] = "OBR", "1"
+        obr[18] = f"{accession}^{_escape(issuer)}".rstrip("^")
+        segments = [f"PID|||{named}", f"ORC|NW||{accession}||CM", "|".join(obr)]
+        return self._message(line, "O01", segments)
+
     def _message(self, line: int, event: str, segments: Sequence[str]) -> bytes:
         at = self.drawn_at.strftime("%Y%m%d%H%M%S%z")
-        said = "\r".join([f"EVN|{event}|{at}", *segments]) + "\r"
+        kind = "ORM" if event == "O01" else "ADT"
+        evn = [] if event == "O01" else [f"EVN|{event}|{at}"]
+        said = "\r".join([*evn, *segments]) + "\r"
         number = self._control_id(line, said)
         sender = (_escape(part) for part in (self.feed.application, self.feed.facility))
-        head = ["MSH", "^~\\&", *sender, "", "", at, "", f"ADT^{event}", number]
+        head = ["MSH", "^~\\&", *sender, "", "", at, "", f"{kind}^{event}", number]
         head += ["P", "2.5.1", *[""] * 5, "UNICODE UTF-8"]
         return ("|".join(head) + "\r" + said).encode()
 
