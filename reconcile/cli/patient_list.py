@@ -22,6 +22,7 @@ from reconcile.db.database import rehearse
 from reconcile.errors import WrongUse
 from reconcile.flows.outcome import Asked, Outcome
 from reconcile.flows.replay import ReplayFlow
+from reconcile.hl7.door import BEFORE, Door
 from reconcile.hl7.patient_list import FIELDS, REQUIRED, BadRow, PatientList
 
 #: What a row comes to that was not acted on; the command then exits 1.
@@ -74,7 +75,8 @@ def import_patients(
     makes = speaking(archive, path, options)
     if listed.unused:
         typer.echo(f"not read: {', '.join(listed.unused)}", err=True)
-    taking = _Taking(archive, makes, options.dry_run, as_json)
+    door = hl7_door(archive.parts)
+    taking = _Taking(archive, door, makes, options.dry_run, as_json)
     with rejecting(listed, rejects) as reject:
         return taking.all(listed, reject)
 
@@ -95,6 +97,7 @@ class _Taking:
     """One list on its way in."""
 
     archive: Opened
+    door: Door
     makes: PatientList
     dry_run: bool
     as_json: bool
@@ -111,7 +114,7 @@ class _Taking:
                 for row in rows:
                     self._one(row, self.makes.merge, reject, counted)
         if not self.dry_run:
-            ReplayFlow(self.archive.database, hl7_door(self.archive.parts).again).release()
+            ReplayFlow(self.archive.database, self.door.again).release()
         return counted
 
     def _one(
@@ -125,7 +128,8 @@ class _Taking:
             if row.wrong:
                 raise BadRow(row.wrong)
             outcome = self._take(speak(row.line, row.values))
-            state, why = outcome.state, why_not(outcome)
+            before = outcome.effects == BEFORE
+            state, why = BEFORE[0] if before else outcome.state, why_not(outcome)
         except BadRow as error:
             state, why = "refused", str(error)
         counted[state] += 1
@@ -138,7 +142,7 @@ class _Taking:
         """Act on it, on one that was held or refused again: its cause may be mended."""
         parts = self.archive.parts
         if not self.dry_run:
-            return hl7_door(parts).take(message, AGAIN)
+            return self.door.take(message, AGAIN)
         return rehearse(
             parts.database,
             lambda database: hl7_door(replace(parts, database=database)).take(

@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 #: State of a message that nothing has become of yet.
 KEPT = "kept"
 
+#: Effects of a message that was acted on already.
+BEFORE = ("done before",)
+
 UNSUPPORTED = Fault("201", "this event is not supported", "MSH^1^9^1^2")
 _BUG = Fault("207", "internal error; see the archive's log")
 
@@ -206,6 +209,7 @@ class Door:
     def take(self, raw: bytes, asked: Asked | None = None) -> Outcome:
         """Keep a message that did not come over a connection, and act on it once.
 
+        One that was acted on before does nothing, and has the effects BEFORE.
         `asked`: who has one that is held or refused already acted on again.
 
         Raises:
@@ -218,7 +222,7 @@ class Door:
         kept = self._inbox.keep(sender=sender, control_id=control_id, event=event, body=raw)
         again = asked if kept.state != KEPT else None
         if kept.state != KEPT and (asked is None or kept.state not in REPLAYABLE):
-            return as_before(kept)
+            return replace(as_before(kept), effects=BEFORE)
         message_id = kept.message_id
         message = Received(message_id, sender, control_id, event, feed, asked=again)
         return self._settled(message, raw)

@@ -101,7 +101,7 @@ def test_a_list_fills_the_index_and_does_nothing_twice(folder: Path) -> None:
     }
     assert all(each["happening"] for each in told)
 
-    assert "4 applied" in run("import", "--patients", file).stdout
+    assert "4 done before" in run("import", "--patients", file).stdout
     assert rows("message", "list") == told
     os.utime(file, (1, 1))  # a copy of it, of another time
     assert "already-same" in run("import", "--patients", file).stdout
