@@ -9,10 +9,10 @@ Rule 4: every rung writes its evidence, also the ones that lost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 from reconcile.core.corroborate import Corroboration, Gate, corroborate
+from reconcile.core.decision import Decision, Evidence, Outcome
 from reconcile.core.facts import (
     InstanceFacts,
     OrderFacts,
@@ -26,71 +26,19 @@ from reconcile.core.identity import (
     bare,
     is_valid_patient_id,
 )
-from reconcile.core.issuers import Named, issuer_domain, received_identifier
+from reconcile.core.issuers import (
+    Named,
+    header_identifier,
+    issuer_domain,
+    received_identifier,
+)
+
+__all__ = ["LIST_RULE", "RULE", "Decision", "Evidence", "Outcome", "decide"]
 
 #: The rule's name and version, as audit rows tell it. Raise it when decisions change.
 RULE = "identity@2"
-
-
-class Outcome(StrEnum):
-    """What becomes of an instance, in order of precedence."""
-
-    NOT_PATIENT = "not-patient"
-    ALREADY_STORED = "already-stored"
-    DUPLICATE_DIFFERS = "DUPLICATE-DIFFERS"
-    DEIDENTIFIED = "deidentified"
-    CHARSET = "CHARSET"
-    INVALID_ID = "INVALID-ID"
-    ISSUER_CONFLICT = "ISSUER-CONFLICT"
-    ISSUER_MISSING = "ISSUER-MISSING"
-    CHECK_DIGIT = "CHECK-DIGIT"
-    TEST = "test"
-    WRONG_WORKLIST_ENTRY = "WRONG-WORKLIST-ENTRY"
-    UNDONE = "UNDONE"
-    STUDY_IDENTITY_SPLIT = "STUDY-IDENTITY-SPLIT"
-    ACCESSION_AMBIGUOUS = "ACCESSION-AMBIGUOUS"
-    EVIDENCE_CONFLICT = "EVIDENCE-CONFLICT"
-    NO_IDENTITY = "NO-IDENTITY"
-    PROVISIONAL = "provisional"
-    DEMOGRAPHIC_CONFLICT = "DEMOGRAPHIC-CONFLICT"
-    UNCORROBORATED = "UNCORROBORATED"
-    COERCE = "coerce"
-
-    @property
-    def is_hold(self) -> bool:
-        """Whether a person has to decide; the value is then the hold's code."""
-        return self.value.isupper()
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What one rung of the ladder found; `person_id` where it names somebody."""
-
-    rung: str
-    found: str
-    person_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Whose an instance is, and how that came out.
-
-    Attributes:
-        rung: which rungs decided, as "I+G:CONFIRM".
-        person_id: the person; empty where there is none yet, or none to be.
-        identity: the identifier under which the instance was received and decided;
-            None where the header has none that says anything.
-        order_ids: orders of this person that the header names.
-        reviews: codes of what is done, but wants a person's eye.
-    """
-
-    outcome: Outcome
-    rung: str = ""
-    person_id: str = ""
-    identity: PatientIdentifier | None = None
-    order_ids: tuple[str, ...] = ()
-    reviews: tuple[str, ...] = ()
-    evidence: tuple[Evidence, ...] = ()
+#: The same where the list of a migration names whose a study is.
+LIST_RULE = "migration-list@1"
 
 
 def decide(
@@ -142,14 +90,23 @@ class _Ladder:
         self.instance = instance
         self.registry = registry
         self.source = source
-        self.raw, self.issuer = received_identifier(instance, source)
+        listed = instance.listed
+        self.listed = listed if listed and listed.patient_id else None
+        self.raw, self.issuer = self._said()
         self.named = self._name_domain()
+        self.header = self._header() if self.listed else None
         self.denied = self.named.domain is not None and self.named.domain.denies(self.raw)
         self.has_id = bool(bare(self.raw)) and not self.denied
         self.identity = self._identity()
         self.by_id = registry.by_identifier.get(self.identity) if self.identity else None
         self.by_cross = self._cross_persons()
         self.evidence: list[Evidence] = self._gather()
+
+    def _said(self) -> tuple[str, Issuer]:
+        """The Patient ID and who issued it: of the list, else of the header."""
+        if self.listed:
+            return self.listed.patient_id, Issuer(self.listed.domain)
+        return received_identifier(self.instance, self.source)
 
     def climb(self) -> Decision:
         if self.registry.wrong_entry:  # whatever its header says of its patient
@@ -166,7 +123,7 @@ class _Ladder:
             return self._end(Outcome.TEST, "T", known)
         if "identity" in self.registry.refused_rules:  # a person has taken it back
             return self._end(Outcome.UNDONE)
-        held = self._refuse_evidence()
+        held = self._refuse_listed() if self.instance.listed else self._refuse_evidence()
         if held:
             return self._end(held)
         candidates = self._candidates()
@@ -209,7 +166,9 @@ class _Ladder:
 
     def _refuse_identifier(self) -> Outcome | None:
         """What is wrong with the Patient ID itself, most decisive first."""
-        unreadable = self.instance.undecodable
+        if self.instance.listed and not self.listed:
+            return None  # it decides nothing
+        unreadable = frozenset() if self.listed else self.instance.undecodable
         if "PatientID" in unreadable:
             return Outcome.CHARSET
         if self.has_id and "IssuerOfPatientID" in unreadable:
@@ -223,6 +182,16 @@ class _Ladder:
         domain = self.named.domain
         if self.identity and domain and domain.breaks_check_digit(self.identity.value):
             return Outcome.CHECK_DIGIT
+        return None
+
+    def _refuse_listed(self) -> Outcome | None:
+        """What stands against the list: that the study is somebody else's already."""
+        if not self.listed:
+            return Outcome.NOT_LISTED
+        own = self.by_id.person_id if self.by_id else ""
+        study = self.registry.study
+        if not own or (study and study.person_ids and own not in study.person_ids):
+            return Outcome.LIST_CONFLICT
         return None
 
     def _refuse_evidence(self) -> Outcome | None:
@@ -244,6 +213,11 @@ class _Ladder:
 
     def _candidates(self) -> set[str]:
         """Every person that a rung names; more than one is never "the best of"."""
+        if self.listed:
+            return {self.by_id.person_id} if self.by_id else set()
+        return self._named_persons()
+
+    def _named_persons(self) -> set[str]:
         found = {o.person_id for o in self._orders("study-uid", "accession")}
         found |= self.by_cross
         if self.by_id:
@@ -255,13 +229,20 @@ class _Ladder:
     def _gather(self) -> list[Evidence]:
         study = self.registry.study
         found = [Evidence("N", self._normalised())]
+        if self.listed:
+            person = self.by_id.person_id if self.by_id else ""
+            found.append(Evidence("M", "the migration list names it", person))
         persons = sorted(study.person_ids if study else ())
         found += [Evidence("U", "study is known", person) for person in persons]
         found += [
             Evidence("O", f"order by {order.found_by}", order.person_id)
             for order in self.registry.orders
         ]
-        if self.identity:
+        found += [
+            Evidence("I", "the header's own identifier is known", person)
+            for person in sorted(self._by_header())
+        ]
+        if self.identity and not self.listed:
             known = "identifier is known" if self.by_id else "identifier is not known"
             found.append(Evidence("I", known, self.by_id.person_id if self.by_id else ""))
         found += [
@@ -277,6 +258,8 @@ class _Ladder:
             return "no Patient ID"
         if self.named.domain is None:
             return "Patient ID without issuer"
+        if self.listed:
+            return "Patient ID and issuer as the migration list says"
         how = "as the header says" if self.issuer else "as the source's domain"
         return f"issuer {how}"
 
@@ -293,10 +276,32 @@ class _Ladder:
         words = f"{verdict.gate}: {'; '.join(verdict.reasons)}"
         self.evidence.append(Evidence("G", words, person.person_id))
         rung = f"{rungs}+G:{verdict.gate}"
+        if self.listed:
+            return self._coerce(person, rung, verdict.flags | self._against(verdict))
         held = self._veto(verdict, person)
         if held:
             return self._end(held, rung)
         return self._coerce(person, rung, verdict.flags)
+
+    def _header(self) -> PatientIdentifier | None:
+        """What the header says itself, where the list decides."""
+        domains = dict(self.registry.domains)
+        return header_identifier(self.instance, domains, self.source)
+
+    def _by_header(self) -> set[str]:
+        """Whom that names."""
+        found = self.registry.by_identifier
+        known = found.get(self.header) if self.header else None
+        return {known.person_id} if known else set()
+
+    def _against(self, verdict: Corroboration) -> frozenset[str]:
+        """What speaks against the list, and is told and does not decide."""
+        found = set()
+        if verdict.gate is not Gate.NOINFO and not verdict.may_coerce:
+            found.add(Outcome.DEMOGRAPHIC_CONFLICT.value)
+        if len(self._named_persons() | self._by_header()) > 1:
+            found.add(Outcome.EVIDENCE_CONFLICT.value)
+        return frozenset(found)
 
     def _veto(self, verdict: Corroboration, person: PersonFacts) -> Outcome | None:
         if verdict.gate is Gate.NOINFO:
@@ -314,11 +319,11 @@ class _Ladder:
 
     def _deciding_rungs(self, person: PersonFacts) -> str:
         """The rungs that named the person; U only where nothing else did."""
-        found = []
+        found = ["M"] if self.listed else []
         named = ("study-uid", "accession")
         if any(o.found_by in named for o in self._own_orders(person)):
             found.append("O")
-        if self.by_id and self.by_id.person_id == person.person_id:
+        if not self.listed and self.by_id and self.by_id.person_id == person.person_id:
             found.append("I")
         if person.person_id in self.by_cross:
             found.append("X")
@@ -326,7 +331,8 @@ class _Ladder:
 
     def _coerce(self, person: PersonFacts, rung: str, flags: frozenset[str]) -> Decision:
         if person.state not in ("verified", "retired"):
-            return self._end(Outcome.PROVISIONAL, rung, person.person_id)
+            told = tuple(sorted(flags)) if self.listed else ()
+            return self._end(Outcome.PROVISIONAL, rung, person.person_id, told)
         reviews = sorted(flags - {"WEAK"})
         if self.identity and self.by_id is None:
             reviews.append("NEW-XREF")
@@ -363,4 +369,5 @@ class _Ladder:
             tuple(order.order_id for order in orders),
             reviews,
             tuple(self.evidence),
+            self.header if person_id in self._by_header() else None,
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _RUNGS = {
+    "M": "the migration list names it",
     "N": "the header's own issuer, or its source's domain",
     "S": "a person, who had seen this header",
     "T": "the domain is one of test patients",
@@ -85,6 +86,14 @@ _OUTCOMES: dict[str, tuple[str, str]] = {
     "CHECK-DIGIT": (
         "It is held: its Patient ID breaks the check digit of its domain.",
         "A person who decides.",
+    ),
+    "NOT-LISTED": (
+        "It is held: the migration list does not name its study.",
+        "An import with a list that names it, of files that are new; or a person.",
+    ),
+    "LIST-CONFLICT": (
+        "It is held: its study is another person's here than the migration list says.",
+        "A merge of the two, or a person who decides.",
     ),
     "STUDY-IDENTITY-SPLIT": (
         "It is held: its study belongs to one person and its Patient ID to another.",

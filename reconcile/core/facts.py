@@ -33,6 +33,24 @@ class RequestItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """What the list of a migration says of a study.
+
+    Attributes:
+        patient_id: as it stands there; empty: the list names no patient for the study,
+            and nothing else is to be believed.
+        domain: the name of a configured one.
+        accession_number: of the order; empty: the list does not say.
+        accession_issuer: the domain that it comes from; may be empty.
+    """
+
+    patient_id: str = ""
+    domain: str = ""
+    accession_number: str = ""
+    accession_issuer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceFacts:
     """What a data set says. Empty: absent or zero length.
 
@@ -45,6 +63,8 @@ class InstanceFacts:
         present: the elements that this archive may assign, in the DICOM JSON model;
             a tag that is absent from the data set is absent here.
         step_uid: of the performed procedure step that it refers to.
+        listed: what a migration's list says of its study, beside what it says itself;
+            None: there is no such list, or it leaves the study to the header.
     """
 
     sop_class_uid: str
@@ -66,6 +86,12 @@ class InstanceFacts:
     undecodable: frozenset[str] = frozenset()
     present: Mapping[Tag, Element] = field(default_factory=dict)
     step_uid: str = ""
+    listed: Listed | None = None
+
+    @property
+    def listed_accession(self) -> str:
+        """The Accession Number that a migration's list says, if it says one."""
+        return self.listed.accession_number if self.listed else ""
 
     @property
     def patient_scoped(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconcile.core.facts import InstanceFacts, Source
 from reconcile.core.identity import Domain, Issuer, PatientIdentifier, bare
@@ -63,9 +63,19 @@ def named_identifiers(
     """Every identifier that a header names in a known domain: what to look up."""
     raw, issuer = received_identifier(instance, source)
     said = [(raw, issuer or Issuer(source.domain)), *instance.other_ids]
+    if instance.listed:
+        said.insert(0, (instance.listed.patient_id, Issuer(instance.listed.domain)))
     found = []
     for value, authority in said:
         domain = issuer_domain(authority, registry_domains).domain if authority else None
         if domain and bare(value) and not domain.denies(value):
             found.append(PatientIdentifier(domain.normalise(value), domain.name))
     return tuple(dict.fromkeys(found))
+
+
+def header_identifier(
+    instance: InstanceFacts, registry_domains: dict[str, Domain], source: Source
+) -> PatientIdentifier | None:
+    """What a header calls its patient, whatever a migration's list says."""
+    alone = replace(instance, listed=None, other_ids=())
+    return next(iter(named_identifiers(alone, registry_domains, source)), None)

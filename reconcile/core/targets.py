@@ -67,6 +67,7 @@ def targets(
     person = registry.persons[decision.person_id]
     orders = [o for o in registry.orders if o.order_id in decision.order_ids]
     group = is_group_case(instance, registry.performed)
+    group = group and not instance.listed_accession
     order = orders[0] if len(orders) == 1 and not group else None
     ordered = Targets()
     if order:
@@ -103,7 +104,8 @@ def _issuer_filled_in(
     domain = domain_of(shown.domain, registry.domains)
     raw = at.text(instance.present.get(at.PATIENT_ID))
     received = shown == decision.identity
-    if received and ("^" not in raw or domain.normalise(raw) == shown.value):
+    literal = "^" not in raw and instance.listed is None
+    if received and (literal or domain.normalise(raw) == shown.value):
         return issuer_of(domain)
     return (Assign(at.PATIENT_ID, at.element("LO", shown.value)), *issuer_of(domain))
 
@@ -154,11 +156,12 @@ def _patient_id(
         return
     yield Assign(at.PATIENT_ID, at.element("LO", assigned.value))
     yield from issuer_of(domain_of(assigned.domain, registry.domains))
-    if decision.identity in (None, assigned):
+    received = decision.received if instance.listed else decision.identity
+    if received is None or received == assigned:
         return
-    owner = registry.by_identifier.get(decision.identity)
+    owner = registry.by_identifier.get(received)
     if owner is None or owner.person_id == person.person_id:  # else another patient's
-        yield _other_ids(decision.identity, instance, registry)
+        yield _other_ids(received, instance, registry)
 
 
 def _other_ids(

@@ -93,6 +93,11 @@ def split(buffer: Buffer) -> Part10:
     return Part10(transfer_syntax, bytes(view[:offset]), offset)
 
 
+def has_prefix(buffer: Buffer) -> bool:
+    """Whether a file says of itself that it is one of DICOM."""
+    return _after_prefix(view_of(buffer)) > 0
+
+
 def announced(meta: Buffer) -> tuple[str, str]:
     """The SOP Class and SOP Instance UID that meta information of a file names.
 

@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import psycopg
@@ -139,6 +139,51 @@ class Database:
         """Give back all connections."""
         for engine in (self.writer, self.reader, self.groups):
             engine.dispose()
+
+
+class Rehearsal(Database):
+    """A database in which steps are taken inside a transaction that is taken back."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def run(self, step: Step[T]) -> T:
+        """Run `step` once, after what was run before.
+
+        Raises:
+            ServiceUnavailable: it met another one's, or the server is away.
+        """
+        try:
+            with self._connection.begin_nested():
+                return step(self._connection)
+        except (TryAgain, OperationalError) as error:
+            raise ServiceUnavailable("the registry is busy") from error
+
+    @contextmanager
+    def read_only(self) -> Iterator[Connection]:
+        """What the steps so far have made of it."""
+        yield self._connection
+
+
+class _TakenBack(Exception):
+    """Leaves a transaction that is not to be committed."""
+
+
+def rehearse(database: Database, act: Callable[[Database], T]) -> T:
+    """What `act` comes to, without anything of it being kept.
+
+    Raises:
+        ServiceUnavailable: the server is away, or stays busy.
+    """
+    found: list[T] = []
+
+    def attempt(connection: Connection) -> None:
+        found[:] = [act(Rehearsal(connection))]
+        raise _TakenBack
+
+    with suppress(_TakenBack):
+        database.run(attempt)
+    return found[0]
 
 
 def inserted(connection: Connection, statement: Insert, key: ColumnElement[Any]) -> bool:

@@ -170,6 +170,19 @@ def waits_as(connection: Connection, message_id: UUID, code: str) -> bool:
     return _find(connection, None, message_id, code, "") is not None
 
 
+def was_closed(connection: Connection, code: str, subject: str) -> bool:
+    """Whether somebody has looked at an item of no study and no message already."""
+    hold = t.hold.c
+    query = select(hold.id).where(
+        hold.study_id.is_(None),
+        hold.message_id.is_(None),
+        hold.code == code,
+        hold.subject == subject,
+        hold.state == "closed",
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def message_of(connection: Connection, hold_id: UUID) -> UUID | None:
     """The message that an item is about."""
     query = select(t.hold.c.message_id).where(t.hold.c.id == hold_id)

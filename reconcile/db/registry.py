@@ -260,7 +260,7 @@ def _performed(
     connection: Connection, instance: InstanceFacts, *, apart: bool
 ) -> tuple[RequestItem, ...]:
     """What performed steps say of its order, where its header says nothing."""
-    if apart or instance.names_order:
+    if apart or instance.names_order or instance.listed_accession:
         return ()
     uids = instance.study_instance_uid, instance.step_uid
     return performed.requests(connection, *uids)
@@ -283,6 +283,7 @@ def _names(
     if not apart:
         requests = (*instance.requests, *steps)
         numbers = {instance.accession_number, *(r.accession_number for r in requests)}
+        numbers.add(instance.listed_accession)
         uids = {instance.study_instance_uid, *(r.study_instance_uid for r in requests)}
         names |= {evidence.accession(number) for number in numbers}
         names |= {evidence.study_uid(uid) for uid in uids}
@@ -312,10 +313,16 @@ def _orders(
     frame: Frame,
     study: StudyFacts | None,
 ) -> tuple[OrderFacts, ...]:
-    """Every order that the header names, at the top level or in its requests."""
+    """Every order that the header names, at the top level or in its requests.
+
+    Where a migration's list names one, what the header says of orders is not followed.
+    """
     said = {(instance.accession_number, instance.accession_issuer)}
     requests = (*instance.requests, *steps)
     said |= {(item.accession_number, item.accession_issuer) for item in requests}
+    if instance.listed and instance.listed_accession:
+        listed = instance.listed
+        said = {(listed.accession_number, Issuer(listed.accession_issuer))}
     named, bare = set(), set()
     for number, issuer in said:
         authority = accession_issuer(issuer, source.accession_issuer, frame.domains)

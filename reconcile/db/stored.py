@@ -100,6 +100,13 @@ def keep_receipt(connection: Connection, receipt: Receipt, outcome: str) -> UUID
     return receipt_id
 
 
+def receipt_of(connection: Connection, digest: str) -> UUID | None:
+    """The first arrival of a data set with these bytes."""
+    r = t.receipt.c
+    query = select(r.id).where(r.digest == bytes.fromhex(digest)).order_by(r.id).limit(1)
+    return connection.execute(query).scalar()
+
+
 _KEEP_RECEIPT = Prepared(
     lambda: new_row(
         t.receipt,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -143,6 +144,14 @@ _MAP_STUDY = Prepared(
         scope="",
     )
 )
+
+
+def received(connection: Connection, uids: Collection[str]) -> set[str]:
+    """Those received Study UIDs that something came under."""
+    query = select(_map.received_uid).where(
+        _map.received_uid.in_(list(uids)), _map.level == "study", _map.kind == "map"
+    )
+    return set(connection.execute(query).scalars())
 
 
 def make_study(

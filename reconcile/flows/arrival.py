@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconcile.core.attributes import Tag
-from reconcile.core.facts import Source
+from reconcile.core.facts import Listed, Source
 from reconcile.storage.content import Content
 
 
@@ -31,6 +31,7 @@ class Arrival:
         message_id: (0000,0110); 0 where there is none.
         file_meta: the meta information that came with a file, without the preamble;
             empty for C-STORE, which brings none.
+        listed: what the list of a migration says of its study.
     """
 
     content: Content
@@ -44,6 +45,7 @@ class Arrival:
     association: str
     message_id: int
     file_meta: bytes = b""
+    listed: Listed | None = None
 
 
 @dataclass(frozen=True, slots=True)

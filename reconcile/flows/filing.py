@@ -10,6 +10,7 @@ from reconcile.core.attributes import Assign, Change
 from reconcile.core.coercion import Decision, Outcome
 from reconcile.core.following import Followed, Own
 from reconcile.core.identity import HELD_DOMAIN, Domain
+from reconcile.core.issuers import header_identifier
 from reconcile.core.study import StudyDecision, StudyRule
 from reconcile.core.survivorship import IMAGE_AUTHORITY
 from reconcile.core.targets import shown_identity, targets
@@ -224,7 +225,7 @@ def whose_it_is(
     if remembered and not decision.outcome.is_hold:
         return Whose(own, UUID(remembered.identity_id), person_id)
     if own is not None:
-        return Whose(own, own, person_id)
+        return Whose(_received_id(arriving, loaded, own), own, person_id)
     if decision.outcome.is_hold:
         return Whose()
     if person_id is not None:
@@ -233,6 +234,15 @@ def whose_it_is(
         return Whose()
     own, person_id = _new_person(arriving, loaded, decision, moment)
     return Whose(own, own, person_id)
+
+
+def _received_id(arriving: Arriving, loaded: Loaded, own: UUID) -> UUID | None:
+    """What it came under by its own words, where a migration's list says whose it is."""
+    if arriving.facts.listed is None:
+        return own
+    domains = dict(arriving.rules.domains)
+    said = header_identifier(arriving.facts, domains, arriving.source)
+    return loaded.identities.get(said) if said else None
 
 
 def _identity_by_evidence(decision: Decision, moment: Moment) -> UUID | None:

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from reconcile.core.audit import Values
-from reconcile.core.coercion import RULE, Decision, Outcome, decide
+from reconcile.core.coercion import LIST_RULE, RULE, Decision, Outcome, decide
 from reconcile.core.study import StudyDecision, StudyRule, decide_study
 from reconcile.dataset.keywords import tag_of
 from reconcile.dataset.overlay import Coercion, original_attributes_item
@@ -206,7 +206,7 @@ class Recording:
             arriving.source.ae_title,
             self.rules.digest,
             now,
-            RULE,
+            LIST_RULE if arriving.facts.listed and decision.rung != "S" else RULE,
             decision.rung,
             explanation(decision, study) | _unmapped(arriving),
         )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -162,7 +162,7 @@ class StoreFlow:
         """Look at it, keep it unless it is `durable` already, and record it."""
         try:
             with opened(arrival, self.storage.spool_dir) as received:
-                facts = received.facts()
+                facts = replace(received.facts(), listed=arrival.listed)
                 _require_announced(arrival, facts)
                 location = durable or self.keeping.keep(arrival)
                 recorded = self._recorded(Looked(arrival, received, facts), location)

@@ -21,6 +21,7 @@ from reconcile.core.merge import DemographicsOnly, IdentityCommand
 from reconcile.core.order import OrderUpdate
 from reconcile.errors import CannotUnderstand, ReconcileError, ServiceUnavailable
 from reconcile.flows.message import Asked, Fault, Outcome, Received, as_before
+from reconcile.flows.outcome import REPLAYABLE
 from reconcile.hl7.acknowledge import acknowledge, acknowledge_unreadable
 from reconcile.hl7.adt import said_at
 from reconcile.hl7.dispatch import Command, NoAction, Unsupported, interpret
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 #: State of a message that nothing has become of yet.
 KEPT = "kept"
+
+#: Effects of a message that was acted on already.
+BEFORE = ("done before",)
 
 UNSUPPORTED = Fault("201", "this event is not supported", "MSH^1^9^1^2")
 _BUG = Fault("207", "internal error; see the archive's log")
@@ -200,6 +204,27 @@ class Door:
             asked=asked,
             came_at=stored.received_at,
         )
+        return self._settled(message, raw)
+
+    def take(self, raw: bytes, asked: Asked | None = None) -> Outcome:
+        """Keep a message that did not come over a connection, and act on it once.
+
+        One that was acted on before does nothing, and has the effects BEFORE.
+        `asked`: who has one that is held or refused already acted on again.
+
+        Raises:
+            ReconcileError: nothing was done: it has no header, its sender is not
+                configured, or a service is away.
+        """
+        header = read_header(raw)
+        feed, sender = feed_of(self._feeds, header), header.sender
+        control_id, event = header.control_id, header.name
+        kept = self._inbox.keep(sender=sender, control_id=control_id, event=event, body=raw)
+        again = asked if kept.state != KEPT else None
+        if kept.state != KEPT and (asked is None or kept.state not in REPLAYABLE):
+            return replace(as_before(kept), effects=BEFORE)
+        message_id = kept.message_id
+        message = Received(message_id, sender, control_id, event, feed, asked=again)
         return self._settled(message, raw)
 
     def refuse(self, head: bytes, error: ReconcileError) -> bytes:

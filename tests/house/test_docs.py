@@ -22,7 +22,8 @@ from pydicom.datadict import dictionary_description
 
 from reconcile import errors
 from reconcile.cli import main as command_line
-from reconcile.core.coercion import RULE, Outcome
+from reconcile.cli import truth
+from reconcile.core.coercion import LIST_RULE, RULE, Outcome
 from reconcile.core.corroborate import Gate
 from reconcile.core.querykeys import KEYS, WHO, Level
 from reconcile.core.study import StudyRule
@@ -44,6 +45,7 @@ from reconcile.flows.replay import OF_A_MESSAGE
 from reconcile.flows.resolve import ACTIONS, OF_A_REVIEW
 from reconcile.flows.speaking import SIDE_FAULTS
 from reconcile.hl7 import errors as hl7_errors
+from reconcile.hl7 import patient_list
 from reconcile.hl7.dispatch import BUILDERS, UNSUPPORTED
 from reconcile.hl7.orders import CONTROLS
 from reconcile.settings import OVERRIDES
@@ -308,7 +310,17 @@ def test_rules_and_rungs_are_documented() -> None:
     assert {row[0] for row in told["The rule"][1:]} == {rule.value for rule in StudyRule}
     told = tables((DOCS / "explanation/identity.md").read_text(encoding="utf-8"))
     assert [row[0] for row in told["The gate"][1:]] == [gate.value for gate in Gate]
-    assert f"`{RULE}`" in page("audit.md")
+    assert {RULE, LIST_RULE} <= codes_in(page("audit.md"))
+
+
+def test_columns_of_lists_are_documented() -> None:
+    """
+    migrate.md names every column that a list may have, in the order of the code.
+    """
+    told = tables((DOCS / "how-to/migrate.md").read_text(encoding="utf-8"))
+    patients, files = (told[name][1:] for name in ("2. The patients", "3. The files"))
+    assert tuple(row[0] for row in patients) == patient_list.FIELDS
+    assert tuple(row[0] for row in files) == truth.FIELDS
 
 
 # -- HTTP ---------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def test_instances_are_written_as_received_and_as_given_out(filled, tmp_path):
 
 def test_an_import_can_be_run_again(filled, tmp_path):
     """
-    What is stored is passed over; what is no DICOM file is refused, and told.
+    What is stored is passed over, as is what is no DICOM file; an empty one is refused.
     """
     folder = tmp_path / "cd"
     (folder / "deep").mkdir(parents=True)
@@ -132,7 +132,7 @@ def test_an_import_can_be_run_again(filled, tmp_path):
     first = run("import", folder, "--source", "CT_A", code=1)
     again = rows("import", folder, "--source", "CT_A", code=1)
 
-    assert "3 coerced, 2 refused" in first.stdout
+    assert "3 coerced, 1 passed over, 1 refused" in first.stdout
     assert [row["became"] for row in again].count("already stored") == 3
     assert rows("audit", "list", "--cause", "import")[0]["actor"] == "CT_A"
     assert list((tmp_path / "instances" / "spool").iterdir()) == []

@@ -12,7 +12,6 @@ from typing import NamedTuple
 ROWS_COUNT = 88
 
 SEAL = "the sealed log and its verification"
-MEDIA = "the import of media, one item for a disc"
 PRIVACY = "roles that may see protected patients"
 
 
@@ -99,7 +98,7 @@ ROWS: dict[int, Row] = {
     58: Row("one accession of two issuers"),
     59: Row("the next image after a resolution"),
     60: Row("a wrong resolution taken back"),
-    61: Row("media with two patients", MEDIA),
+    61: Row("media with two patients"),
     62: Row("a protected patient", PRIVACY),
     63: Row("a correction of what was forwarded"),
     # I. Audit

@@ -37,7 +37,7 @@ def test_the_page_is_made_of_the_rows() -> None:
 
 def test_a_verdict_is_what_became_of_the_tests() -> None:
     """One failure fails the row; a skipped test is not passed over."""
-    done, later = ROWS[1], ROWS[61]
+    done, later = ROWS[1], ROWS[62]
     assert verdict(done, ["a", "b"], {"a": "passed", "b": "passed"}) == "pass"
     assert verdict(done, ["a", "b"], {"a": "passed", "b": "failed"}) == "FAIL"
     assert verdict(done, ["a"], {}) == "FAIL"
