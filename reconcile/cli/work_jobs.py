@@ -13,13 +13,15 @@ from functools import partial
 from threading import Event
 
 from reconcile.cli import nightly
+from reconcile.cli.relaying import relaying
 from reconcile.cli.wiring import Parts, now
 from reconcile.cli.work import Work
 from reconcile.db.commitments import COMMITMENT
 from reconcile.db.outgoing import Wanted
 from reconcile.errors import ServiceUnavailable
-from reconcile.flows.forward import ForwardFlow, OnCorrection, Recipient
+from reconcile.flows.forward import ForwardFlow, Recipient
 from reconcile.flows.notify import AVAILABILITY, Notice, NotifyFlow, Target
+from reconcile.flows.relay import RelayFlow
 from reconcile.settings import Settings
 from reconcile.settings.model import Destination, Notify
 
@@ -33,11 +35,12 @@ log = logging.getLogger(__name__)
 def run(work: Work) -> None:
     """Tell and send on what there is until the work is to stop."""
     flow, sending = notifying(work.parts), forwarding(work.parts)
+    relays = relaying(work.parts)
     started = _in_reach(flow.start)
     nightly.begin(work.parts, work.stop)
     work.say_ready()
     with ThreadPoolExecutor(1) as pool:
-        sent_on = pool.submit(_send_on, sending, work.stop)
+        sent_on = pool.submit(_send_on, sending, relays, work.stop)
         _tell(flow, work.stop, sent_on, started=started)
         sent_on.result()
 
@@ -52,12 +55,17 @@ def _tell(flow: NotifyFlow, stop: Event, beside: Future[None], *, started: bool)
         more = bool(started and flow.targets) and _in_reach(partial(flow.round, stop))
 
 
-def _send_on(flow: ForwardFlow, stop: Event) -> None:
-    """Until it is to stop; for nobody, if there is no destination."""
+def _send_on(flow: ForwardFlow, relays: RelayFlow, stop: Event) -> None:
+    """Until it is to stop; for nobody, if there is no destination.
+
+    What is to be told of a correction is found by who forwards, and told by who relays.
+    """
     started = more = False
     while flow.recipients and not stop.wait(0 if more else SECONDS_OF_SENDING):
-        started = started or _in_reach(flow.start)
-        more = started and _in_reach(partial(flow.round, stop))
+        started = started or (_in_reach(flow.start) and _in_reach(relays.start))
+        if started:
+            rounds = [_in_reach(partial(each.round, stop)) for each in (flow, relays)]
+            more = any(rounds)
 
 
 def _in_reach(step: Callable[[], bool | None]) -> bool:
@@ -98,9 +106,8 @@ def _recipient(settings: Settings, said: Destination) -> Recipient:
         for each in settings.forward
         if each.to == said.ae_title
     )
-    how: OnCorrection = "none" if said.on_correction == "hl7" else said.on_correction
     way = courier(remote, settings.archive.ae_title, limits(settings))
-    return Recipient(said.ae_title, way, rules, said.domain, how)
+    return Recipient(said.ae_title, way, rules, said.domain, said.on_correction)
 
 
 def _notified(settings: Settings, said: Notify) -> Target:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Text, bindparam, exists, func, select, text
+from sqlalchemy import Connection, Row, Text, bindparam, exists, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -47,6 +47,7 @@ class Given:
     receipt_id: UUID
     revision: int
     form: bytes
+    rest: bytes | None = None
 
 
 def came(connection: Connection, low: UUID) -> bool:
@@ -204,7 +205,35 @@ def given_of(connection: Connection, study_id: UUID) -> list[Given]:
         .order_by(_d.destination, _d.instance_id, _d.revision.desc())
     )
     return [
-        Given(r.destination, r.instance_id, r.receipt_id, r.revision, bytes(r.form))
+        Given(
+            r.destination,
+            r.instance_id,
+            r.receipt_id,
+            r.revision,
+            bytes(r.form),
+            None if r.rest is None else bytes(r.rest),
+        )
         for r in connection.execute(newest)
         if r.state == d.SENT and r.form is not None
     ]
+
+
+def known_as(connection: Connection, given: Given, form: bytes, rest: bytes) -> None:
+    """A destination was told what a version that it has is given out as now."""
+    change = update(d.delivery).where(
+        _d.destination == given.destination,
+        _d.instance_id == given.instance_id,
+        _d.revision == given.revision,
+    )
+    connection.execute(change.values(form=form, rest=rest))
+
+
+def shown_of(connection: Connection, study_id: UUID) -> list[UUID]:
+    """An instance that is given out of a study: the first one; none: nothing is."""
+    query = (
+        select(t.instance.c.id)
+        .join(t.series, t.series.c.id == t.instance.c.series_id)
+        .where(t.series.c.study_id == study_id, ~t.instance.c.hidden)
+        .order_by(t.instance.c.id)
+    )
+    return list(connection.execute(query.limit(1)).scalars())

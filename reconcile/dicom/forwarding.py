@@ -15,7 +15,8 @@ from reconcile.dicom.moving import Mover, proposals
 from reconcile.dicom.proposing import CONTEXTS_MAX
 from reconcile.dicom.requestor import Lost
 from reconcile.errors import SOPClassNotSupported
-from reconcile.flows.forward import NotDelivered, Opened
+from reconcile.flows.delivering import NotDelivered
+from reconcile.flows.forward import Opened
 from reconcile.flows.several import Ready
 
 

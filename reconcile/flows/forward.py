@@ -22,16 +22,19 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Event
-from typing import ClassVar, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 from uuid import UUID
 
-from reconcile.db import deliveries, events, holds, outgoing, telling
+from reconcile.db import deliveries, events, holds, outgoing, relays, telling
 from reconcile.db.database import Connection
 from reconcile.db.deliveries import Lane, Waiting
 from reconcile.db.events import Happening
 from reconcile.db.holds import Item
 from reconcile.db.outgoing import Given, Wanted
-from reconcile.errors import CannotConvert, ReconcileError
+from reconcile.db.relays import Known
+from reconcile.errors import CannotConvert
+from reconcile.flows.correcting import Correcting, patient_of, rest
+from reconcile.flows.delivering import NotDelivered
 from reconcile.flows.notify import backoff
 from reconcile.flows.retrieve import BytesMissing
 from reconcile.flows.several import Ready, SeveralFlow
@@ -51,20 +54,9 @@ PAGE = 100
 DESTINATIONS_AT_ONCE = 4
 
 T = TypeVar("T")
-OnCorrection = Literal["resend", "task", "none"]
+OnCorrection = Literal["hl7", "resend", "task", "none"]
 
 log = logging.getLogger(__name__)
-
-
-class NotDelivered(ReconcileError):
-    """An instance was not taken; `away`: nor would another one have been, now."""
-
-    title: ClassVar[str] = "A destination did not take an instance"
-
-    def __init__(self, why: str, *, away: bool, status: int | None = None) -> None:
-        super().__init__(why)
-        self.away = away
-        self.status = status
 
 
 class Courier(Protocol):
@@ -175,26 +167,47 @@ class ForwardFlow:
         for wanted in self._rules():
             outgoing.plan_studies(connection, wanted, [study_id], now)
         known = {each.name: each for each in self.recipients}
-        outdated: dict[str, list[Given]] = {}
+        outdated: dict[str, list[tuple[Given, Ready]]] = {}
         given = [
             each
             for each in outgoing.given_of(connection, study_id)
             if each.destination in known and known[each.destination].on_correction != "none"
         ]
-        for each in self._outdated(connection, given, known):
-            outdated.setdefault(each.destination, []).append(each)
-        for name, rows in outdated.items():
+        for each, ready in self._outdated(connection, given, known):
+            outdated.setdefault(each.destination, []).append((each, ready))
+        for name, found in outdated.items():
+            rows = [each for each, _ in found]
             if known[name].on_correction == "resend":
                 outgoing.add_versions(connection, rows, study_id, now)
-            else:
+                continue
+            if known[name].on_correction == "hl7":
+                rows = self._tell(connection, name, study_id, found, now)
+            if rows:
                 self._ask(connection, name, study_id, rows, now)
+
+    def _tell(
+        self,
+        connection: Connection,
+        destination: str,
+        study_id: UUID,
+        found: Sequence[tuple[Given, Ready]],
+        now: datetime,
+    ) -> list[Given]:
+        """Let a destination be told by HL7; what no message says."""
+        forms = {each.instance_id: form(ready) for each, ready in found}
+        correcting = Correcting(self.several)
+        try:
+            return correcting.tell(connection, destination, study_id, found, forms, now)
+        except BytesMissing:  # doctor tells; others must learn of theirs
+            log.error("destination=%s study=%s: no bytes", destination, study_id)
+            return [each for each, _ in found]
 
     def _outdated(
         self,
         connection: Connection,
         given: Sequence[Given],
         known: Mapping[str, Recipient],
-    ) -> Iterator[Given]:
+    ) -> Iterator[tuple[Given, Ready]]:
         for name in dict.fromkeys(each.destination for each in given):
             here = [each for each in given if each.destination == name]
             for at in range(0, len(here), PAGE):
@@ -202,7 +215,7 @@ class ForwardFlow:
                 ids = [each.instance_id for each in page]
                 now = self.several.of(connection, ids, known[name].domain)
                 yield from (
-                    each
+                    (each, now[each.instance_id])
                     for each in page
                     if each.instance_id in now and form(now[each.instance_id]) != each.form
                 )
@@ -263,7 +276,7 @@ class ForwardFlow:
                 for waiting, ready in page:
                     if stop.is_set() or time.monotonic() > ends:
                         return False
-                    self._hand_over(courier, lane, waiting, ready)
+                    self._hand_over(courier, recipient, lane, waiting, ready)
         return True
 
     def _page(self, recipient: Recipient, lane: Lane) -> list[tuple[Waiting, Ready | None]]:
@@ -276,7 +289,12 @@ class ForwardFlow:
         return [(each, ready.get(each.instance_id)) for each in waiting]
 
     def _hand_over(
-        self, courier: Courier, lane: Lane, waiting: Waiting, ready: Ready | None
+        self,
+        courier: Courier,
+        recipient: Recipient,
+        lane: Lane,
+        waiting: Waiting,
+        ready: Ready | None,
     ) -> None:
         if ready is None:
             self._settle(lane, waiting, deliveries.SKIPPED, error="it is not given out")
@@ -290,7 +308,19 @@ class ForwardFlow:
         except (CannotConvert, BytesMissing) as error:
             self._refused(lane, waiting, error.title, None)
         else:
-            self._settle(lane, waiting, deliveries.SENT, form=form(ready), status=status)
+            given = (form(ready), rest(ready))
+            known = self._known(recipient, lane, ready)
+            self._settle(
+                lane, waiting, deliveries.SENT, given=given, known=known, status=status
+            )
+
+    def _known(self, recipient: Recipient, lane: Lane, ready: Ready) -> Known | None:
+        """Under whom a destination that is told by HL7 has a study now; None: it had."""
+        if recipient.on_correction != "hl7":
+            return None
+        with self.several.retrieve.database.read_only() as connection:
+            had = relays.known(connection, lane.destination, lane.study_id)
+        return None if had else patient_of(ready).known
 
     def _refused(self, lane: Lane, waiting: Waiting, why: str, status: int | None) -> None:
         log.warning("destination=%s study=%s refused: %s", *_told(lane), why)
@@ -302,16 +332,21 @@ class ForwardFlow:
         waiting: Waiting,
         state: str,
         *,
-        form: bytes | None = None,
+        given: tuple[bytes, bytes] | None = None,
+        known: Known | None = None,
         status: int | None = None,
         error: str = "",
     ) -> None:
         now = self.clock()
+        was = dict(zip(("form", "rest"), given or (), strict=False))
 
         def step(connection: Connection) -> None:
             deliveries.settle(
-                connection, lane, waiting, state, now, form=form, status=status, error=error
+                connection, lane, waiting, state, now, status=status, error=error, **was
             )
+            if known is not None:
+                study = lane.study_id
+                relays.know(connection, lane.destination, study, known, anew=False)
             deliveries.keep(connection, lane, now + LEASE)
 
         self._run(step)

@@ -44,6 +44,7 @@ FILES = {
     "tls": ("certificate", "key", "ca"),
     "mail": ("password_file",),
     "notify": ("secret_file",),
+    "destination": ("key_file",),
 }
 
 
