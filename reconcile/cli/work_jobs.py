@@ -14,12 +14,13 @@ from threading import Event
 
 from reconcile.cli import nightly
 from reconcile.cli.relaying import relaying
+from reconcile.cli.tls import client_context
 from reconcile.cli.wiring import Parts, now
 from reconcile.cli.work import Work
 from reconcile.db.commitments import COMMITMENT
 from reconcile.db.outgoing import Wanted
 from reconcile.errors import ServiceUnavailable
-from reconcile.flows.forward import ForwardFlow, Recipient
+from reconcile.flows.forward import ForwardFlow, Opened, Recipient
 from reconcile.flows.notify import AVAILABILITY, Notice, NotifyFlow, Target
 from reconcile.flows.relay import RelayFlow
 from reconcile.settings import Settings
@@ -81,7 +82,7 @@ def notifying(parts: Parts) -> NotifyFlow:
     """What tells people and systems, over the addresses of the configuration."""
     settings = parts.settings
     named = [_notified(settings, each) for each in settings.notify]
-    peers = [_peer(settings, each) for each in settings.destination]
+    peers = [_peer(settings, each) for each in settings.destination if each.host]
     quiet = timedelta(seconds=settings.serve.quiet)
     return NotifyFlow(
         parts.database, [*named, *peers], now, quiet, settings.serve.public_url
@@ -96,18 +97,28 @@ def forwarding(parts: Parts) -> ForwardFlow:
 
 
 def _recipient(settings: Settings, said: Destination) -> Recipient:
-    # Only who has a destination waits for what talks to it, and has it in memory.
-    from reconcile.cli.work_receiver import destinations, limits
-    from reconcile.dicom.forwarding import courier
-
-    remote = destinations(settings)[said.ae_title]
     rules = tuple(
         Wanted(said.ae_title, each.sources, each.modalities, each.held)
         for each in settings.forward
         if each.to == said.ae_title
     )
-    way = courier(remote, settings.archive.ae_title, limits(settings))
+    way = _way(settings, said)
     return Recipient(said.ae_title, way, rules, said.domain, said.on_correction)
+
+
+def _way(settings: Settings, said: Destination) -> Opened:
+    # Only who has a destination waits for what talks to it, and has it in memory.
+    if said.url:
+        from reconcile.web.forwarding import Server as WebServer
+        from reconcile.web.forwarding import stow
+
+        tls = client_context(settings) if said.tls else None
+        return stow(WebServer(said.url, said.key_file, said.key_env, tls))
+    from reconcile.cli.work_receiver import destinations, limits
+    from reconcile.dicom.forwarding import courier
+
+    remote = destinations(settings)[said.ae_title]
+    return courier(remote, settings.archive.ae_title, limits(settings))
 
 
 def _notified(settings: Settings, said: Notify) -> Target:

@@ -8,6 +8,7 @@ coerced, only UIDs change. Nothing of it is recorded: a step is kept as it came.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -92,18 +93,19 @@ class Steps:
         step_id, message = performed.message(connection, message_id)
         source = self.kept.source(message.source)
         received = read(message.body, message.transfer_syntax_uid, source.charset)
-        said = {**elements_of(received), at.SPECIFIC_CHARACTER_SET: _UTF_8}
+        said = elements_of(received)
+        said.pop(at.SPECIFIC_CHARACTER_SET, None)  # JSON is Unicode: see `_in_unicode`
         if not self.coerce:
-            return said
+            return _in_unicode(said)
         if message.operation == CREATE:
             facts = step_facts(received, SOP_CLASS, step_uid)
             said = self._coerced(connection, said, facts, source)
         else:
-            own = core.SAID_ONCE - {at.SPECIFIC_CHARACTER_SET}
-            said = {tag: each for tag, each in said.items() if tag not in own}
+            said = {tag: e for tag, e in said.items() if tag not in core.SAID_ONCE}
         studies = performed.study_uids(connection, step_id)
         known = unresolved.renamed(connection, "", {*studies, *core.series_uids(said)})
-        return _renamed(said, known, known.studies.get(next(iter(studies), ""), ""))
+        study = known.studies.get(studies[0], "") if studies else ""
+        return _in_unicode(_renamed(said, known, study))
 
     def _coerced(
         self,
@@ -112,7 +114,7 @@ class Steps:
         facts: InstanceFacts,
         source: Source,
     ) -> dict[Tag, Element]:
-        """What an N-CREATE says, of the patient and the order that it is decided to be of."""
+        """An N-CREATE, of the patient and the order that it is decided to be of."""
         frame = self.kept.recording.frame
         loaded = registry.load(connection, facts, source, frame, Named(), Before(""))
         decision = decide(facts, loaded.facts, source, "")
@@ -139,6 +141,12 @@ class Steps:
             return []
         domains = self.kept.recording.rules.domains
         return [e for e in in_view(person, domains, self.domain) if e.tag in _PATIENT]
+
+
+def _in_unicode(said: Mapping[Tag, Element]) -> dict[Tag, Element]:
+    """The same with its character set, where there is text beyond ASCII."""
+    plain = json.dumps(said, ensure_ascii=False).isascii()
+    return {**said} if plain else {at.SPECIFIC_CHARACTER_SET: _UTF_8, **said}
 
 
 def _renamed(said: Item, known: Renamed, study: str) -> dict[Tag, Element]:

@@ -1,4 +1,4 @@
-"""What a destination is told by HL7 of corrections of what it has; the receiver is not ours."""
+"""What a destination is told by HL7 of corrections; the receiver is not ours."""
 
 from __future__ import annotations
 
