@@ -92,10 +92,17 @@ def upgrade() -> None:
         ),
     )
     op.add_column("delivery", sa.Column("rest", sa.LargeBinary))
+    op.create_index(
+        "ix_rejection_ended_by",
+        "rejection",
+        ["ended_by"],
+        postgresql_where=sa.text("ended_by IS NOT NULL"),
+    )
     op.execute(GRANT)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_rejection_ended_by", "rejection")
     op.drop_column("delivery", "rest")
     op.drop_table("delivered_patient")
     op.drop_table("relay_lane")

@@ -20,7 +20,8 @@ from reconcile.cli.work import Work
 from reconcile.db.commitments import COMMITMENT
 from reconcile.db.outgoing import Wanted
 from reconcile.errors import ServiceUnavailable
-from reconcile.flows.forward import ForwardFlow, Opened, Recipient
+from reconcile.flows.delivering import Opened
+from reconcile.flows.forward import ForwardFlow, Recipient
 from reconcile.flows.notify import AVAILABILITY, Notice, NotifyFlow, Target
 from reconcile.flows.relay import RelayFlow
 from reconcile.settings import Settings

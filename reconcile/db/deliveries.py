@@ -40,6 +40,8 @@ from reconcile.db.prepared import Prepared
 from reconcile.db.tables import Time, at, key, metadata, refers
 
 WAITING, SENT, REFUSED, SKIPPED = "waiting", "sent", "refused", "skipped"
+#: Why it was skipped by itself: when it is shown again, it waits again.
+NOT_SHOWN = "it is not given out"
 
 delivery = Table(
     "delivery",

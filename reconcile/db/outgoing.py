@@ -194,6 +194,25 @@ def add_versions(
         connection.execute(upsert(d.delivery).on_conflict_do_nothing(), rows)
 
 
+def wait_again(
+    connection: Connection, destinations: Collection[str], study_id: UUID, now: datetime
+) -> None:
+    """Let what was skipped while it was hidden, and is shown now, be delivered."""
+    shown = select(t.instance.c.id).where(~t.instance.c.hidden)
+    skipped = (
+        (_d.study_id == study_id)
+        & _d.destination.in_(list(destinations))
+        & (_d.state == d.SKIPPED)
+        & (_d.error == d.NOT_SHOWN)
+        & _d.instance_id.in_(shown)
+    )
+    change = update(d.delivery).where(skipped)
+    again = change.values(state=d.WAITING, settled_at=None, error="")
+    found = connection.execute(again.returning(_d.destination)).scalars()
+    for destination in sorted(set(found)):
+        d.open_lanes(connection, destination, [study_id], now)
+
+
 def given_of(connection: Connection, study_id: UUID) -> list[Given]:
     """What destinations have of a study, each in its newest version; not what waits."""
     newest = (

@@ -1,10 +1,13 @@
-"""What it means that a destination did not take something."""
+"""What delivers to a destination, and what it means that something was not taken."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
+from typing import ClassVar, Protocol
 
 from reconcile.errors import ReconcileError
+from reconcile.flows.several import Ready
 
 
 class NotDelivered(ReconcileError):
@@ -16,3 +19,19 @@ class NotDelivered(ReconcileError):
         super().__init__(why)
         self.away = away
         self.status = status
+
+
+class Courier(Protocol):
+    """A way to a destination that is open."""
+
+    def deliver(self, ready: Ready) -> int:
+        """Hand an instance over; the status of the answer, success or a warning.
+
+        Raises:
+            NotDelivered: it was not taken.
+            CannotConvert, BytesMissing: it cannot be given out so.
+        """
+
+
+#: (SOP Class UID, stored Transfer Syntax UID) of what is to be delivered -> a courier.
+Opened = Callable[[Collection[tuple[str, str]]], AbstractContextManager[Courier]]

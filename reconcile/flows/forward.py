@@ -16,17 +16,16 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Event
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 from uuid import UUID
 
 from reconcile.db import deliveries, events, holds, outgoing, relays, telling
-from reconcile.db.database import Connection
+from reconcile.db.database import Connection, lock
 from reconcile.db.deliveries import Lane, Waiting
 from reconcile.db.events import Happening
 from reconcile.db.holds import Item
@@ -34,13 +33,14 @@ from reconcile.db.outgoing import Given, Wanted
 from reconcile.db.relays import Known
 from reconcile.errors import CannotConvert
 from reconcile.flows.correcting import Correcting, patient_of, rest
-from reconcile.flows.delivering import NotDelivered
+from reconcile.flows.delivering import Courier, NotDelivered, Opened
 from reconcile.flows.notify import backoff
 from reconcile.flows.retrieve import BytesMissing
 from reconcile.flows.several import Ready, SeveralFlow
 
-ARRIVALS, CHANGES, UNDONE = (
-    telling.FORWARD + name for name in (telling.ARRIVALS, telling.CHANGES, telling.UNDONE)
+ARRIVALS, CHANGES, UNDONE, SINGLES = (
+    telling.FORWARD + name
+    for name in (telling.ARRIVALS, telling.CHANGES, telling.UNDONE, telling.SINGLES)
 )
 #: A study that a destination was given, and that is given out otherwise since.
 CODE = "FORWARDED-CORRECTED"
@@ -57,22 +57,6 @@ T = TypeVar("T")
 OnCorrection = Literal["hl7", "resend", "task", "none"]
 
 log = logging.getLogger(__name__)
-
-
-class Courier(Protocol):
-    """A way to a destination that is open."""
-
-    def deliver(self, ready: Ready) -> int:
-        """Hand an instance over; the status of the answer, success or a warning.
-
-        Raises:
-            NotDelivered: it was not taken.
-            CannotConvert, BytesMissing: it cannot be given out so.
-        """
-
-
-#: (SOP Class UID, stored Transfer Syntax UID) of what is to be delivered -> a courier.
-Opened = Callable[[Collection[tuple[str, str]]], AbstractContextManager[Courier]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +99,7 @@ class ForwardFlow:
 
         def step(connection: Connection) -> None:
             known = telling.cursors(connection)
-            for name in {ARRIVALS, UNDONE} - set(known):
+            for name in {ARRIVALS, UNDONE, SINGLES} - set(known):
                 telling.move(connection, name, now.isoformat())
             if CHANGES not in known:
                 telling.move(connection, CHANGES, telling.first_change(connection))
@@ -152,7 +136,12 @@ class ForwardFlow:
             undone = telling.undone_studies(connection, places[UNDONE], until)
             if undone:
                 telling.move(connection, UNDONE, until.isoformat())
-            for study_id in dict.fromkeys(study for study, _ in (*changed, *undone)):
+            low = telling.low(places[SINGLES], until)
+            single = telling.single_studies(connection, low)
+            if single:
+                telling.move(connection, SINGLES, until.isoformat())
+            found = (*(study for study, _ in (*changed, *undone)), *single)
+            for study_id in dict.fromkeys(found):
                 self._changed(connection, study_id, now)
             return bool(changed)
 
@@ -167,6 +156,7 @@ class ForwardFlow:
         for wanted in self._rules():
             outgoing.plan_studies(connection, wanted, [study_id], now)
         known = {each.name: each for each in self.recipients}
+        outgoing.wait_again(connection, list(known), study_id, now)
         outdated: dict[str, list[tuple[Given, Ready]]] = {}
         given = [
             each
@@ -250,19 +240,42 @@ class ForwardFlow:
         lane = self._run(lambda c: deliveries.claim(c, recipient.name, now, now + LEASE))
         if lane is None:
             return False
+        sent: dict[UUID, bytes] = {}
         try:
-            done = self._deliver(recipient, lane, stop)
+            done = self._deliver(recipient, lane, sent, stop)
         except NotDelivered as error:
             self._failed(lane, str(error))
             return False
+        finally:
+            self._look_again(recipient, lane, sent)
         if done:
             self._run(lambda c: deliveries.close(c, lane, self.clock()))
         else:
             self._run(lambda c: deliveries.keep(c, lane, self.clock()))
         return True
 
-    def _deliver(self, recipient: Recipient, lane: Lane, stop: Event) -> bool:
-        """Page by page; whether nothing waits any more.
+    def _look_again(
+        self, recipient: Recipient, lane: Lane, sent: Mapping[UUID, bytes]
+    ) -> None:
+        """What was corrected while it was sent: who found that may not have seen it."""
+
+        def step(connection: Connection) -> None:
+            ids = list(sent)
+            for at in range(0, len(ids), PAGE):
+                page = ids[at : at + PAGE]
+                now = self.several.of(connection, page, recipient.domain)
+                if any(form(ready) != sent[key] for key, ready in now.items()):
+                    lock(connection, [("forwarding",)], shared=False)
+                    self._changed(connection, lane.study_id, self.clock())
+                    return
+
+        if sent:
+            self._run(step)
+
+    def _deliver(
+        self, recipient: Recipient, lane: Lane, sent: dict[UUID, bytes], stop: Event
+    ) -> bool:
+        """Page by page, noting what is `sent`; whether nothing waits any more.
 
         Raises:
             NotDelivered: the destination is away.
@@ -276,7 +289,8 @@ class ForwardFlow:
                 for waiting, ready in page:
                     if stop.is_set() or time.monotonic() > ends:
                         return False
-                    self._hand_over(courier, recipient, lane, waiting, ready)
+                    if self._hand_over(courier, recipient, lane, waiting, ready) and ready:
+                        sent[waiting.instance_id] = form(ready)
         return True
 
     def _page(self, recipient: Recipient, lane: Lane) -> list[tuple[Waiting, Ready | None]]:
@@ -295,10 +309,11 @@ class ForwardFlow:
         lane: Lane,
         waiting: Waiting,
         ready: Ready | None,
-    ) -> None:
+    ) -> bool:
+        """Whether it was taken."""
         if ready is None:
-            self._settle(lane, waiting, deliveries.SKIPPED, error="it is not given out")
-            return
+            self._settle(lane, waiting, deliveries.SKIPPED, error=deliveries.NOT_SHOWN)
+            return False
         try:
             status = courier.deliver(ready)
         except NotDelivered as error:
@@ -313,6 +328,8 @@ class ForwardFlow:
             self._settle(
                 lane, waiting, deliveries.SENT, given=given, known=known, status=status
             )
+            return True
+        return False
 
     def _known(self, recipient: Recipient, lane: Lane, ready: Ready) -> Known | None:
         """Under whom a destination that is told by HL7 has a study now; None: it had."""

@@ -24,8 +24,7 @@ from urllib.parse import urlsplit
 
 from reconcile import __version__
 from reconcile.dataset.convert import EXPLICIT_VR
-from reconcile.flows.delivering import NotDelivered
-from reconcile.flows.forward import Opened
+from reconcile.flows.delivering import NotDelivered, Opened
 from reconcile.flows.retrieve import Outgoing
 from reconcile.flows.several import Ready
 
@@ -98,7 +97,7 @@ class _Courier:
         self._connection = connection
 
     def deliver(self, ready: Ready) -> int:
-        """See `flows.forward.Courier`."""
+        """See `flows.delivering.Courier`."""
         stored = ready.transfer_syntax_uid
         answer = self._post(ready.give())
         refused = answer.reason(_FAILED, _FAILURE_REASON) == _SYNTAX or answer.status == 415
@@ -128,11 +127,16 @@ class _Courier:
         }
         path = urlsplit(self._server.url).path.rstrip("/") + "/studies"
         connection = self._connection
+        whole = False
         try:
             # A server that refuses early may close before it has read all.
             with suppress(BrokenPipeError, ConnectionResetError):
                 connection.request("POST", path, body, headers, encode_chunked=True)
-            return _read(connection)
+                whole = True
+            answer = _read(connection)
+            if not whole:
+                connection.close()
+            return answer
         except (OSError, HTTPException) as error:
             # What an error says may be what the other side said: its kind is enough.
             raise NotDelivered(f"no answer: {type(error).__name__}", away=True) from None

@@ -57,8 +57,8 @@ def ris() -> Iterator[Ris]:
     made = Ris()
     entity = ApplicationEntity("RIS")
     entity.add_supported_context(PERFORMED_STEP)
-    handlers = [(evt.EVT_N_CREATE, made.take), (evt.EVT_N_SET, made.take)]
-    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+    handlers: Any = [(evt.EVT_N_CREATE, made.take), (evt.EVT_N_SET, made.take)]
+    server: Any = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     made.port = server.socket.getsockname()[1]
     try:
         yield made
