@@ -22,7 +22,6 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
-    LargeBinary,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -94,19 +93,7 @@ lane = Table(
     Index("ix_relay_lane_next_at", "destination", "next_at"),
 )
 
-# Under whom a destination has a study: as it was sent, or told since.
-delivered_patient = Table(
-    "delivered_patient",
-    metadata,
-    key("destination"),
-    refers("study_id", "study"),
-    key("patient_id"),
-    key("domain"),
-    # SHA-256 of name, birth date and sex.
-    Column("demographics", LargeBinary, nullable=False),
-    PrimaryKeyConstraint("destination", "study_id"),
-)
-_R, _L, _P = relay.c, lane.c, delivered_patient.c
+_R, _L = relay.c, lane.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +131,6 @@ class Due:
     message_id: UUID | None
     body: Mapping[str, Any]
     created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """Under whom a destination has a study, and a digest of what else it knows of them."""
-
-    identifier: PatientIdentifier
-    demographics: bytes
 
 
 # -- What is to be sent ---------------------------------------------------------------
@@ -217,42 +196,6 @@ def steps_came(connection: Connection, low: UUID) -> bool:
     query = text("SELECT EXISTS (SELECT FROM performed_step_message WHERE id >= :low)")
     bound = query.bindparams(bindparam("low", type_=_R.study_id.type))
     return bool(connection.execute(bound, {"low": low}).scalar_one())
-
-
-# -- Whom a destination knows -----------------------------------------------------------
-
-
-def known(connection: Connection, destination: str, study: UUID) -> Known | None:
-    """Under whom a destination has a study; None: nobody wrote it down."""
-    query = select(delivered_patient).where(
-        _P.destination == destination, _P.study_id == study
-    )
-    row = connection.execute(query).first()
-    if row is None:
-        return None
-    identifier = PatientIdentifier(row.patient_id, row.domain)
-    return Known(identifier, bytes(row.demographics))
-
-
-def know(
-    connection: Connection, destination: str, study: UUID, now: Known, *, anew: bool
-) -> None:
-    """Write down under whom a destination has a study; not `anew`: where nothing is."""
-    values = {
-        "patient_id": now.identifier.value,
-        "domain": now.identifier.domain,
-        "demographics": now.demographics,
-    }
-    made = upsert(delivered_patient).values(
-        destination=destination, study_id=study, **values
-    )
-    place = ["destination", "study_id"]
-    made = (
-        made.on_conflict_do_update(index_elements=place, set_=values)
-        if anew
-        else made.on_conflict_do_nothing()
-    )
-    connection.execute(made)
 
 
 # -- Sending ------------------------------------------------------------------------

@@ -22,11 +22,12 @@ from reconcile.core.attributes import Assign, Element, Include, Restore, Tag
 from reconcile.core.identity import HELD_DOMAIN_NAME, Demographics, PatientIdentifier
 from reconcile.core.targets import domain_of
 from reconcile.dataset.facts import demographics_of
-from reconcile.db import outgoing, persons, relays
+from reconcile.db import delivered_patients, outgoing, persons, relays
 from reconcile.db.database import Connection
+from reconcile.db.delivered_patients import Known
 from reconcile.db.deliveries import SKIPPED
 from reconcile.db.outgoing import Given
-from reconcile.db.relays import PATIENTS, Due, Known, New
+from reconcile.db.relays import PATIENTS, Due, New
 from reconcile.flows.relay import Sent
 from reconcile.flows.several import Ready, SeveralFlow
 
@@ -151,8 +152,8 @@ class Correcting:
             BytesMissing: there is a row and no file.
         """
         patient = patient_of(rows[0][1])
-        had = relays.known(connection, destination, study_id)
-        relays.know(connection, destination, study_id, patient.known, anew=True)
+        had = delivered_patients.known(connection, destination, study_id)
+        delivered_patients.know(connection, destination, study_id, patient.known, anew=True)
         news = self._news(connection, destination, study_id, had, patient)
         relays.queue(connection, news, now)
         by_hand = any(each.kind == BY_HAND for each in news)

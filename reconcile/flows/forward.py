@@ -24,13 +24,13 @@ from threading import Event
 from typing import Literal, TypeVar
 from uuid import UUID
 
-from reconcile.db import deliveries, events, holds, outgoing, relays, telling
+from reconcile.db import delivered_patients, deliveries, events, holds, outgoing, telling
 from reconcile.db.database import Connection, lock
+from reconcile.db.delivered_patients import Known
 from reconcile.db.deliveries import Lane, Waiting
 from reconcile.db.events import Happening
 from reconcile.db.holds import Item
 from reconcile.db.outgoing import Given, Wanted
-from reconcile.db.relays import Known
 from reconcile.errors import CannotConvert
 from reconcile.flows.correcting import Correcting, patient_of, rest
 from reconcile.flows.delivering import Courier, NotDelivered, Opened
@@ -336,7 +336,7 @@ class ForwardFlow:
         if recipient.on_correction != "hl7":
             return None
         with self.several.retrieve.database.read_only() as connection:
-            had = relays.known(connection, lane.destination, lane.study_id)
+            had = delivered_patients.known(connection, lane.destination, lane.study_id)
         return None if had else patient_of(ready).known
 
     def _refused(self, lane: Lane, waiting: Waiting, why: str, status: int | None) -> None:
@@ -363,7 +363,9 @@ class ForwardFlow:
             )
             if known is not None:
                 study = lane.study_id
-                relays.know(connection, lane.destination, study, known, anew=False)
+                delivered_patients.know(
+                    connection, lane.destination, study, known, anew=False
+                )
             deliveries.keep(connection, lane, now + LEASE)
 
         self._run(step)

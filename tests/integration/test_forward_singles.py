@@ -57,7 +57,7 @@ def test_a_reference_that_follows_is_a_correction(hospital: Hospital, clock: Clo
 def test_what_was_hidden_when_its_turn_came_is_sent_when_it_is_shown(
     hospital: Hospital, clock: Clock
 ) -> None:
-    """Rejected while it waited: left out; sent when that is taken back, or it comes again."""
+    """Rejected while it waited: sent when that is taken back, or when it comes again."""
     peer = Peer(away=True)
     forwarding = flow(hospital, clock, to(peer))
     one, two = several(2)
