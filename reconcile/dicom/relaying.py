@@ -24,6 +24,9 @@ _TAKEN = frozenset({0x0000, 0x0001, 0x0107, 0x0116})
 #: Resource limitation (PS3.7 C.5.16): another time, maybe.
 _PASSING = frozenset({0x0213})
 
+#: What pydicom raises of values that no data set can hold.
+_UNSAYABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+
 
 def relaying_steps(remote: Remote, calling: str) -> Relay:
     """What relays steps to a peer, under our AE title `calling`."""
@@ -65,10 +68,16 @@ def _associated(remote: Remote, calling: str) -> Association:
 
 
 def _sent(association: Association, told: Relayed) -> int:
-    said = Dataset.from_json(dict(told.said))
-    uid = told.sop_instance_uid
-    ask = association.send_n_create if told.operation == CREATE else association.send_n_set
-    answer, _ = ask(said, PERFORMED_STEP, uid)
+    create = told.operation == CREATE
+    ask = association.send_n_create if create else association.send_n_set
+    try:
+        said = Dataset.from_json(dict(told.said))
+        answer, _ = ask(said, PERFORMED_STEP, told.sop_instance_uid)
+    except RuntimeError:
+        raise NotDelivered("broke off", away=True) from None
+    except _UNSAYABLE:
+        # What it says may be of a patient.
+        raise NotDelivered("it cannot be written as it was said", away=False) from None
     status: int | None = answer.get("Status")
     if status is None:
         raise NotDelivered(f"no answer to {told.operation}", away=True)

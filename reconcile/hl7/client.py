@@ -50,7 +50,7 @@ def say(receiver: Receiver, message: bytes, control_id: str) -> str:
     except OSError as error:
         why = f"no answer over HL7: {type(error).__name__}"
         raise NotDelivered(why, away=True) from None
-    return _judged(answer, control_id)
+    return judged(answer, control_id)
 
 
 def _connected(receiver: Receiver) -> socket.socket:
@@ -82,7 +82,12 @@ def _answer(connection: socket.socket) -> Message:
     raise NotDelivered("the receiver does not answer", away=True)
 
 
-def _judged(answer: Message, control_id: str) -> str:
+def judged(answer: Message, control_id: str) -> str:
+    """How a message of this control id was acknowledged.
+
+    Raises:
+        NotDelivered: it was not taken, or something else was acknowledged.
+    """
     msa, err = answer.first("MSA"), answer.first("ERR")
     said = msa.text(1).strip().upper() if msa else ""
     if msa is None or said not in _ANSWERS or msa.text(2).strip() != control_id:

@@ -53,7 +53,9 @@ def message(
     if told.event == MERGED and told.prior is not None:
         segments.append(["MRG", _cx(told.prior, domains)])
     segments.append(["PV1", "", "N"])
-    return "".join("|".join(segment) + "\r" for segment in segments).encode()
+    return "".join("|".join(segment) + "\r" for segment in segments).encode(
+        "utf-8", "replace"
+    )
 
 
 def _msh(told: Correction, parties: Parties, now: datetime) -> list[str]:

@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import ssl
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -176,12 +177,14 @@ def _multipart(boundary: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 def _read(connection: HTTPConnection) -> _Answer:
     response = connection.getresponse()
-    raw = response.read(ANSWER_BYTES_MAX + 1)
-    if len(raw) > ANSWER_BYTES_MAX:
-        raise NotDelivered("it answers more than the limit", away=True)
+    until, raw = time.monotonic() + SECONDS, b""
+    while data := response.read1(1 << 16):
+        raw += data
+        if len(raw) > ANSWER_BYTES_MAX or time.monotonic() > until:
+            raise NotDelivered("it answers more than the limit", away=True)
     try:
         said = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         said = {}
     if isinstance(said, list):  # some put the one data set into a list
         said = said[0] if said else {}

@@ -19,7 +19,6 @@ from reconcile.db import tables as t
 from reconcile.db.embedded import Urls
 from reconcile.db.views_deliveries import Relayed, relayed
 from reconcile.flows.forward import CODE, ForwardFlow
-from reconcile.flows.forwarding import Steering
 from reconcile.flows.relay import RelayFlow
 from reconcile.settings.model import Destination, Settings
 from reconcile.web.parts import Parts as WebParts
@@ -84,10 +83,6 @@ class Told:
         with self.hospital.database.read_only() as connection:
             query = select(hold.subject).where(hold.code == CODE, hold.state == "open")
             return list(connection.execute(query).scalars())
-
-    @property
-    def steering(self) -> Steering:
-        return Steering(self.hospital.database, self.clock, ("VIEWER",))
 
 
 @contextmanager
@@ -191,9 +186,18 @@ def test_what_is_refused_stops_nothing_and_can_be_steered(told: Told) -> None:
     [row] = told.waits()
     assert (row.error, row.kinds) == ("answered AE", ("ADT^A40",))
     told.receiver.answer = lambda message: ""
-    assert told.steering.retry("VIEWER", "patients") == 1
-    told.relay()
-    assert told.steering.skip("VIEWER", "patients", "somebody") == 1
+    hospital, lane = told.hospital, {"destination": "VIEWER", "study": "patients"}
+    parts = WebParts(
+        hospital.database, hospital.storage, hospital.rules, False, destinations=["VIEWER"]
+    )
+    with open_door(parts) as client:
+        [listed] = client.get("/api/v1/deliveries").json()["messages"]
+        assert (listed["lane"], listed["refused"]) == ("patients", 1)
+        done = client.post("/api/v1/deliveries/retry", json=lane)
+        assert done.json() == {"instances": 1}
+        told.relay()
+        done = client.post("/api/v1/deliveries/skip", json=lane)
+        assert done.json() == {"instances": 1}
     told.receiver.answer = lambda message: "AA"
     told.relay()
     assert told.waits() == []
