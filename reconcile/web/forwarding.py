@@ -182,6 +182,7 @@ def _read(connection: HTTPConnection) -> _Answer:
         raw += data
         if len(raw) > ANSWER_BYTES_MAX or time.monotonic() > until:
             raise NotDelivered("it answers more than the limit", away=True)
+    response.close()  # which read1 does not, at the end of a length that was said
     try:
         said = json.loads(raw)
     except (ValueError, RecursionError):
