@@ -10,13 +10,17 @@ from reconcile.cli.context import AsJson, Config, Data, Limit, Opened, opened, s
 from reconcile.cli.context import nothing_found as nothing
 from reconcile.cli.wiring import now
 from reconcile.db import views_deliveries
-from reconcile.db.views_deliveries import Queued
+from reconcile.db.views_deliveries import Queued, Relayed
 from reconcile.flows.forwarding import Steering
 
 app = typer.Typer(no_args_is_help=True, help="What is sent on to destinations.")
 
 Destination = Annotated[str, typer.Argument(metavar="AE", help="Of a [[destination]].")]
 Study = Annotated[str, typer.Argument(metavar="STUDY", help="Received or assigned UID.")]
+Lane = Annotated[
+    str,
+    typer.Argument(metavar="STUDY", help="Its UID; or `patients`, or the UID of a step."),
+]
 
 
 def _steering(archive: Opened) -> Steering:
@@ -34,15 +38,17 @@ def list_deliveries(
     done: Annotated[bool, typer.Option(help="Also what has all arrived.")] = False,
     limit: Limit = 50,
 ) -> None:
-    """List studies on their way, and what was refused. Exits 1 when there is nothing."""
+    """List what is on its way, and what was refused. Exits 1 when there is nothing."""
     with opened(config, data) as archive, archive.database.read_only() as connection:
         of = views_deliveries.study_of(connection, study) if study else None
-        found = views_deliveries.queued(
-            connection, destination, of, most=limit, all_states=done
-        )
+        asked = (connection, destination, of)
+        found = views_deliveries.queued(*asked, most=limit, all_states=done)
+        told = views_deliveries.relayed(*asked, most=limit, all_states=done)
     for each in found:
-        say_json(each) if as_json else typer.echo(_line(each))
-    if not found:
+        say_json(each) if as_json else typer.echo(_line(each, each.study_instance_uid))
+    for row in told:
+        say_json(row) if as_json else typer.echo(_line(row, f"{row.lane} (messages)"))
+    if not (found or told):
         raise nothing("nothing is on its way")
 
 
@@ -56,17 +62,17 @@ def retry(
     """Send what waits and what was refused now, from the start."""
     with opened(config, data) as archive:
         count = _steering(archive).retry(destination, study)
-    typer.echo(f"{count} instances to be sent")
+    typer.echo(f"{count} to be sent")
 
 
 @app.command("skip")
 def skip(
-    destination: Destination, study: Study, config: Config = None, data: Data = None
+    destination: Destination, study: Lane, config: Config = None, data: Data = None
 ) -> None:
     """Never send what waits of a study to a destination."""
     with opened(config, data) as archive:
         count = _steering(archive).skip(destination, study, "command line")
-    typer.echo(f"{count} instances left out")
+    typer.echo(f"{count} left out")
 
 
 @app.command("send")
@@ -76,10 +82,10 @@ def send(
     """Send a whole study as it is given out now, whatever the rules say."""
     with opened(config, data) as archive:
         count = _steering(archive).send(destination, study)
-    typer.echo(f"{count} instances to be sent")
+    typer.echo(f"{count} to be sent")
 
 
-def _line(each: Queued) -> str:
+def _line(each: Queued | Relayed, what: str) -> str:
     counts = f"{each.waiting} wait, {each.sent} sent"
     if each.refused:
         counts += f", {each.refused} refused"
@@ -90,4 +96,4 @@ def _line(each: Queued) -> str:
         why += (
             f" ({each.attempts} tries, next {each.next_at.isoformat(timespec='seconds')})"
         )
-    return f"{each.destination:<16}  {each.study_instance_uid}  {counts}{why}"
+    return f"{each.destination:<16}  {what}  {counts}{why}"

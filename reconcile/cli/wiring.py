@@ -61,7 +61,8 @@ class Parts:
     @property
     def normalized(self) -> NormalizedFlow:
         """The flows of commitment and performed steps."""
-        reachable = frozenset(each.ae_title for each in self.settings.destination)
+        said = self.settings.destination
+        reachable = frozenset(each.ae_title for each in said if each.host)
         kept = KeptArrivals(self.store("mpps").recording, sources(self.settings))
         return NormalizedFlow(
             CommitmentFlow(self.database, self.storage, now, reachable),

@@ -13,13 +13,17 @@ from functools import partial
 from threading import Event
 
 from reconcile.cli import nightly
+from reconcile.cli.relaying import relaying
+from reconcile.cli.tls import client_context
 from reconcile.cli.wiring import Parts, now
 from reconcile.cli.work import Work
 from reconcile.db.commitments import COMMITMENT
 from reconcile.db.outgoing import Wanted
 from reconcile.errors import ServiceUnavailable
-from reconcile.flows.forward import ForwardFlow, OnCorrection, Recipient
+from reconcile.flows.delivering import Opened
+from reconcile.flows.forward import ForwardFlow, Recipient
 from reconcile.flows.notify import AVAILABILITY, Notice, NotifyFlow, Target
+from reconcile.flows.relay import RelayFlow
 from reconcile.settings import Settings
 from reconcile.settings.model import Destination, Notify
 
@@ -33,11 +37,12 @@ log = logging.getLogger(__name__)
 def run(work: Work) -> None:
     """Tell and send on what there is until the work is to stop."""
     flow, sending = notifying(work.parts), forwarding(work.parts)
+    relays = relaying(work.parts)
     started = _in_reach(flow.start)
     nightly.begin(work.parts, work.stop)
     work.say_ready()
     with ThreadPoolExecutor(1) as pool:
-        sent_on = pool.submit(_send_on, sending, work.stop)
+        sent_on = pool.submit(_send_on, sending, relays, work.stop)
         _tell(flow, work.stop, sent_on, started=started)
         sent_on.result()
 
@@ -52,12 +57,17 @@ def _tell(flow: NotifyFlow, stop: Event, beside: Future[None], *, started: bool)
         more = bool(started and flow.targets) and _in_reach(partial(flow.round, stop))
 
 
-def _send_on(flow: ForwardFlow, stop: Event) -> None:
-    """Until it is to stop; for nobody, if there is no destination."""
+def _send_on(flow: ForwardFlow, relays: RelayFlow, stop: Event) -> None:
+    """Until it is to stop; for nobody, if there is no destination.
+
+    What is to be told of a correction is found by who forwards, and told by who relays.
+    """
     started = more = False
     while flow.recipients and not stop.wait(0 if more else SECONDS_OF_SENDING):
-        started = started or _in_reach(flow.start)
-        more = started and _in_reach(partial(flow.round, stop))
+        started = started or (_in_reach(flow.start) and _in_reach(relays.start))
+        if started:
+            rounds = [_in_reach(partial(each.round, stop)) for each in (flow, relays)]
+            more = any(rounds)
 
 
 def _in_reach(step: Callable[[], bool | None]) -> bool:
@@ -73,7 +83,7 @@ def notifying(parts: Parts) -> NotifyFlow:
     """What tells people and systems, over the addresses of the configuration."""
     settings = parts.settings
     named = [_notified(settings, each) for each in settings.notify]
-    peers = [_peer(settings, each) for each in settings.destination]
+    peers = [_peer(settings, each) for each in settings.destination if each.host]
     quiet = timedelta(seconds=settings.serve.quiet)
     return NotifyFlow(
         parts.database, [*named, *peers], now, quiet, settings.serve.public_url
@@ -88,19 +98,28 @@ def forwarding(parts: Parts) -> ForwardFlow:
 
 
 def _recipient(settings: Settings, said: Destination) -> Recipient:
-    # Only who has a destination waits for what talks to it, and has it in memory.
-    from reconcile.cli.work_receiver import destinations, limits
-    from reconcile.dicom.forwarding import courier
-
-    remote = destinations(settings)[said.ae_title]
     rules = tuple(
         Wanted(said.ae_title, each.sources, each.modalities, each.held)
         for each in settings.forward
         if each.to == said.ae_title
     )
-    how: OnCorrection = "none" if said.on_correction == "hl7" else said.on_correction
-    way = courier(remote, settings.archive.ae_title, limits(settings))
-    return Recipient(said.ae_title, way, rules, said.domain, how)
+    way = _way(settings, said)
+    return Recipient(said.ae_title, way, rules, said.domain, said.on_correction)
+
+
+def _way(settings: Settings, said: Destination) -> Opened:
+    # Only who has a destination waits for what talks to it, and has it in memory.
+    if said.url:
+        from reconcile.web.forwarding import Server as WebServer
+        from reconcile.web.forwarding import stow
+
+        tls = client_context(settings) if said.tls else None
+        return stow(WebServer(said.url, said.key_file, said.key_env, tls))
+    from reconcile.cli.work_receiver import destinations, limits
+    from reconcile.dicom.forwarding import courier
+
+    remote = destinations(settings)[said.ae_title]
+    return courier(remote, settings.archive.ae_title, limits(settings))
 
 
 def _notified(settings: Settings, said: Notify) -> Target:

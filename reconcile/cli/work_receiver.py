@@ -55,6 +55,7 @@ def destinations(settings: Settings) -> dict[str, Remote]:
             each.ae_title, each.host, each.port, each.domain, tls if each.tls else None
         )
         for each in settings.destination
+        if each.host
     }
 
 
@@ -64,7 +65,9 @@ def policy(settings: Settings) -> Policy:
     Who is both is read as the source that it is.
     """
     peers = {
-        each.ae_title: Peer(asking(each), address_of(each)) for each in settings.destination
+        each.ae_title: Peer(asking(each), address_of(each))
+        for each in settings.destination
+        if each.host
     }
     peers |= {
         each.ae_title: Peer(source(each), each.address, each.certificate)

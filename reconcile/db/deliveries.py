@@ -40,6 +40,8 @@ from reconcile.db.prepared import Prepared
 from reconcile.db.tables import Time, at, key, metadata, refers
 
 WAITING, SENT, REFUSED, SKIPPED = "waiting", "sent", "refused", "skipped"
+#: Why it was skipped by itself: when it is shown again, it waits again.
+NOT_SHOWN = "it is not given out"
 
 delivery = Table(
     "delivery",
@@ -55,6 +57,8 @@ delivery = Table(
     at("settled_at", null=True),
     # What it was given out as: SHA-256 of what decides that.
     Column("form", LargeBinary, nullable=True),
+    # The same without what says who the patient is; NULL: nobody asked.
+    Column("rest", LargeBinary, nullable=True),
     # Status of the response (PS3.7 Annex C); NULL: none came.
     Column("status", Integer, nullable=True),
     # Why it was refused or skipped; no patient data.
@@ -171,6 +175,7 @@ def settle(
     now: datetime,
     *,
     form: bytes | None = None,
+    rest: bytes | None = None,
     status: int | None = None,
     error: str = "",
 ) -> None:
@@ -178,7 +183,7 @@ def settle(
     change = update(delivery).where(
         _in(of), _D.instance_id == each.instance_id, _D.revision == each.revision
     )
-    values = {"state": state, "settled_at": now, "form": form}
+    values = {"state": state, "settled_at": now, "form": form, "rest": rest}
     connection.execute(change.values(**values, status=status, error=error))
 
 

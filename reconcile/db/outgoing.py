@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Text, bindparam, exists, func, select, text
+from sqlalchemy import Connection, Row, Text, bindparam, exists, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -47,6 +47,7 @@ class Given:
     receipt_id: UUID
     revision: int
     form: bytes
+    rest: bytes | None = None
 
 
 def came(connection: Connection, low: UUID) -> bool:
@@ -193,6 +194,25 @@ def add_versions(
         connection.execute(upsert(d.delivery).on_conflict_do_nothing(), rows)
 
 
+def wait_again(
+    connection: Connection, destinations: Collection[str], study_id: UUID, now: datetime
+) -> None:
+    """Let what was skipped while it was hidden, and is shown now, be delivered."""
+    shown = select(t.instance.c.id).where(~t.instance.c.hidden)
+    skipped = (
+        (_d.study_id == study_id)
+        & _d.destination.in_(list(destinations))
+        & (_d.state == d.SKIPPED)
+        & (_d.error == d.NOT_SHOWN)
+        & _d.instance_id.in_(shown)
+    )
+    change = update(d.delivery).where(skipped)
+    again = change.values(state=d.WAITING, settled_at=None, error="")
+    found = connection.execute(again.returning(_d.destination)).scalars()
+    for destination in sorted(set(found)):
+        d.open_lanes(connection, destination, [study_id], now)
+
+
 def given_of(connection: Connection, study_id: UUID) -> list[Given]:
     """What destinations have of a study, each in its newest version; not what waits."""
     newest = (
@@ -204,7 +224,35 @@ def given_of(connection: Connection, study_id: UUID) -> list[Given]:
         .order_by(_d.destination, _d.instance_id, _d.revision.desc())
     )
     return [
-        Given(r.destination, r.instance_id, r.receipt_id, r.revision, bytes(r.form))
+        Given(
+            r.destination,
+            r.instance_id,
+            r.receipt_id,
+            r.revision,
+            bytes(r.form),
+            None if r.rest is None else bytes(r.rest),
+        )
         for r in connection.execute(newest)
         if r.state == d.SENT and r.form is not None
     ]
+
+
+def known_as(connection: Connection, given: Given, form: bytes, rest: bytes) -> None:
+    """A destination was told what a version that it has is given out as now."""
+    change = update(d.delivery).where(
+        _d.destination == given.destination,
+        _d.instance_id == given.instance_id,
+        _d.revision == given.revision,
+    )
+    connection.execute(change.values(form=form, rest=rest))
+
+
+def shown_of(connection: Connection, study_id: UUID) -> list[UUID]:
+    """An instance that is given out of a study: the first one; none: nothing is."""
+    query = (
+        select(t.instance.c.id)
+        .join(t.series, t.series.c.id == t.instance.c.series_id)
+        .where(t.series.c.study_id == study_id, ~t.instance.c.hidden)
+        .order_by(t.instance.c.id)
+    )
+    return list(connection.execute(query.limit(1)).scalars())

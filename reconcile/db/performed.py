@@ -281,6 +281,14 @@ def created_by(connection: Connection, step_id: UUID) -> Message:
     return Message(*(getattr(row, name) for name in Message.__dataclass_fields__))
 
 
+def message(connection: Connection, message_id: UUID) -> tuple[UUID, Message]:
+    """(its step, a data set) by the id of the latter."""
+    query = select(performed_step_message)
+    row = connection.execute(query.where(performed_step_message.c.id == message_id)).one()
+    named = (getattr(row, name) for name in Message.__dataclass_fields__)
+    return row.step_id, Message(*named)
+
+
 # -- By which order it was made -------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    Index,
     Table,
     func,
     insert,
@@ -51,6 +52,9 @@ rejection = Table(
     recorded(),
     happened(),
     ended(),
+    Index(
+        "ix_rejection_ended_by", "ended_by", postgresql_where=text("ended_by IS NOT NULL")
+    ),
 )
 _j = rejection.c
 

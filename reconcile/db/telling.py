@@ -44,6 +44,7 @@ OVERLAP = timedelta(seconds=10)
 #: Rows that are looked for in one transaction.
 BATCH = 500
 ARRIVALS, CHANGES, UNDONE = "arrivals", "changes", "undone"
+SINGLES = "singles"
 ITEMS, FORWARD = "items:", "forward:"
 _NEVER = UUID(int=2**128 - 1)
 #: The place before all items.
@@ -53,7 +54,7 @@ cursor = Table(
     "telling_cursor",
     metadata,
     # "arrivals", "changes", "undone", or "items:" with what a target wants to be told;
-    # and "forward:" with the first three, for what is forwarded.
+    # and "forward:" with the first three, "singles" and "steps", for what is forwarded.
     Column("name", key("name").type, primary_key=True),
     # A time, or the number of a transaction and the id of an event.
     key("position"),
@@ -300,6 +301,36 @@ SELECT DISTINCT e.study_id, g.id FROM happening g
 JOIN coercion_event e ON e.happening_id = g.undoes
 WHERE g.undoes IS NOT NULL AND g.id >= CAST(:low AS uuid) AND e.study_id IS NOT NULL
 ORDER BY g.id
+""")
+)
+
+
+def single_studies(connection: Connection, low: UUID) -> list[UUID]:
+    """Studies of which single instances are given out otherwise since `low`.
+
+    What they refer to was renamed, or they are shown again that had been rejected: no
+    event tells of the study.
+    """
+    return [row.study_id for row in _SINGLE(connection, low=low)]
+
+
+_SINGLE = Prepared(
+    lambda: text("""
+SELECT s.study_id FROM later_assignment l
+JOIN instance i ON i.receipt_id = l.receipt_id JOIN series s ON s.id = i.series_id
+WHERE l.id >= CAST(:low AS uuid)
+UNION
+SELECT s.study_id FROM (
+    SELECT r.sop_instance_uid, r.uid_domain FROM happening g
+    JOIN rejection r ON r.happening_id = g.undoes
+    WHERE g.undoes IS NOT NULL AND g.id >= CAST(:low AS uuid)
+    UNION
+    SELECT sop_instance_uid, uid_domain FROM rejection
+    WHERE ended_by >= CAST(:low AS uuid)) AS r
+JOIN instance i
+    ON i.sop_instance_uid = r.sop_instance_uid AND i.uid_domain = r.uid_domain
+JOIN series s ON s.id = i.series_id
+ORDER BY study_id
 """)
 )
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, func, select
 
 from reconcile.db import deliveries as d
+from reconcile.db import relays
 from reconcile.db import tables as t
 from reconcile.db.views import studies_named
 from reconcile.errors import NotFound
@@ -92,12 +93,78 @@ def queued(
     return [Queued(*row) for row in connection.execute(query)]
 
 
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """An order of messages to a destination: how many of them are in which state.
+
+    Attributes:
+        lane: "patients", or the SOP Instance UID of a performed step.
+        kinds: of its messages, each once.
+        next_at: as of `Queued`; `attempts` and `error` likewise.
+    """
+
+    destination: str
+    lane: str
+    kinds: tuple[str, ...]
+    waiting: int
+    sent: int
+    refused: int
+    skipped: int
+    next_at: datetime | None
+    attempts: int
+    error: str
+
+
+def relayed(
+    connection: Connection,
+    destination: str = "",
+    study: UUID | None = None,
+    *,
+    most: int,
+    all_states: bool = False,
+) -> list[Relayed]:
+    """Messages on their way, the longest waiting first; args as of `queued`."""
+    r, lane = relays.relay.c, relays.lane.c
+    counts = [
+        func.count().filter(r.state == state)
+        for state in (d.WAITING, d.SENT, d.REFUSED, d.SKIPPED)
+    ]
+    query = (
+        select(
+            r.destination,
+            r.lane,
+            func.array_agg(r.kind.distinct()),
+            *counts,
+            func.min(lane.next_at),
+            func.coalesce(func.max(lane.attempts), 0),
+            func.coalesce(func.max(lane.error), func.max(r.error), ""),
+        )
+        .outerjoin(relays.lane, (lane.destination == r.destination) & (lane.lane == r.lane))
+        .group_by(r.destination, r.lane)
+        .order_by(func.min(r.number))
+        .limit(most)
+    )
+    if destination:
+        query = query.where(r.destination == destination)
+    if study is not None:
+        query = query.where(r.study_id == study)
+    if not all_states:
+        query = query.where(r.state.in_((d.WAITING, d.REFUSED)))
+    rows = connection.execute(query)
+    return [Relayed(row[0], row[1], tuple(sorted(row[2])), *row[3:]) for row in rows]
+
+
 def late(connection: Connection, before: datetime) -> Mapping[str, int]:
     """Destinations with what has waited since before a time, or was refused: how many."""
-    old = (_d.state == d.WAITING) & (_d.created_at < before)
-    query = (
-        select(_d.destination, func.count())
-        .where(old | (_d.state == d.REFUSED))
-        .group_by(_d.destination)
-    )
-    return {row[0]: row[1] for row in connection.execute(query)}
+    counted: dict[str, int] = {}
+    for table in (d.delivery, relays.relay):
+        c = table.c
+        old = (c.state == d.WAITING) & (c.created_at < before)
+        query = (
+            select(c.destination, func.count())
+            .where(old | (c.state == d.REFUSED))
+            .group_by(c.destination)
+        )
+        for destination, count in connection.execute(query):
+            counted[destination] = counted.get(destination, 0) + count
+    return counted

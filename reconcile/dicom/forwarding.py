@@ -15,7 +15,7 @@ from reconcile.dicom.moving import Mover, proposals
 from reconcile.dicom.proposing import CONTEXTS_MAX
 from reconcile.dicom.requestor import Lost
 from reconcile.errors import SOPClassNotSupported
-from reconcile.flows.forward import NotDelivered, Opened
+from reconcile.flows.delivering import NotDelivered, Opened
 from reconcile.flows.several import Ready
 
 
@@ -42,7 +42,7 @@ class _Courier:
         self._mover = mover
 
     def deliver(self, ready: Ready) -> int:
-        """See `flows.forward.Courier`."""
+        """See `flows.delivering.Courier`."""
         try:
             outgoing = self._mover.prepare(ready)
             try:

@@ -115,7 +115,9 @@ class Doctor:
             late = views_deliveries.late(connection, self.clock() - UNTOLD_AGE_MAX)
         for destination, count in sorted(late.items()):
             advice = f"see why: `reconcile forward list --destination {destination}`"
-            yield Finding("not-forwarded", f"{count} instances to {destination}", advice)
+            yield Finding(
+                "not-forwarded", f"{count} instances and messages to {destination}", advice
+            )
 
     def _rows(self) -> Iterator[Finding]:
         with self.database.read_only() as connection:

@@ -16,28 +16,31 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Event
-from typing import ClassVar, Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 from uuid import UUID
 
-from reconcile.db import deliveries, events, holds, outgoing, telling
-from reconcile.db.database import Connection
+from reconcile.db import delivered_patients, deliveries, events, holds, outgoing, telling
+from reconcile.db.database import Connection, lock
+from reconcile.db.delivered_patients import Known
 from reconcile.db.deliveries import Lane, Waiting
 from reconcile.db.events import Happening
 from reconcile.db.holds import Item
 from reconcile.db.outgoing import Given, Wanted
-from reconcile.errors import CannotConvert, ReconcileError
+from reconcile.errors import CannotConvert
+from reconcile.flows.correcting import Correcting, patient_of, rest
+from reconcile.flows.delivering import Courier, NotDelivered, Opened
 from reconcile.flows.notify import backoff
 from reconcile.flows.retrieve import BytesMissing
 from reconcile.flows.several import Ready, SeveralFlow
 
-ARRIVALS, CHANGES, UNDONE = (
-    telling.FORWARD + name for name in (telling.ARRIVALS, telling.CHANGES, telling.UNDONE)
+ARRIVALS, CHANGES, UNDONE, SINGLES = (
+    telling.FORWARD + name
+    for name in (telling.ARRIVALS, telling.CHANGES, telling.UNDONE, telling.SINGLES)
 )
 #: A study that a destination was given, and that is given out otherwise since.
 CODE = "FORWARDED-CORRECTED"
@@ -51,36 +54,9 @@ PAGE = 100
 DESTINATIONS_AT_ONCE = 4
 
 T = TypeVar("T")
-OnCorrection = Literal["resend", "task", "none"]
+OnCorrection = Literal["hl7", "resend", "task", "none"]
 
 log = logging.getLogger(__name__)
-
-
-class NotDelivered(ReconcileError):
-    """An instance was not taken; `away`: nor would another one have been, now."""
-
-    title: ClassVar[str] = "A destination did not take an instance"
-
-    def __init__(self, why: str, *, away: bool, status: int | None = None) -> None:
-        super().__init__(why)
-        self.away = away
-        self.status = status
-
-
-class Courier(Protocol):
-    """A way to a destination that is open."""
-
-    def deliver(self, ready: Ready) -> int:
-        """Hand an instance over; the status of the answer, success or a warning.
-
-        Raises:
-            NotDelivered: it was not taken.
-            CannotConvert, BytesMissing: it cannot be given out so.
-        """
-
-
-#: (SOP Class UID, stored Transfer Syntax UID) of what is to be delivered -> a courier.
-Opened = Callable[[Collection[tuple[str, str]]], AbstractContextManager[Courier]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +99,7 @@ class ForwardFlow:
 
         def step(connection: Connection) -> None:
             known = telling.cursors(connection)
-            for name in {ARRIVALS, UNDONE} - set(known):
+            for name in {ARRIVALS, UNDONE, SINGLES} - set(known):
                 telling.move(connection, name, now.isoformat())
             if CHANGES not in known:
                 telling.move(connection, CHANGES, telling.first_change(connection))
@@ -160,7 +136,12 @@ class ForwardFlow:
             undone = telling.undone_studies(connection, places[UNDONE], until)
             if undone:
                 telling.move(connection, UNDONE, until.isoformat())
-            for study_id in dict.fromkeys(study for study, _ in (*changed, *undone)):
+            low = telling.low(places[SINGLES], until)
+            single = telling.single_studies(connection, low)
+            if single:
+                telling.move(connection, SINGLES, until.isoformat())
+            found = (*(study for study, _ in (*changed, *undone)), *single)
+            for study_id in dict.fromkeys(found):
                 self._changed(connection, study_id, now)
             return bool(changed)
 
@@ -175,26 +156,48 @@ class ForwardFlow:
         for wanted in self._rules():
             outgoing.plan_studies(connection, wanted, [study_id], now)
         known = {each.name: each for each in self.recipients}
-        outdated: dict[str, list[Given]] = {}
+        outgoing.wait_again(connection, list(known), study_id, now)
+        outdated: dict[str, list[tuple[Given, Ready]]] = {}
         given = [
             each
             for each in outgoing.given_of(connection, study_id)
             if each.destination in known and known[each.destination].on_correction != "none"
         ]
-        for each in self._outdated(connection, given, known):
-            outdated.setdefault(each.destination, []).append(each)
-        for name, rows in outdated.items():
+        for each, ready in self._outdated(connection, given, known):
+            outdated.setdefault(each.destination, []).append((each, ready))
+        for name, found in outdated.items():
+            rows = [each for each, _ in found]
             if known[name].on_correction == "resend":
                 outgoing.add_versions(connection, rows, study_id, now)
-            else:
+                continue
+            if known[name].on_correction == "hl7":
+                rows = self._tell(connection, name, study_id, found, now)
+            if rows:
                 self._ask(connection, name, study_id, rows, now)
+
+    def _tell(
+        self,
+        connection: Connection,
+        destination: str,
+        study_id: UUID,
+        found: Sequence[tuple[Given, Ready]],
+        now: datetime,
+    ) -> list[Given]:
+        """Let a destination be told by HL7; what no message says."""
+        forms = {each.instance_id: form(ready) for each, ready in found}
+        correcting = Correcting(self.several)
+        try:
+            return correcting.tell(connection, destination, study_id, found, forms, now)
+        except BytesMissing:  # doctor tells; others must learn of theirs
+            log.error("destination=%s study=%s: no bytes", destination, study_id)
+            return [each for each, _ in found]
 
     def _outdated(
         self,
         connection: Connection,
         given: Sequence[Given],
         known: Mapping[str, Recipient],
-    ) -> Iterator[Given]:
+    ) -> Iterator[tuple[Given, Ready]]:
         for name in dict.fromkeys(each.destination for each in given):
             here = [each for each in given if each.destination == name]
             for at in range(0, len(here), PAGE):
@@ -202,7 +205,7 @@ class ForwardFlow:
                 ids = [each.instance_id for each in page]
                 now = self.several.of(connection, ids, known[name].domain)
                 yield from (
-                    each
+                    (each, now[each.instance_id])
                     for each in page
                     if each.instance_id in now and form(now[each.instance_id]) != each.form
                 )
@@ -237,19 +240,42 @@ class ForwardFlow:
         lane = self._run(lambda c: deliveries.claim(c, recipient.name, now, now + LEASE))
         if lane is None:
             return False
+        sent: dict[UUID, bytes] = {}
         try:
-            done = self._deliver(recipient, lane, stop)
+            done = self._deliver(recipient, lane, sent, stop)
         except NotDelivered as error:
             self._failed(lane, str(error))
             return False
+        finally:
+            self._look_again(recipient, lane, sent)
         if done:
             self._run(lambda c: deliveries.close(c, lane, self.clock()))
         else:
             self._run(lambda c: deliveries.keep(c, lane, self.clock()))
         return True
 
-    def _deliver(self, recipient: Recipient, lane: Lane, stop: Event) -> bool:
-        """Page by page; whether nothing waits any more.
+    def _look_again(
+        self, recipient: Recipient, lane: Lane, sent: Mapping[UUID, bytes]
+    ) -> None:
+        """What was corrected while it was sent: who found that may not have seen it."""
+
+        def step(connection: Connection) -> None:
+            ids = list(sent)
+            for at in range(0, len(ids), PAGE):
+                page = ids[at : at + PAGE]
+                now = self.several.of(connection, page, recipient.domain)
+                if any(form(ready) != sent[key] for key, ready in now.items()):
+                    lock(connection, [("forwarding",)], shared=False)
+                    self._changed(connection, lane.study_id, self.clock())
+                    return
+
+        if sent:
+            self._run(step)
+
+    def _deliver(
+        self, recipient: Recipient, lane: Lane, sent: dict[UUID, bytes], stop: Event
+    ) -> bool:
+        """Page by page, noting what is `sent`; whether nothing waits any more.
 
         Raises:
             NotDelivered: the destination is away.
@@ -263,7 +289,8 @@ class ForwardFlow:
                 for waiting, ready in page:
                     if stop.is_set() or time.monotonic() > ends:
                         return False
-                    self._hand_over(courier, lane, waiting, ready)
+                    if self._hand_over(courier, recipient, lane, waiting, ready) and ready:
+                        sent[waiting.instance_id] = form(ready)
         return True
 
     def _page(self, recipient: Recipient, lane: Lane) -> list[tuple[Waiting, Ready | None]]:
@@ -276,11 +303,17 @@ class ForwardFlow:
         return [(each, ready.get(each.instance_id)) for each in waiting]
 
     def _hand_over(
-        self, courier: Courier, lane: Lane, waiting: Waiting, ready: Ready | None
-    ) -> None:
+        self,
+        courier: Courier,
+        recipient: Recipient,
+        lane: Lane,
+        waiting: Waiting,
+        ready: Ready | None,
+    ) -> bool:
+        """Whether it was taken."""
         if ready is None:
-            self._settle(lane, waiting, deliveries.SKIPPED, error="it is not given out")
-            return
+            self._settle(lane, waiting, deliveries.SKIPPED, error=deliveries.NOT_SHOWN)
+            return False
         try:
             status = courier.deliver(ready)
         except NotDelivered as error:
@@ -290,7 +323,21 @@ class ForwardFlow:
         except (CannotConvert, BytesMissing) as error:
             self._refused(lane, waiting, error.title, None)
         else:
-            self._settle(lane, waiting, deliveries.SENT, form=form(ready), status=status)
+            given = (form(ready), rest(ready))
+            known = self._known(recipient, lane, ready)
+            self._settle(
+                lane, waiting, deliveries.SENT, given=given, known=known, status=status
+            )
+            return True
+        return False
+
+    def _known(self, recipient: Recipient, lane: Lane, ready: Ready) -> Known | None:
+        """Under whom a destination that is told by HL7 has a study now; None: it had."""
+        if recipient.on_correction != "hl7":
+            return None
+        with self.several.retrieve.database.read_only() as connection:
+            had = delivered_patients.known(connection, lane.destination, lane.study_id)
+        return None if had else patient_of(ready).known
 
     def _refused(self, lane: Lane, waiting: Waiting, why: str, status: int | None) -> None:
         log.warning("destination=%s study=%s refused: %s", *_told(lane), why)
@@ -302,16 +349,23 @@ class ForwardFlow:
         waiting: Waiting,
         state: str,
         *,
-        form: bytes | None = None,
+        given: tuple[bytes, bytes] | None = None,
+        known: Known | None = None,
         status: int | None = None,
         error: str = "",
     ) -> None:
         now = self.clock()
+        was = dict(zip(("form", "rest"), given or (), strict=False))
 
         def step(connection: Connection) -> None:
             deliveries.settle(
-                connection, lane, waiting, state, now, form=form, status=status, error=error
+                connection, lane, waiting, state, now, status=status, error=error, **was
             )
+            if known is not None:
+                study = lane.study_id
+                delivered_patients.know(
+                    connection, lane.destination, study, known, anew=False
+                )
             deliveries.keep(connection, lane, now + LEASE)
 
         self._run(step)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from reconcile.db import deliveries, outgoing
+from reconcile.db import deliveries, outgoing, relays
 from reconcile.db.database import Connection, Database
 from reconcile.db.views_deliveries import study_of
 from reconcile.errors import NotFound, WrongUse
@@ -22,7 +22,11 @@ class Steering:
     destinations: Collection[str]
 
     def retry(self, destination: str, study: str = "") -> int:
-        """Send what waits and what was refused now; how many instances that is.
+        """Send what waits and what was refused now; how many that is.
+
+        Args:
+            destination: AE title.
+            study: its instances and messages; or the lane of some messages. Empty: all.
 
         Raises:
             NotFound: there is no such destination, or no such study.
@@ -30,13 +34,17 @@ class Steering:
         self._known(destination)
 
         def step(connection: Connection) -> int:
+            now = self.clock()
+            if study and relays.is_lane(connection, study):
+                return relays.retry(connection, destination, now, name=study)
             of = study_of(connection, study) if study else None
-            return deliveries.retry(connection, destination, of, self.clock())
+            told = relays.retry(connection, destination, now, study=of)
+            return told + deliveries.retry(connection, destination, of, now)
 
         return self.database.run(step)
 
     def skip(self, destination: str, study: str, actor: str) -> int:
-        """Never send what waits of a study; how many instances that is.
+        """Never send what waits of a study, or of a lane; how many that is.
 
         Raises:
             NotFound: there is no such study.
@@ -44,9 +52,12 @@ class Steering:
         """
 
         def step(connection: Connection) -> int:
+            now, why = self.clock(), f"left out by {actor}"
+            if relays.is_lane(connection, study):
+                return relays.skip(connection, destination, now, why, name=study)
             of: UUID = study_of(connection, study)
-            why = f"left out by {actor}"
-            return deliveries.skip(connection, destination, of, self.clock(), why)
+            told = relays.skip(connection, destination, now, why, study=of)
+            return told + deliveries.skip(connection, destination, of, now, why)
 
         count = self.database.run(step)
         if not count:

@@ -8,7 +8,7 @@ they are shown and no coercion, so no event and no Original Attributes item tell
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from reconcile.core.matchkeys import Question
 from reconcile.core.querykeys import Level
 from reconcile.core.shown import in_view
 from reconcile.dataset.facts import Received
+from reconcile.dataset.overlay import viewed
 from reconcile.db import persons, views_retrieve
 from reconcile.db.database import Connection
 from reconcile.db.views_found import Asked
@@ -68,6 +69,21 @@ class Ready:
         return (holding.kept.digest, holding.live, self._view)
 
     @property
+    def digest(self) -> str:
+        """SHA-256 of the data set as it is kept, in hex."""
+        return self._given.holding.kept.digest
+
+    @property
+    def changes(self) -> Iterator[Change]:
+        """What is changed in it, in order; how its receiver sees the patient aside."""
+        return (each for live in self._given.holding.live for each in live.assigns)
+
+    @property
+    def person(self) -> UUID | None:
+        """Whose it is; None: it is held, or nobody's."""
+        return self._given.person_id
+
+    @property
     def unused(self) -> UUID | None:
         """Its study, where nobody was given of it before."""
         return self._given.unused
@@ -88,6 +104,16 @@ class Ready:
             BytesMissing: there is a row and no file.
         """
         return self._flow.state(self._given.holding)
+
+    @contextmanager
+    def seen(self) -> Iterator[Received]:
+        """Its header as its receiver sees it, to be asked.
+
+        Raises:
+            BytesMissing: there is a row and no file.
+        """
+        with self.state() as state:
+            yield viewed(state, self._view)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
+from functools import partial
 
 from reconcile.settings.document import Place, Problem
 from reconcile.settings.model import Settings
@@ -22,6 +23,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
     yield from _repeated("notify", [each.name for each in settings.notify], "name")
     yield from _notify(settings)
     yield from _forward(settings)
+    yield from _destinations(settings)
     yield from _ambiguous_domains(settings)
     yield from _unknown_domains(settings)
     yield from _doors(settings)
@@ -34,16 +36,37 @@ def _repeated(table: str, keys: Sequence[Hashable], name: str) -> Iterator[Probl
 
 
 def _forward(settings: Settings) -> Iterator[Problem]:
-    """What is forwarded goes to a destination, which learns of corrections somehow."""
-    known = {each.ae_title: each for each in settings.destination}
+    """What is forwarded goes to a destination."""
+    known = [each.ae_title for each in settings.destination]
     titles = ", ".join(sorted(known)) or "there is none"
     for at, each in enumerate(settings.forward):
         if each.to not in known:
             yield Problem(("forward", at, "to"), f"a [[destination]]: {titles}")
-        elif known[each.to].on_correction == "hl7":
-            place = list(known).index(each.to)
-            allowed = '"resend", "task" or "none": no HL7 message is sent in this release'
-            yield Problem(("destination", place, "on_correction"), allowed)
+
+
+def _destinations(settings: Settings) -> Iterator[Problem]:
+    """A destination is a DICOM peer or a web address, and is told where it can be told."""
+    for at, each in enumerate(settings.destination):
+        place = partial(_of_destination, at)
+        if each.url and (each.host or each.port):
+            yield place("url", "either `url`, or `host` and `port`")
+        if not each.url and not each.host:
+            yield place("host", "a name or an address; or `url` in its place")
+        if not each.url and not each.port:
+            yield place("port", "at least 1")
+        if (each.key_file or each.key_env) and not each.url:
+            yield place("key_file" if each.key_file else "key_env", "`url` beside it")
+        if each.key_file and each.key_env:
+            yield place("key_env", "either `key_file` or `key_env`")
+        if each.url and (each.availability or each.performed != "no"):
+            key = "availability" if each.availability else "performed"
+            yield place(key, "`host` and `port` beside it: it goes over DICOM")
+        if each.on_correction == "hl7" and (not each.hl7 or each.hl7.endswith(":0")):
+            yield place("on_correction", '"hl7" with the address `hl7` beside it')
+
+
+def _of_destination(at: int, key: str, allowed: str) -> Problem:
+    return Problem(("destination", at, key), allowed)
 
 
 def _ambiguous_domains(settings: Settings) -> Iterator[Problem]:

@@ -45,6 +45,7 @@ FILES = {
     "mail": ("password_file",),
     "notify": ("secret_file",),
     "auth": ("oidc_client_secret_file",),
+    "destination": ("key_file",),
 }
 
 

@@ -223,14 +223,22 @@ class Feed(_Table):
 
 
 class Destination(_Table):
-    """One DICOM peer that instances are sent to."""
+    """One peer that instances are sent to: over DICOM, or by STOW-RS to a `url`."""
 
     ae_title: AETitle
-    host: Annotated[str, Field(min_length=1)]
-    port: Annotated[int, Field(ge=1, le=65535)]
+    host: str = ""
+    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    url: WebAddress = ""
+    key_file: str = ""
+    key_env: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")] = ""
     domain: OptionalName = ""
     tls: bool = False
     on_correction: Literal["hl7", "resend", "task", "none"] = "task"
+    hl7: Address = ""
+    hl7_tls: bool = False
+    hl7_application: str = ""
+    hl7_facility: str = ""
+    performed: Literal["no", "coerced", "received"] = "no"
     query: bool = True
     availability: bool = False
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from reconcile.db import views_deliveries
-from reconcile.db.views_deliveries import Queued
+from reconcile.db.views_deliveries import Queued, Relayed
 from reconcile.flows.forwarding import Steering
 from reconcile.web.paging import Json, Text
 from reconcile.web.parts import Asking, PartsOf
@@ -17,16 +17,19 @@ router = APIRouter(prefix="/api/v1/deliveries", tags=["deliveries"])
 
 AE = Annotated[str, Field(min_length=1, max_length=16)]
 StudyUid = Annotated[str, Field(pattern=r"^[0-9.]{1,64}$")]
+#: Of a study; or what messages go in: "patients", or the UID of a performed step.
+LaneUid = Annotated[str, Field(pattern=r"^([0-9.]{1,64}|patients)$")]
 
 
 class Deliveries(BaseModel):
-    """Studies at destinations, the longest waiting first."""
+    """Studies at destinations, and messages to them, the longest waiting first."""
 
     items: list[Queued]
+    messages: list[Relayed]
 
 
 class Counted(BaseModel):
-    """How many instances wait now, or are left out."""
+    """How many instances and messages wait now, or are left out."""
 
     instances: int
 
@@ -37,7 +40,16 @@ class Retry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     destination: AE
-    study: StudyUid | None = None
+    study: LaneUid | None = None
+
+
+class Lane(BaseModel):
+    """A study or messages on their way to a destination."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    destination: AE
+    study: LaneUid
 
 
 class OneStudy(BaseModel):
@@ -67,10 +79,10 @@ def list_deliveries(
     """Studies on their way to destinations, and what was refused; nothing of a patient."""
     with parts.database.read_only() as connection:
         of = views_deliveries.study_of(connection, study) if study else None
-        found = views_deliveries.queued(
-            connection, destination, of, most=limit, all_states=done
-        )
-    return Json({"items": found})
+        asked = (connection, destination, of)
+        found = views_deliveries.queued(*asked, most=limit, all_states=done)
+        told = views_deliveries.relayed(*asked, most=limit, all_states=done)
+    return Json({"items": found, "messages": told})
 
 
 @router.post("/retry", response_model=Counted)
@@ -80,7 +92,7 @@ def retry_deliveries(steering: Steered, said: Retry) -> Json:
 
 
 @router.post("/skip", response_model=Counted)
-def skip_deliveries(steering: Steered, asking: Asking, said: OneStudy) -> Json:
+def skip_deliveries(steering: Steered, asking: Asking, said: Lane) -> Json:
     """Never send what waits of a study."""
     return Json({"instances": steering.skip(said.destination, said.study, asking.name)})
 

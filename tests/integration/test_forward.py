@@ -25,7 +25,8 @@ from reconcile.db.embedded import Urls
 from reconcile.db.outgoing import Wanted
 from reconcile.db.views_deliveries import Queued, queued
 from reconcile.errors import CannotConvert
-from reconcile.flows.forward import CODE, LEASE, ForwardFlow, NotDelivered, Recipient
+from reconcile.flows.delivering import NotDelivered
+from reconcile.flows.forward import CODE, LEASE, ForwardFlow, Recipient
 from reconcile.flows.query import QueryFlow
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.several import Ready, SeveralFlow
@@ -462,7 +463,7 @@ def test_over_http_and_on_the_command_line(
         assert sent.json() == {"instances": 2}
     rounds(forwarding)
     assert peer.uids == uids
-    assert "2 instances to be sent" in run("send", "VIEWER", study)
+    assert "2 to be sent" in run("send", "VIEWER", study)
     rounds(forwarding)
     assert peer.uids == uids + uids
-    assert "0 instances" in run("retry", "VIEWER")
+    assert "0 to be sent" in run("retry", "VIEWER")

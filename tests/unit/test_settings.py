@@ -249,6 +249,32 @@ WRONG = [
     ("[[feed]]\napplication='R'\nauthority='E'\n", 3, ["a list"]),
     ("[[destination]]\nae_title='V'\nhost='h'\nport=0\n", 4, ["at least 1"]),
     ("[[destination]]\nae_title='V'\nhost='h'\nport=1\ndomain='Q'\n", 5, ["[[domain]]"]),
+    ("[[destination]]\nae_title='V'\nport=1\n", 1, ["host", "`url`"]),
+    (
+        "[[destination]]\nae_title='V'\nhost='h'\nport=1\nurl='https://h/'\n",
+        5,
+        ["either `url`, or `host` and `port`"],
+    ),
+    (
+        "[[destination]]\nae_title='V'\nhost='h'\nport=1\nkey_env='K'\n",
+        5,
+        ["`url` beside it"],
+    ),
+    (
+        "[[destination]]\nae_title='V'\nurl='https://h/'\nkey_env='K'\nkey_file='k'\n",
+        4,
+        ["either `key_file` or `key_env`"],
+    ),
+    (
+        "[[destination]]\nae_title='V'\nurl='https://h/'\nperformed='coerced'\n",
+        4,
+        ["it goes over DICOM"],
+    ),
+    (
+        "[[destination]]\nae_title='V'\nhost='h'\nport=1\non_correction='hl7'\n",
+        5,
+        ["with the address `hl7` beside it"],
+    ),
     (NOTIFY, 2, ["[[notify]] name", "either `url` or `mail`"]),
     (NOTIFY + "url='http://h/'\nmail='a@b'\n" + MAIL, 2, ["either `url` or `mail`"]),
     (NOTIFY + "mail='a@b'\n", 4, ["[mail] host and sender"]),

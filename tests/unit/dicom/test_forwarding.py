@@ -11,7 +11,7 @@ from reconcile.dicom import forwarding
 from reconcile.dicom.moving import Mover
 from reconcile.dicom.requestor import Lost
 from reconcile.errors import SOPClassNotSupported
-from reconcile.flows.forward import NotDelivered
+from reconcile.flows.delivering import NotDelivered
 from reconcile.flows.several import Ready
 
 
