@@ -8,7 +8,7 @@ an A40, what was subsumed: the answer is the same instances, in every state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -207,23 +207,22 @@ def c_find(model: str) -> Door:
 def c_move(world: World, asked: Asked) -> list[str]:
     world.taker.datasets.clear()
     model = retrieving.STUDY_MOVE if asked.study else retrieving.PATIENT_MOVE
-    keys = {"QueryRetrieveLevel": asked.level, **asked.keys()}
+    keys: dict[str, Any] = {"QueryRetrieveLevel": asked.level, **asked.keys()}
     retrieving.move(world.port, "TAKER", model, **keys)
     return as_given(world, world.taker.datasets)
 
 
 def c_get(world: World, asked: Asked) -> list[str]:
     model = retrieving.STUDY_GET if asked.study else retrieving.PATIENT_GET
-    keys = {"QueryRetrieveLevel": asked.level, **asked.keys()}
+    keys: dict[str, Any] = {"QueryRetrieveLevel": asked.level, **asked.keys()}
     _, came = retrieving.get(world.port, [(CT, EXPLICIT)], model, **keys)
     return as_given(world, came)
 
 
-def as_given(world: World, came: list[Dataset]) -> list[str]:
+def as_given(world: World, came: Sequence[Dataset]) -> list[str]:
     """Under one name, whatever they were asked by."""
     for each in came:
-        [study] = [s for s in world.studies if str(each.SOPInstanceUID) in s.uids] or [None]
-        if study is not None:
+        for study in (s for s in world.studies if str(each.SOPInstanceUID) in s.uids):
             place = (each.StudyInstanceUID, each.SeriesInstanceUID)
             assert place == (study.studies[0], study.series[0])
     return [str(each.SOPInstanceUID) for each in came]
@@ -272,9 +271,9 @@ def path_of(asked: Asked) -> str:
 
 
 DOORS: dict[str, tuple[Door, str]] = {
-    "C-FIND, patient root": (c_find(asking.PATIENT_ROOT), "PATIENT STUDY SERIES"),
+    "C-FIND, patient root": (c_find(asking.PATIENT_ROOT), "PATIENT STUDY"),
     "C-FIND, study root": (c_find(asking.STUDY_ROOT), "PATIENT STUDY SERIES"),
-    "C-MOVE": (c_move, "PATIENT STUDY SERIES"),
+    "C-MOVE": (c_move, "PATIENT STUDY"),
     "C-GET": (c_get, "PATIENT STUDY SERIES"),
     "QIDO-RS": (qido, "PATIENT STUDY SERIES"),
     "QIDO-RS by path": (qido_by_path, "STUDY SERIES"),
