@@ -201,6 +201,8 @@ class Feed(_Table):
     risky_merge: Literal["execute", "hold"] = "execute"
     a24_same_person: bool = False
     a37_unmerges: bool = False
+    address: Network = ""
+    certificate: str = ""
 
 
 class Destination(_Table):

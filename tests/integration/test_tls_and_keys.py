@@ -47,6 +47,12 @@ certificate = "{other}"
 [[feed]]
 application = "RIS_A"
 authority = ["A", "E"]
+certificate = "{fingerprint}"
+
+[[feed]]
+application = "RIS_B"
+authority = ["A"]
+certificate = "{other}"
 """
 
 
@@ -114,18 +120,19 @@ def test_who_shows_another_certificate_or_none_is_not_let_in(production, title, 
     assert not associate(production, title, production[1] if shows else None).is_established
 
 
-def test_messages_come_over_tls(production):
+@pytest.mark.parametrize(("sender", "told"), [("RIS_A", "AA"), ("RIS_B", "AR")])
+def test_messages_come_over_tls(production, sender, told):
     """
-    MLLP within TLS with a client certificate (ITI-19).
+    MLLP within TLS (ITI-19); each feed by the certificate that it is bound to.
     """
     archive, context, _, _ = production
     client = MLLPClient(*archive.doors.hl7)
     client.socket = context.wrap_socket(client.socket, server_hostname="localhost")
-    message = adt("A28", "100^^^A", "DOE^JANE", "19800102", "F")
+    message = adt("A28", "100^^^A", "DOE^JANE", "19800102", "F", sender=sender)
     answer = client.send_message(archive.numbered(message))
     client.close()
 
-    assert b"MSA|AA" in answer
+    assert f"MSA|{told}".encode() in answer
 
 
 @pytest.mark.parametrize(
