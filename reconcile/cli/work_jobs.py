@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 from threading import Event
 
-from reconcile.cli import nightly
+from reconcile.cli import nightly, tidying
 from reconcile.cli.wiring import Parts, now
 from reconcile.cli.work import Work
 from reconcile.db.commitments import COMMITMENT
@@ -35,6 +35,7 @@ def run(work: Work) -> None:
     flow, sending = notifying(work.parts), forwarding(work.parts)
     started = _in_reach(flow.start)
     nightly.begin(work.parts, work.stop)
+    tidying.begin(work.parts, work.stop)
     work.say_ready()
     with ThreadPoolExecutor(1) as pool:
         sent_on = pool.submit(_send_on, sending, work.stop)

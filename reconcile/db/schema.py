@@ -3,6 +3,7 @@
 from reconcile.db import (
     access,
     answered,
+    associations,
     commitments,
     deliveries,
     evidence,
@@ -25,6 +26,7 @@ from reconcile.db.tables import metadata
 __all__ = [
     "access",
     "answered",
+    "associations",
     "commitments",
     "deliveries",
     "evidence",

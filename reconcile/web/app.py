@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from reconcile import __version__
 from reconcile.web import (
+    associations,
     checks,
     coercions,
     corrections,
@@ -72,6 +73,7 @@ def make_app(parts: Parts) -> FastAPI:
         decide,
         performed,
         rejections,
+        associations,
         suggestions,
         docs,
     )

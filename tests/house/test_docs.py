@@ -49,6 +49,7 @@ from reconcile.hl7.orders import CONTROLS
 from reconcile.settings import OVERRIDES
 from reconcile.settings.model import Settings
 from reconcile.web import (
+    associations,
     checks,
     coercions,
     corrections,
@@ -353,6 +354,7 @@ def test_routes_are_documented() -> None:
         notifications,
         performed,
         rejections,
+        associations,
         suggestions,
         docs,
     )
