@@ -85,6 +85,7 @@ class AssociationLog:
             self._stop.wait(self._seconds)
             self._some.clear()
             self._write_all()
+        self._write_all()  # what was handed over meanwhile
 
     def _write_all(self) -> None:
         while self._waiting:
