@@ -14,6 +14,7 @@ from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import dictionary_description
 from pydicom.uid import UID
 
+from reconcile.cli.conformance_ihe import ACTORS, TRANSACTIONS
 from reconcile.core.querykeys import ASIDE, KEYS, Level
 from reconcile.dataset.iods import SOP_CLASSES
 from reconcile.dicom import sop_classes
@@ -23,6 +24,7 @@ from reconcile.errors import ReconcileError
 from reconcile.hl7 import errors as hl7_errors
 from reconcile.hl7.dispatch import BUILDERS, UNSUPPORTED
 from reconcile.hl7.orders import CONTROLS
+from reconcile.hl7.understood import FIELDS
 
 Rows = Iterator[tuple[str, ...]]
 
@@ -122,6 +124,30 @@ def _errors() -> Rows:
     yield from sorted(found)
 
 
+def _acknowledgements() -> Rows:
+    yield "AA", "acted on, already so, nothing to do, or kept for a person"
+    yield "AE", "the content is wrong, or kept for a person; not to be sent again unchanged"
+    yield "AR", "not supported, unknown sender, unreadable, or not to be kept now"
+
+
+# -- IHE -----------------------------------------------------------------------------
+
+
+def _actors() -> Rows:
+    yield from ACTORS
+
+
+def _transactions() -> Rows:
+    for each in TRANSACTIONS:
+        yield (
+            each.number,
+            each.name,
+            each.side,
+            each.spoken,
+            ", ".join(f"`{name.rpartition('/')[2]}`" for name in each.tests),
+        )
+
+
 TABLES = (
     Table(
         "services",
@@ -160,5 +186,26 @@ TABLES = (
         "Errors in acknowledgements (ERR-3, HL7 table 0357)",
         ("ERR-3", "MSA-1", "meaning"),
         _errors,
+    ),
+    Table(
+        "hl7-fields", "HL7 fields", ("field", "messages", "read as"), lambda: iter(FIELDS)
+    ),
+    Table(
+        "hl7-acknowledgements",
+        "HL7 acknowledgements (MSA-1)",
+        ("MSA-1", "means"),
+        _acknowledgements,
+    ),
+    Table(
+        "ihe-actors",
+        "IHE profiles and actors",
+        ("profile", "actor", "claim", "how far, or why not"),
+        _actors,
+    ),
+    Table(
+        "ihe-transactions",
+        "IHE transactions",
+        ("transaction", "name", "the archive", "by", "shown by"),
+        _transactions,
     ),
 )

@@ -16,6 +16,7 @@ import typer
 
 from reconcile import __version__
 from reconcile.cli import (
+    associations,
     audit,
     corrections,  # noqa: F401 - adds its commands to those of others
     forward,
@@ -55,6 +56,7 @@ app.add_typer(holds.app, name="hold")
 app.add_typer(messages.app, name="message")
 app.add_typer(notification.app, name="notification")
 app.add_typer(forward.app, name="forward")
+app.add_typer(associations.app, name="association")
 app.add_typer(keys.app, name="key")
 app.add_typer(schema.app, name="db")
 app.add_typer(suggestion, name="suggestion")

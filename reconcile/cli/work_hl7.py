@@ -19,6 +19,7 @@ from reconcile.flows.order import OrderFlow
 from reconcile.flows.patient import PatientFlow
 from reconcile.flows.replay import ReplayFlow
 from reconcile.hl7.door import Door
+from reconcile.hl7.feed import Bound
 from reconcile.hl7.server import serve
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,10 @@ def hl7_door(parts: Parts) -> Door:
         timezone=ZoneInfo(parts.settings.serve.timezone),
         clock=now,
         new_control_id=lambda: secrets.token_hex(10),
+        bound={
+            feed(each): Bound(each.address, each.certificate)
+            for each in parts.settings.feed
+        },
     )
 
 

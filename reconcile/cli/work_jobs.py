@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 from threading import Event
 
-from reconcile.cli import nightly
+from reconcile.cli import nightly, tidying
 from reconcile.cli.relaying import relaying
 from reconcile.cli.tls import client_context
 from reconcile.cli.wiring import Parts, now
@@ -40,6 +40,7 @@ def run(work: Work) -> None:
     relays = relaying(work.parts)
     started = _in_reach(flow.start)
     nightly.begin(work.parts, work.stop)
+    tidying.begin(work.parts, work.stop)
     work.say_ready()
     with ThreadPoolExecutor(1) as pool:
         sent_on = pool.submit(_send_on, sending, relays, work.stop)

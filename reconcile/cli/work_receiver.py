@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from reconcile.cli.tls import client_context, tls_context
-from reconcile.cli.wiring import address_of, asking, receiver_count, source
+from reconcile.cli.wiring import address_of, asking, now, receiver_count, source
 from reconcile.cli.work import Work
 from reconcile.dicom.acceptor import DicomDoor
 from reconcile.dicom.destinations import Giving, Remote
 from reconcile.dicom.limits import Limits
 from reconcile.dicom.policy import Peer, Policy
+from reconcile.flows.associations import AssociationLog
 from reconcile.flows.settling import Settler
 from reconcile.settings import Settings
 
@@ -23,6 +24,7 @@ def run(work: Work) -> None:
     """Take associations until the work is to stop."""
     parts = work.parts
     settler = Settler(parts.store().begin)
+    journal = AssociationLog(parts.database, now)
     door = DicomDoor(
         policy(parts.settings),
         settler.submit,
@@ -35,6 +37,7 @@ def run(work: Work) -> None:
             destinations(parts.settings).get,
         ),
         parts.normalized,
+        journal.note,
     )
     for name, opened in work.sockets.items():
         door.serve(opened, tls_context(parts.settings, name))
@@ -43,6 +46,7 @@ def run(work: Work) -> None:
     door.drain(DRAIN_SECONDS, work.at_once)
     door.stop(GRACE_SECONDS, FINISH_SECONDS)
     settler.stop()
+    journal.stop()
     parts.storage.close()
 
 

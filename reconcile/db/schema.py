@@ -3,6 +3,7 @@
 from reconcile.db import (
     access,
     answered,
+    associations,
     commitments,
     delivered_patients,
     deliveries,
@@ -27,6 +28,7 @@ from reconcile.db.tables import metadata
 __all__ = [
     "access",
     "answered",
+    "associations",
     "commitments",
     "delivered_patients",
     "deliveries",

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import CompoundSelect, Connection, and_, func, or_, select
 
 from reconcile.core.performed import series_uids
 from reconcile.db import tables as t
 from reconcile.db.performed import performed_step, step_request
-from reconcile.db.views import Page, Where, decode_cursor, page
+from reconcile.db.views import Page, Where, decode_cursor, page, studies_named
 from reconcile.errors import NotFound
 
 _s, _q = performed_step.c, step_request.c
@@ -60,16 +60,14 @@ def steps(
     Args:
         connection: a reader's.
         where: which page.
-        study: received or assigned Study UID; empty: any.
+        study: any name of the study that steps may have been told of; empty: any.
         accession: as the step names it; empty: any.
     """
     query = select(performed_step)
     if study:
-        m = t.uid_map.c
-        same = select(m.received_uid).where(
-            m.level == "study", m.assigned_uid == study, func.upper_inf(m.valid)
+        named = or_(
+            _q.study_instance_uid == study, _q.study_instance_uid.in_(_names(study))
         )
-        named = or_(_q.study_instance_uid == study, _q.study_instance_uid.in_(same))
         query = query.where(_s.id.in_(select(_q.step_id).where(named)))
     if accession:
         of_order = select(_q.step_id).where(_q.accession_number == accession)
@@ -79,6 +77,20 @@ def steps(
     query = query.order_by(_s.id.desc()).limit(where.limit + 1)
     rows, following = page(connection.execute(query).all(), where.limit, "id")
     return Page(_steps(connection, rows), following)
+
+
+def _names(study: str) -> CompoundSelect[Any]:
+    """Every UID by which the study is found that this one finds."""
+    c, m = t.study.c, t.uid_map.c
+    meant = c.id.in_(studies_named(study))
+    mapped = and_(
+        m.assigned_uid == c.study_instance_uid,
+        m.uid_domain == c.uid_domain,
+        m.level == "study",
+        func.upper_inf(m.valid),
+    )
+    others = select(m.received_uid).join(t.study, mapped).where(meant)
+    return select(c.study_instance_uid).where(meant).union(others)
 
 
 def step(connection: Connection, sop_instance_uid: str) -> PerformedStep:

@@ -27,6 +27,7 @@ from reconcile.core.matchkeys import Question
 from reconcile.dicom.association import Association, Wire
 from reconcile.dicom.connection import Connection
 from reconcile.dicom.destinations import Giving
+from reconcile.dicom.journal import FAILED, REJECTED
 from reconcile.dicom.library import configure_pynetdicom
 from reconcile.dicom.limits import Gate, Limits
 from reconcile.dicom.listener import Listener, listen
@@ -37,6 +38,7 @@ from reconcile.dicom.policy import CLOSING, LIMIT_EXCEEDED, Policy, Refusal
 from reconcile.dicom.spool import Spools
 from reconcile.errors import ConfigurationError, SOPClassNotSupported
 from reconcile.flows.arrival import Arrival
+from reconcile.flows.associations import Ended
 from reconcile.flows.settling import Answer
 
 __all__ = ["DicomDoor", "listen"]
@@ -70,6 +72,8 @@ class DicomDoor:
             does; called in other threads. None: nothing is answered here.
         giving: what gives instances out, and to whom. None: nothing is retrieved here.
         normalized: carries out N-services. None: nobody does here.
+        ended: told of each association that is over, and of each that came to nothing;
+            may not wait. None: nobody is.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class DicomDoor:
         find: Callable[[Question, str], Pages] | None = None,
         giving: Giving | None = None,
         normalized: Normalized | None = None,
+        ended: Callable[[Ended], None] | None = None,
     ) -> None:
         configure_pynetdicom()
         if not is_title(policy.ae_title):
@@ -91,6 +96,7 @@ class DicomDoor:
         self._find = find
         self.giving = giving
         self.normalized = normalized
+        self._ended = ended or (lambda _: None)
         self._workers = ThreadPoolExecutor(FINDERS, thread_name_prefix="find")
         self._givers = ThreadPoolExecutor(GIVERS, thread_name_prefix="give")
         self.loop = Loop("dicom door")
@@ -154,12 +160,13 @@ class DicomDoor:
         self, tls: ssl.SSLContext | None, connection: socket.socket, address: str
     ) -> None:
         """Begin an association on a new connection, or close it."""
+        name = f"{self._prefix}-{next(self._numbers)}"
         admitted = self._gate.enter(address)
         if admitted is None:
             LOG.warning("connection closed address=%s why='too many'", address)
             connection.close()
+            self._ended(Ended(name, REJECTED, "too many connections", address))
             return
-        name = f"{self._prefix}-{next(self._numbers)}"
         entered = Connection(self, address, name, admitted=admitted)
         self._present.add(entered)
         task = self.loop.asyncio.create_task(self._begin(entered, connection, tls))
@@ -186,6 +193,7 @@ class DicomDoor:
                 type(error).__name__,
             )
             connection.close()
+            entered.association.journal.ends(FAILED, f"handshake: {type(error).__name__}")
             self.left(entered)
 
     def admit(self, association: Association, wire: Wire) -> Source | Refusal:
@@ -203,6 +211,9 @@ class DicomDoor:
         if connection in self._present:
             self._present.remove(connection)
             self._gate.leave(connection.address, connection.admitted)
+            told = connection.told()
+            if told is not None:
+                self._ended(told)
 
     # -- Closing -----------------------------------------------------------------------
 
@@ -263,4 +274,4 @@ def _abort_if_quiet(connection: Connection) -> None:
     association = connection.association
     busy = association.working or association.receiving
     if not busy and connection.quiet_seconds > _QUIET_SECONDS:
-        association.abort()
+        association.abort("the archive stops")

@@ -17,6 +17,7 @@ from reconcile.core.facts import Source
 from reconcile.core.matchkeys import Question
 from reconcile.dicom.commands import event_report
 from reconcile.dicom.destinations import Giving
+from reconcile.dicom.journal import ABORTED, RELEASED, Journal
 from reconcile.dicom.limits import Limits
 from reconcile.dicom.messages import (
     Context,
@@ -38,6 +39,8 @@ from reconcile.flows.arrival import Arrival
 from reconcile.flows.settling import Answer
 
 LOG = logging.getLogger(__name__)
+
+_STOPS = "the archive stops"
 
 
 class Wire(Protocol):
@@ -94,6 +97,7 @@ class Association:
 
     Attributes:
         id: that log lines and receipts share.
+        journal: what is told of it once it is over.
         calling, called: AE titles, once it has been asked for.
         source: how instances of this peer are read.
         upper: its state.
@@ -102,6 +106,7 @@ class Association:
 
     def __init__(self, door: Door, wire: Wire, name: str) -> None:
         self.id = name
+        self.journal = Journal(name, wire.address)
         self.address = wire.address
         self.calling = ""
         self.called = ""
@@ -170,8 +175,9 @@ class Association:
             self.upper.connection_closed()
         self.look()
 
-    def abort(self) -> None:
+    def abort(self, why: str = "by the archive") -> None:
         """End it now."""
+        self.journal.ends(ABORTED, why)
         if self.upper.may_abort:
             self.upper.abort()
             self.look()
@@ -182,7 +188,7 @@ class Association:
         """End it as soon as what is being carried out has been answered."""
         self._is_last = True
         if self.serving is None:
-            self.abort()
+            self.abort(_STOPS)
         else:
             self.serving.end_soon()
 
@@ -205,6 +211,7 @@ class Association:
     def respond(self, request: Request, command_set: bytes, data_set: bytes = b"") -> None:
         """Send the last response, and go on with the next request."""
         request.discard()  # first: who is told that it is kept finds nothing in the spool
+        self.journal.responded(request.command.field, command_set)
         if self.upper.may_send:
             self.send(request, command_set, data_set)
         self._served()
@@ -234,11 +241,13 @@ class Association:
         """To a report that was sent; a response to anything else says nothing."""
         report = self._reports.pop(response.reports_on or 0, None)
         if report is not None:
+            self.journal.reported(response.command.status)
             report.answered(response.command.status)
 
     def _served(self) -> None:
         self.serving = None
         if self._is_last and self.upper.may_abort:
+            self.journal.ends(ABORTED, _STOPS)
             self.upper.abort()
         self.look()
 
@@ -290,6 +299,7 @@ class Association:
             elif isinstance(event, AssociateRequest):
                 self._negotiate(event)
             elif isinstance(event, Aborted) and not self.upper.fault:
+                self.journal.broken(by_peer=event.by_peer)
                 LOG.info("association aborted association=%s", self.id)
             taken += 1
             self._yields = taken == self.limits.turn
@@ -326,6 +336,7 @@ class Association:
         """Only when nothing is left to be answered."""
         if self.upper.state is State.RELEASE_ASKED and not self.working:
             self.upper.answer_release()
+            self.journal.ends(RELEASED)
             LOG.info("association released association=%s", self.id)
 
     def _drop(self) -> None:
@@ -340,6 +351,7 @@ class Association:
 
     def _fail(self, error: Exception) -> None:
         LOG.warning("association failed association=%s reason=%r", self.id, _reason(error))
+        self.journal.ends(ABORTED, _reason(error))
         if self.upper.may_abort:
             self.upper.abort()
         else:
@@ -350,15 +362,18 @@ class Association:
         if self.upper.fault and not self._said:
             self._said = True
             fault = self.upper.fault
+            self.journal.ends(ABORTED, fault)
             LOG.warning("pdu refused association=%s reason=%r", self.id, fault)
 
     # -- Negotiation -------------------------------------------------------------------
 
     def _negotiate(self, request: AssociateRequest) -> None:
         self.calling, self.called = request.calling, request.called
+        self.journal.asked(request)
         verdict = self._door.admit(self, self._wire)
         if isinstance(verdict, Refusal):
-            self._refuse(verdict)
+            self.journal.refused(verdict)
+            self.upper.reject(verdict.result, verdict.source, verdict.reason)
             return
         self.source = verdict
         acceptance = agree(request, verdict, self.limits.maximum_pdu)
@@ -370,23 +385,7 @@ class Association:
         self.contexts = contexts
         self._messages = Messages(self, contexts, SERVICES)
         self.upper.accept(acceptance)
-        LOG.info(
-            "association accepted association=%s calling=%r address=%s contexts=%d",
-            self.id,
-            verdict.ae_title,
-            self.address,
-            len(contexts),
-        )
-
-    def _refuse(self, refusal: Refusal) -> None:
-        LOG.warning(
-            "association refused association=%s calling=%r address=%s why=%r",
-            self.id,
-            self.calling,
-            self.address,
-            refusal.why,
-        )
-        self.upper.reject(refusal.result, refusal.source, refusal.reason)
+        self.journal.accepted(verdict.ae_title, len(contexts))
 
 
 def _context(agreed: Answered, roles: Roles | None) -> Context:

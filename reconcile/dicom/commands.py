@@ -59,6 +59,7 @@ _ACTION_TYPE = 0x1008
 _ELEMENT = struct.Struct("<HHI")
 _US = struct.Struct("<H").pack
 _US_MAX = 0xFFFF
+_STATUS_BEGINS = _ELEMENT.pack(0, _STATUS, 2)
 _MEDIUM = 0x0000
 """Priority (0000,0700)."""
 
@@ -107,6 +108,12 @@ class CommandSet:
             _uid(values.get(_MOVE_DESTINATION)),
             _number(values.get(_ACTION_TYPE)),
         )
+
+
+def status_of(command_set: bytes) -> int | None:
+    """The Status (0000,0900) in a response of ours, without reading the rest of it."""
+    at = command_set.find(_STATUS_BEGINS)
+    return _number(command_set[at + len(_STATUS_BEGINS) :][:2]) if at >= 0 else None
 
 
 def _values(content: bytes | bytearray | memoryview) -> dict[int, bytes]:

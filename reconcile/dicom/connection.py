@@ -15,9 +15,11 @@ from typing import Protocol, cast
 from reconcile.dicom import association
 from reconcile.dicom.association import Association
 from reconcile.dicom.clocks import Clocks, Due
+from reconcile.dicom.journal import ABORTED
 from reconcile.dicom.loop import Loop
 from reconcile.dicom.policy import Certificate
 from reconcile.dicom.states import State
+from reconcile.flows.associations import Ended
 
 LOG = logging.getLogger(__name__)
 
@@ -42,6 +44,8 @@ class Connection(asyncio.BufferedProtocol):
         self._upper = self.association.upper
         self._door = door
         self._loop = door.loop.asyncio
+        self._began = self._loop.time()
+        self._secured = False
         self._buffer = door.loop.buffer
         self._clocks = Clocks(door.limits, self._loop.time())
         self._transport: asyncio.Transport | None = None
@@ -55,12 +59,19 @@ class Connection(asyncio.BufferedProtocol):
         """How long nothing has happened."""
         return self._loop.time() - self._clocks.heard
 
+    def told(self) -> Ended | None:
+        """What there is to tell of its association; None: it was none."""
+        seconds = self._loop.time() - self._began
+        return self.association.journal.told(seconds, self.certificate, tls=self._secured)
+
     # -- What the transport tells ------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is open, and over TLS the handshake is done."""
         self._transport = cast(asyncio.Transport, transport)
-        self.certificate = _certificate(transport.get_extra_info("ssl_object"))
+        secured = transport.get_extra_info("ssl_object")
+        self._secured = secured is not None
+        self.certificate = _certificate(secured)
         self._clocks.update(self._upper, self._loop.time(), reading=True)
         self._arm()
 
@@ -163,10 +174,11 @@ class Connection(asyncio.BufferedProtocol):
             case Due.PDU:
                 self._upper.pdu_overdue()
             case Due.WRITE:
+                self.association.journal.ends(ABORTED, "the peer does not read")
                 self.cut()
             case Due.IDLE:
                 LOG.warning("association idle association=%s", self.association.id)
-                self.association.abort()
+                self.association.abort("nothing happened for too long")
         self.association.look()
 
 

@@ -25,7 +25,7 @@ from reconcile.flows.outcome import REPLAYABLE
 from reconcile.hl7.acknowledge import acknowledge, acknowledge_unreadable
 from reconcile.hl7.adt import said_at
 from reconcile.hl7.dispatch import Command, NoAction, Unsupported, interpret
-from reconcile.hl7.feed import Peer, feed_of
+from reconcile.hl7.feed import Bound, Peer, feed_of
 from reconcile.hl7.message import Header, read_header, read_message
 
 log = logging.getLogger(__name__)
@@ -147,6 +147,7 @@ class Door:
         timezone: of times that name none.
         clock: the time, zone aware.
         new_control_id: MSH-10 of the next acknowledgement, at most 20 characters.
+        bound: what the other end must be to speak as a feed; of others: anybody.
     """
 
     def __init__(
@@ -160,6 +161,7 @@ class Door:
         timezone: tzinfo,
         clock: Callable[[], datetime],
         new_control_id: Callable[[], str],
+        bound: Mapping[Feed, Bound] | None = None,
     ) -> None:
         self._feeds = tuple(feeds)
         self._inbox = inbox
@@ -169,6 +171,7 @@ class Door:
         self._timezone = timezone
         self._clock = clock
         self._new_control_id = new_control_id
+        self._bound = bound or {}
 
     def handle(self, raw: bytes, peer: Peer) -> bytes:
         """Do what a message asks for and return its acknowledgement.
@@ -183,7 +186,7 @@ class Door:
             return self._answer_unreadable(raw, error)
         if header.type == "ACK":
             return b""
-        return self._answer(header, self._outcome(header, raw))
+        return self._answer(header, self._outcome(header, raw, peer))
 
     def again(self, stored: Stored, raw: bytes, asked: Asked | None = None) -> Outcome:
         """Act on a message that was kept earlier, as on one that comes.
@@ -236,10 +239,10 @@ class Door:
 
     # -- the way of a message ------------------------------------------------------
 
-    def _outcome(self, header: Header, raw: bytes) -> Outcome:
+    def _outcome(self, header: Header, raw: bytes, peer: Peer) -> Outcome:
         """What becomes of a message. What could not even be kept may come again: AR."""
         try:
-            return self._receive(header, raw)
+            return self._receive(header, raw, peer)
         except ReconcileError as error:
             log.warning("message %.64s not taken: %s", header.control_id, error)
             return refused(error)
@@ -247,8 +250,9 @@ class Door:
             _report_bug(header.control_id, error)
             return Outcome("refused", "AR", _BUG)
 
-    def _receive(self, header: Header, raw: bytes) -> Outcome:
+    def _receive(self, header: Header, raw: bytes, peer: Peer) -> Outcome:
         feed = feed_of(self._feeds, header)
+        self._bound.get(feed, Bound()).check(peer)
         sender, control_id, event = header.sender, header.control_id, header.name
         kept = self._inbox.keep(sender=sender, control_id=control_id, event=event, body=raw)
         if kept.state != KEPT:

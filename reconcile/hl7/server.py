@@ -10,6 +10,7 @@ Source: HL7 v2 MLLP Release 1; IHE ITI-19 (TLS).
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import socket
 import ssl as tls
@@ -267,4 +268,10 @@ def peer_of(writer: asyncio.StreamWriter) -> Peer:
     certificate = writer.get_extra_info("peercert") or {}
     parts = [pair for group in certificate.get("subject", ()) for pair in group]
     subject = ",".join(f"{_ATTRIBUTES.get(key, key)}={value}" for key, value in parts)
-    return Peer(str(name[0]) if isinstance(name, tuple) else "", subject)
+    names = [value for key, value in parts if key == "commonName"]
+    names += [v for key, v in certificate.get("subjectAltName", ()) if key == "DNS"]
+    secured = writer.get_extra_info("ssl_object")
+    encoded = secured.getpeercert(binary_form=True) if certificate and secured else b""
+    fingerprint = hashlib.sha256(encoded).hexdigest() if encoded else ""
+    address = str(name[0]) if isinstance(name, tuple) else ""
+    return Peer(address, subject, fingerprint, frozenset(names))

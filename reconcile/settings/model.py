@@ -116,6 +116,7 @@ class Serve(_Table):
 
     `quiet` is how many seconds nothing has to come of a study that is called received.
     `hunt` is the time of day ("02:30") of the hunt for duplicates; empty: never.
+    `association_days` is for how long it is known who was associated.
     """
 
     receivers: Annotated[int, Field(ge=0, le=256)] = 0
@@ -124,6 +125,7 @@ class Serve(_Table):
     quiet: Positive = 60
     public_url: WebAddress = ""
     hunt: Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$")] = ""
+    association_days: Positive = 30
 
 
 class Holds(_Table):
@@ -220,6 +222,8 @@ class Feed(_Table):
     risky_merge: Literal["execute", "hold"] = "execute"
     a24_same_person: bool = False
     a37_unmerges: bool = False
+    address: Network = ""
+    certificate: str = ""
 
 
 class Destination(_Table):

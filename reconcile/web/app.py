@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from reconcile import __version__
 from reconcile.web import (
+    associations,
     checks,
     coercions,
     corrections,
@@ -59,6 +60,7 @@ TOPICS = (
     decide,
     performed,
     rejections,
+    associations,
     suggestions,
     login,
     docs,

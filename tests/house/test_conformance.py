@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
+from reconcile.cli.conformance_ihe import ACTORS, CLAIMED, IN_PART, NOT, TRANSACTIONS
 from reconcile.cli.conformance_tables import TABLES, page
 from reconcile.cli.main import app
 
@@ -21,6 +24,31 @@ def test_the_page_is_what_the_command_prints() -> None:
     assert printed.exit_code == 0, printed.output
     text = PAGE.read_text(encoding="utf-8")
     assert text[text.index("\n## ") + 1 :] == printed.stdout == page(list(TABLES))
+
+
+@pytest.mark.parametrize("name", ["hl7.md", "ihe.md"])
+def test_tables_inside_of_a_statement_are_what_is_printed(name: str) -> None:
+    """
+    Between `<!-- NAME -->` and `<!-- end -->` stands what the command prints of NAME.
+    """
+    known = {table.name: table for table in TABLES}
+    text = (PAGE.parent / name).read_text(encoding="utf-8")
+    blocks = re.findall(r"<!-- ([a-z0-9-]+) -->\n(.*?)<!-- end -->", text, re.DOTALL)
+    assert blocks
+    for table, said in blocks:
+        _, _, rows = page([known[table]]).partition("\n\n")
+        assert said.strip() == rows.strip(), table
+
+
+def test_what_is_claimed_of_ihe_is_shown() -> None:
+    """
+    Every test that a transaction names is there, and every claimed actor has its rows.
+    """
+    root = PAGE.parents[2]
+    shown = {name for each in TRANSACTIONS for name in each.tests}
+    assert [name for name in shown if not (root / name).is_file()] == []
+    assert {each.claim for each in ACTORS} == {CLAIMED, IN_PART, NOT}
+    assert all(each.said for each in ACTORS if each.claim != NOT)
 
 
 def test_one_table_and_rows_for_programs() -> None:

@@ -328,7 +328,10 @@ def test_over_tls_a_peer_is_known_by_its_certificate(tmp_path: Path) -> None:
     ):
         connection.sendall(b"".join(frame(b"%d" % n) for n in range(50)))
         assert receive(connection, 50) == [b"%d" % n for n in range(50)]
-    assert seen == {Peer("127.0.0.1", "CN=RIS_A,O=Hospital")}
+    [peer] = seen
+    assert (peer.address, peer.certificate) == ("127.0.0.1", "CN=RIS_A,O=Hospital")
+    assert peer.names == {"RIS_A"}
+    assert len(peer.fingerprint) == 64
 
 
 def test_without_a_certificate_nothing_is_taken(tmp_path: Path) -> None:

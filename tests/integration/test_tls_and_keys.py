@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 import subprocess
 import sys
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -13,6 +15,7 @@ from hl7.client import MLLPClient
 from pynetdicom.ae import ApplicationEntity
 
 from tests.support.certificates import server_and_client
+from tests.support.door import eventually
 from tests.support.instances import CT, instance
 from tests.support.messages import adt
 from tests.support.running import Archive
@@ -47,6 +50,12 @@ certificate = "{other}"
 [[feed]]
 application = "RIS_A"
 authority = ["A", "E"]
+certificate = "{fingerprint}"
+
+[[feed]]
+application = "RIS_B"
+authority = ["A"]
+certificate = "{other}"
 """
 
 
@@ -114,18 +123,19 @@ def test_who_shows_another_certificate_or_none_is_not_let_in(production, title, 
     assert not associate(production, title, production[1] if shows else None).is_established
 
 
-def test_messages_come_over_tls(production):
+@pytest.mark.parametrize(("sender", "told"), [("RIS_A", "AA"), ("RIS_B", "AR")])
+def test_messages_come_over_tls(production, sender, told):
     """
-    MLLP within TLS with a client certificate (ITI-19).
+    MLLP within TLS (ITI-19); each feed by the certificate that it is bound to.
     """
     archive, context, _, _ = production
     client = MLLPClient(*archive.doors.hl7)
     client.socket = context.wrap_socket(client.socket, server_hostname="localhost")
-    message = adt("A28", "100^^^A", "DOE^JANE", "19800102", "F")
+    message = adt("A28", "100^^^A", "DOE^JANE", "19800102", "F", sender=sender)
     answer = client.send_message(archive.numbered(message))
     client.close()
 
-    assert b"MSA|AA" in answer
+    assert f"MSA|{told}".encode() in answer
 
 
 @pytest.mark.parametrize(
@@ -155,3 +165,26 @@ def test_the_doors_are_closed_without_tls(production):
     host, port = production[0].doors.http
     with pytest.raises(httpx.HTTPError):
         httpx.get(f"http://{host}:{port}/healthz")
+
+
+def test_who_was_turned_away_is_told_with_certificate_and_reason(production):
+    """
+    The last of it is the handshake of one without a certificate.
+    """
+    archive, context, _, _ = production
+    assert not associate(production, "CT_B", context).is_established
+    assert eventually(lambda: bool(told_of(archive, "--ae", "CT_B")), 60)
+    [last, *_] = told_of(archive, "--ae", "CT_B")
+    reason = "calling AE title not recognised by certificate"
+    assert (last["outcome"], last["reason"], last["tls"]) == ("rejected", reason, True)
+    assert last["certificate"]
+
+    assert not associate(production, "CT_A", None).is_established
+    assert eventually(lambda: bool(told_of(archive, "--outcome", "failed")), 60)
+
+
+def told_of(archive: Archive, *words: str) -> list[dict[str, object]]:
+    with suppress(AssertionError):
+        lines = reconcile(archive, "association", "list", "--json", *words)
+        return [json.loads(line) for line in lines.splitlines()]
+    return []

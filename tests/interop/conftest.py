@@ -8,6 +8,15 @@ import pytest
 
 from tests.support import running
 from tests.support.database import Cluster
+from tests.support.retrieving import free_port
+
+APPS = free_port()
+DESTINATION = f"""
+[[destination]]
+ae_title = "APPS"
+host = "127.0.0.1"
+port = {APPS}
+"""
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +26,8 @@ def archive(
     """The hospital of the scenarios, P1 to P5 registered, its doors open."""
     with (
         cluster.database() as urls,
-        running.archive(tmp_path_factory.mktemp("archive"), urls) as opened,
+        running.archive(
+            tmp_path_factory.mktemp("archive"), urls, running.HOSPITAL + DESTINATION
+        ) as opened,
     ):
         yield opened

@@ -129,6 +129,26 @@ TABLE = (
         ),
     ),
     Tried(
+        "pynetdicom echoscu, storescu",
+        "C-ECHO, C-STORE",
+        ("test_the_echoscu_of_pynetdicom", "test_the_storescu_of_pynetdicom"),
+    ),
+    Tried(
+        "pynetdicom findscu",
+        "C-FIND, Modality Worklist",
+        (
+            "test_the_findscu_of_pynetdicom",
+            "test_the_findscu_of_pynetdicom_asks_for_the_worklist",
+        ),
+    ),
+    Tried("pynetdicom getscu", "C-GET", ("test_the_getscu_of_pynetdicom",)),
+    Tried(
+        "pynetdicom movescu and storescp (one takes Implicit VR Little Endian only)",
+        "C-MOVE",
+        ("test_the_movescu_and_storescp_of_pynetdicom",),
+    ),
+    Tried("dicomply 0.0.1, which checks nothing yet", "DICOMweb", ("test_dicomply_check",)),
+    Tried(
         "dicomweb-client",
         "QIDO-RS",
         ("test_dicomweb_client", "test_dicomweb_client_lists_a_study_and_a_series"),
@@ -171,12 +191,12 @@ def main(arguments: list[str]) -> int:
     heard = Verdicts()
     quiet = ["-q", "--no-header", "--no-summary", "-p", "no:cacheprovider"]
     code = pytest.main([str(FOLDER), *quiet, *arguments], plugins=[heard])
-    print(f"\n{'peer':71}  {'service':33}  {'tests':>5}")
+    print(f"\n{'peer':74}  {'service':33}  {'tests':>5}")
     failed = 0
     for tried in TABLE:
         said = verdict(tried, heard.of)
         failed += said != "holds"
-        print(f"{tried.peer:71}  {tried.service:33}  {len(tried.tests):>5}  {said}")
+        print(f"{tried.peer:74}  {tried.service:33}  {len(tried.tests):>5}  {said}")
         for name in tried.tests:
             if heard.of.get(name) != "passed":
                 print(f"    {heard.of.get(name, 'not run'):8} {name}")

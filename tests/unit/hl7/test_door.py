@@ -27,7 +27,7 @@ from reconcile.errors import ReconcileError, ServiceUnavailable, TooLarge, Unkno
 from reconcile.flows.message import Asked, Fault, Outcome, Received
 from reconcile.hl7.dispatch import BUILDERS, UNSUPPORTED
 from reconcile.hl7.door import Door
-from reconcile.hl7.feed import Peer, feed_of
+from reconcile.hl7.feed import Bound, Peer, feed_of
 from reconcile.hl7.message import read_header, read_message
 from tests.unit.hl7.samples import MRG, OMI, ORM, PID, ZONE, adt, message, msh
 
@@ -115,7 +115,7 @@ class Memory:
         )
 
 
-def door(memory: Memory) -> Door:
+def door(memory: Memory, bound: Bound | None = None) -> Door:
     return Door(
         FEEDS,
         memory,
@@ -125,6 +125,7 @@ def door(memory: Memory) -> Door:
         timezone=ZONE,
         clock=lambda: AT,
         new_control_id=lambda: "A1",
+        bound=dict.fromkeys(FEEDS, bound) if bound else None,
     )
 
 
@@ -368,6 +369,33 @@ def test_a_feed_of_another_facility_is_no_feed() -> None:
     header = read_header(b"MSH|^~\\&|RIS_C|OTHER|R|H|1||ADT^A08|1|P|2.5")
     with pytest.raises(ReconcileError):
         feed_of(FEEDS, header)
+
+
+SHOWN = Peer("10.1.2.3", "CN=ris-a", "ab" * 32, frozenset({"ris-a"}))
+
+
+@pytest.mark.parametrize(
+    ("bound", "peer", "answer"),
+    [
+        (Bound("10.1.2.0/24"), SHOWN, "AA"),
+        (Bound("10.1.2.0/24"), Peer("::ffff:10.1.2.3"), "AA"),
+        (Bound("10.1.2.4"), SHOWN, "AR"),
+        (Bound("10.1.2.4"), Peer(""), "AR"),
+        (Bound(certificate="ris-a"), SHOWN, "AA"),
+        (Bound(certificate=":".join(["AB"] * 32)), SHOWN, "AA"),
+        (Bound("10.1.2.3", "ris-b"), SHOWN, "AR"),
+        (Bound(certificate="ris-a"), Peer("10.1.2.3"), "AR"),
+    ],
+)
+def test_a_feed_may_be_bound_to_an_address_and_a_certificate(
+    bound: Bound, peer: Peer, answer: str
+) -> None:
+    """Another end is no sender of ours, whatever its MSH says, and is not kept."""
+    memory = Memory()
+    told = said(door(memory, bound).handle(adt(PID), peer))
+    assert told[0] == answer
+    assert bool(memory.rows) == (answer == "AA")
+    assert told[1] == ("" if answer == "AA" else "103")
 
 
 def test_what_is_too_large_is_refused_by_its_first_bytes() -> None:
