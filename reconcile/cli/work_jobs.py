@@ -1,4 +1,4 @@
-"""What is done without anybody's asking: telling people, sending on, a hunt at night.
+"""What is done without anybody's asking: telling people, sending on, deleting, a hunt.
 
 It has no door: it is ready when it has begun.
 """
@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 from threading import Event
 
-from reconcile.cli import nightly
+from reconcile.cli import deletion, nightly
 from reconcile.cli.wiring import Parts, now
 from reconcile.cli.work import Work
 from reconcile.db.commitments import COMMITMENT
@@ -35,6 +35,7 @@ def run(work: Work) -> None:
     flow, sending = notifying(work.parts), forwarding(work.parts)
     started = _in_reach(flow.start)
     nightly.begin(work.parts, work.stop)
+    deletion.begin(work.parts, work.stop)
     work.say_ready()
     with ThreadPoolExecutor(1) as pool:
         sent_on = pool.submit(_send_on, sending, work.stop)

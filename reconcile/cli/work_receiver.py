@@ -35,6 +35,7 @@ def run(work: Work) -> None:
             destinations(parts.settings).get,
         ),
         parts.normalized,
+        parts.storage.room.require,
     )
     for name, opened in work.sockets.items():
         door.serve(opened, tls_context(parts.settings, name))

@@ -29,6 +29,7 @@ def run(work: Work) -> None:
             listed=listed(settings),
             clock=now,
             act_again=hl7_door(work.parts).again,
+            two_persons=settings.deletion.two_persons,
             destinations=[each.ae_title for each in settings.destination],
         )
     )

@@ -70,6 +70,7 @@ class DicomDoor:
             does; called in other threads. None: nothing is answered here.
         giving: what gives instances out, and to whom. None: nothing is retrieved here.
         normalized: carries out N-services. None: nobody does here.
+        require_room: raises where nothing more is to be written.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class DicomDoor:
         find: Callable[[Question, str], Pages] | None = None,
         giving: Giving | None = None,
         normalized: Normalized | None = None,
+        require_room: Callable[[], None] = lambda: None,
     ) -> None:
         configure_pynetdicom()
         if not is_title(policy.ae_title):
@@ -95,7 +97,7 @@ class DicomDoor:
         self._givers = ThreadPoolExecutor(GIVERS, thread_name_prefix="give")
         self.loop = Loop("dicom door")
         self.post = self.loop.post
-        self.spools = Spools(spool_dir, self.limits)
+        self.spools = Spools(spool_dir, self.limits, require_room)
         self._gate = Gate(self.limits)
         self._listeners: list[Listener] = []
         self._present: set[Connection] = set()

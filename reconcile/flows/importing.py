@@ -20,7 +20,7 @@ from reconcile.core.facts import InstanceFacts, Source
 from reconcile.dataset.facts import read
 from reconcile.dataset.part10 import Part10, file_meta, split
 from reconcile.db import views_instances
-from reconcile.errors import CannotUnderstand, ReconcileError, StorageFull, TooLarge
+from reconcile.errors import CannotUnderstand, ReconcileError, ServiceUnavailable, TooLarge
 from reconcile.flows.arrival import Arrival
 from reconcile.flows.opened import data_set, readable, whole
 from reconcile.flows.store import StoreFlow
@@ -84,7 +84,7 @@ class ImportFlow:
         except (CannotUnderstand, TooLarge) as error:
             return Imported(path, Became.REFUSED, error.title)
         except ReconcileError as error:
-            if error.http_status == StorageFull.http_status:
+            if isinstance(error, ServiceUnavailable):
                 raise
             return Imported(path, Became.REFUSED, error.title)
         except OSError as error:
@@ -101,6 +101,7 @@ class ImportFlow:
         digest = digest_of(path, file.data_set_offset)
         if self._is_known(digest):
             return Imported(path, Became.ALREADY)
+        self.store.storage.room.require()
         arrival = self._spool(path, file, digest, length, number)
         try:
             stored = self.store.receive(arrival)

@@ -14,9 +14,11 @@ from reconcile.web import (
     coercions,
     corrections,
     decide,
+    deletions,
     deliveries,
     dicomweb,
     docs,
+    erasures,
     frames,
     health,
     holds,
@@ -51,7 +53,7 @@ def make_app(parts: Parts) -> FastAPI:
         responses=problems.RESPONSES,
     )
     app.state.parts = parts
-    app.state.metrics = Metrics(parts.database)
+    app.state.metrics = Metrics(parts.database, parts.storage.room)
     app.state.readiness = Readiness(parts)
     app.state.stores = Stores(parts.storing)
     topics = (
@@ -72,6 +74,8 @@ def make_app(parts: Parts) -> FastAPI:
         decide,
         performed,
         rejections,
+        deletions,
+        erasures,
         suggestions,
         docs,
     )

@@ -48,6 +48,7 @@ RULES = (
     Rule(True, "/", _ALL),
     Rule(False, STUDIES, _ALL),
     Rule(False, "/api/v1/decide", _ALL),
+    Rule(False, "/api/v1/erasures", frozenset({"administrator"})),
     Rule(False, "/", _CHANGERS),
 )
 

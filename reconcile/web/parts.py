@@ -52,6 +52,7 @@ class Parts:
         destinations: AE titles that something can be forwarded to.
         act_again: reads a message that is kept and acts on it; the HL7 door's.
         decoding: undoes lossless compression.
+        two_persons: who planned a deletion does not confirm it.
     """
 
     database: Database
@@ -68,6 +69,7 @@ class Parts:
     act_again: ActAgain = no_door
     destinations: Collection[str] = ()
     decoding: Decoding = field(default_factory=Decoding)
+    two_persons: bool = True
 
     @property
     def retrieve(self) -> RetrieveFlow:
