@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
+from reconcile.db import holds
 from reconcile.db.ids import uuid7
 from reconcile.db.tables import (
     Time,
@@ -297,12 +298,16 @@ WHERE d.deletion_id = :deletion AND d.outcome IS NULL ORDER BY d.instance_id LIM
 
 
 def bury(
-    connection: Connection, deletion_id: UUID, instances: Sequence[UUID], by: UUID
+    connection: Connection,
+    deletion_id: UUID,
+    instances: Sequence[UUID],
+    by: UUID,
+    now: datetime,
 ) -> int:
     """Let instances be gone, but for those that are guarded by now; how many are gone.
 
     By a note only what is still rejected; by a rule nothing of a study that has grown
-    since it was planned.
+    since it was planned. Nobody is asked any more of a study of which nothing is left.
     """
     given = {"deletion": deletion_id, "instances": list(instances), "by": by}
     connection.execute(_STUDIES, {"instances": list(instances)})
@@ -311,6 +316,8 @@ def bury(
         connection.execute(_HIDE, {"instances": gone})
         connection.execute(_REMOVE, {"instances": gone, "deletion": deletion_id})
         _close(connection, deletion_id, gone, "deleted")
+        for item in list(connection.execute(_ITEMS, {"instances": gone}).scalars()):
+            holds.close(connection, item, "jobs", now, holds.answered_by(by))
     kept = sorted(set(instances) - set(gone))
     if kept:
         _close(connection, deletion_id, kept, "kept")
@@ -365,6 +372,20 @@ SELECT r.id, :deletion FROM instance i
 JOIN receipt r ON r.sop_instance_uid = i.sop_instance_uid AND r.uid_domain = i.uid_domain
 WHERE i.id = ANY (CAST(:instances AS uuid[]))
 ON CONFLICT DO NOTHING
+""")
+
+
+_ITEMS = text("""
+SELECT h.id FROM hold h
+WHERE h.state = 'open' AND h.study_id IN (
+    SELECT s.study_id FROM instance i JOIN series s ON s.id = i.series_id
+    WHERE i.id = ANY (CAST(:instances AS uuid[])))
+AND NOT EXISTS (
+    SELECT FROM series s JOIN instance i ON i.series_id = s.id
+    WHERE s.study_id = h.study_id AND NOT EXISTS (
+        SELECT FROM tombstone g WHERE g.sop_instance_uid = i.sop_instance_uid
+        AND g.uid_domain = i.uid_domain AND upper_inf(g.recorded)))
+ORDER BY h.id
 """)
 
 

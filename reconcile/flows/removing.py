@@ -76,7 +76,8 @@ class Removing:
                 by = self._happen(connection, deletion_id, row.happening_id)
                 deletions.begin(connection, deletion_id, by)
             if items:
-                deletions.bury(connection, deletion_id, [i.id for i in items], by)
+                ids = [each.id for each in items]
+                deletions.bury(connection, deletion_id, ids, by, self.clock())
             return bool(items)
 
         return self.database.run(step)

@@ -29,6 +29,7 @@ from reconcile.flows.doctor import Doctor
 from reconcile.flows.removing import Removing
 from reconcile.flows.retaining import Retaining
 from tests.support.archive import Archive, archive, sendable
+from tests.support.committing import Modality, named
 from tests.support.database import Cluster
 from tests.support.given import disagreements
 from tests.support.hospital import CT_A, JANE, RICHARD, Hospital, clock
@@ -403,6 +404,22 @@ def test_a_rule_for_rejected_images(pacs: Archive) -> None:
     path = "/api/v1/instances/{}/file"
     assert pacs.get(path.format(bad.SOPInstanceUID)).status_code == 410
     assert pacs.get(path.format(good.SOPInstanceUID)).status_code == 200
+
+
+def test_nobody_is_asked_of_what_is_gone(pacs: Archive) -> None:
+    """What was held is decided by its being deleted, and committed no more."""
+    held = stored(pacs, PatientID="200", PatientName="NOBODY^ELSE", PatientBirthDate="")
+    study = given_study(pacs, held)
+
+    def items() -> list[Any]:
+        every = pacs.get("/api/v1/holds?state=open&limit=1000").json()["items"]
+        return [each for each in every if each["study_instance_uid"] == study]
+
+    assert items()
+    assert Modality().commit(pacs.dicom, [held]).committed == {named(held)}
+    assert deleted(pacs, held.StudyInstanceUID).deleted == 1
+    assert items() == []
+    assert Modality().commit(pacs.dicom, [held]).failed == {named(held): 0x0112}
 
 
 def test_over_http(pacs: Archive) -> None:
