@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from threading import Event
 from uuid import UUID
 
-from reconcile.db import deletions, events, removals
+from reconcile.db import burials, deletions, events, removals
 from reconcile.db.database import Connection, Database, lock, lock_each
 from reconcile.db.removals import Place
 from reconcile.storage.content import Location
@@ -54,7 +54,7 @@ class Removing:
                 done = True
         while not stop.is_set() and self._remove_some():
             done = True
-        self.database.run(lambda c: deletions.finish(c, self.clock()))
+        self.database.run(lambda c: burials.finish(c, self.clock()))
         return done
 
     # -- rows ----------------------------------------------------------------------------
@@ -66,7 +66,7 @@ class Removing:
             row = deletions.locked(connection, deletion_id)
             if row is None or row.state in ("executed", "cancelled"):
                 return False
-            items = deletions.left(connection, deletion_id, _INSTANCES_AT_ONCE)
+            items = burials.left(connection, deletion_id, _INSTANCES_AT_ONCE)
             names = [
                 ("rejection", each.uid_domain, each.sop_instance_uid) for each in items
             ]
@@ -74,10 +74,10 @@ class Removing:
             by = row.executed_in
             if by is None:
                 by = self._happen(connection, deletion_id, row.happening_id)
-                deletions.begin(connection, deletion_id, by)
+                burials.begin(connection, deletion_id, by)
             if items:
                 ids = [each.id for each in items]
-                deletions.bury(connection, deletion_id, ids, by, self.clock())
+                burials.bury(connection, deletion_id, ids, by, self.clock())
             return bool(items)
 
         return self.database.run(step)

@@ -332,6 +332,12 @@ def test_a_note_of_retention_plans_a_deletion(pacs: Archive) -> None:
     path = "/api/v1/instances/{}/file"
     assert pacs.get(path.format(image.SOPInstanceUID)).status_code == 410
     assert pacs.get(path.format(spared.SOPInstanceUID)).status_code == 200
+    [item] = pacs.get(f"/api/v1/rejections?study={image.StudyInstanceUID}").json()["items"]
+    undone = pacs.http.post(
+        f"/api/v1/coercions/{item['happening']}/undo", json={"reason": "too late"}
+    )
+    assert undone.status_code == 201
+    assert pacs.get(path.format(image.SOPInstanceUID)).status_code == 410
     assert pacs.send(sendable(image))[0].status == COERCED
     assert pacs.get(path.format(image.SOPInstanceUID)).status_code == 200
 
