@@ -47,7 +47,7 @@ END $$
 # A live tombstone is the last word on whether an instance is given out.
 STAYS_HIDDEN = """
 CREATE FUNCTION deleted_stays_hidden() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     IF EXISTS (
         SELECT FROM tombstone g
@@ -67,7 +67,7 @@ FOR EACH ROW WHEN (NOT NEW.hidden) EXECUTE FUNCTION deleted_stays_hidden()
 # As the owner of the history: the one way to its values, and only what an erasure names.
 ERASE = """
 CREATE FUNCTION erase_values(wanted uuid) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     erased bigint;
 BEGIN

@@ -145,8 +145,6 @@ def received(
     row = connection.execute(query.order_by(_i.uid_domain)).first()
     if row is None:
         raise NotFound("there is no such arrival of this instance")
-    if gone := removals.removal(connection, row.id):
-        raise gone
     return kept_of(row)
 
 

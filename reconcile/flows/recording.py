@@ -86,12 +86,11 @@ class Recording:
         readmitting = Readmitting(self.storage, self.rules.readmits)
         grave = readmitting.grave(connection, arriving, came.uid_domain)
         deleted = grave is not None and not readmitting.takes(grave)
-        if deleted or self._is_refused(connection, arriving, came):
+        known = bool(came.digest or grave)
+        if deleted or self._is_refused(connection, arriving, came.uid_domain, known=known):
             receipt = _receipt(arriving, came.uid_domain, self.clock())
             turn_away(connection, receipt, REFUSED, grave)
             return Recorded(Stored(refused=True, deleted=deleted))
-        if grave:
-            came = Before(came.uid_domain)
         if came.digest == arriving.digest:
             return self._again(connection, arriving, came.uid_domain)
         loaded = self.load(connection, arriving, came)
@@ -117,11 +116,12 @@ class Recording:
         keep = keep_again if grave else stored.keep_instance
         return self.record(arriving, decided, moment, receipt_id, keep)
 
-    def _is_refused(self, connection: Connection, arriving: Arriving, came: Before) -> bool:
-        """Whether it was rejected, and may not come again."""
-        rejecting, known = Rejecting(self.rules), bool(came.digest)
-        return rejecting.refuses(
-            connection, arriving, came.uid_domain, self.clock(), known=known
+    def _is_refused(
+        self, connection: Connection, arriving: Arriving, uid_domain: str, *, known: bool
+    ) -> bool:
+        """Whether it was rejected, and may not come again; `known`: it was here before."""
+        return Rejecting(self.rules).refuses(
+            connection, arriving, uid_domain, self.clock(), known=known
         )
 
     def _again(

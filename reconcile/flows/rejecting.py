@@ -129,9 +129,9 @@ class Rejecting:
         """Whether an instance is not taken, for it was rejected.
 
         Where it may come again, it is rejected no more; `known`: it was here before.
+        Whoever asks holds the lock on its rejection (`readmitting`).
         """
         uid = arriving.facts.sop_instance_uid
-        lock(connection, [("rejection", uid_domain, uid)], shared=True)
         code, _ = rejections.code_of(connection, uid_domain, uid)
         if not code:
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from threading import Event
@@ -242,6 +243,26 @@ def test_what_is_only_old_is_stored_anew(pacs: Archive, large: bool) -> None:
         assert left["ended_at"]
         assert deleted(open_again, image.SOPInstanceUID).deleted == 1
         assert statuses(open_again, image) == {410}
+    assert findings(pacs) == []
+
+
+def test_what_was_deleted_is_no_version_of_it_any_more(pacs: Archive) -> None:
+    """Other content is stored anew; then the first one differs from that, and is held."""
+    hospital = pacs.hospital
+    rules = replace(hospital.rules, readmits={"steward": True})
+    first = instance()
+    other = deepcopy(first)
+    other.PixelData = bytes(len(first.PixelData))
+    with archive(replace(hospital, rules=rules)) as open_again:
+        assert open_again.send(sendable(first))[0].status == COERCED
+        deleted(open_again, first.SOPInstanceUID)
+        assert open_again.send(sendable(other))[0].status == COERCED
+        assert open_again.received(first.SOPInstanceUID) == sendable(other).data
+        assert open_again.send(sendable(first))[0].status in (SUCCESS, COERCED)
+        assert open_again.received(first.SOPInstanceUID) == sendable(other).data
+        found = open_again.get("/api/v1/holds?code=DUPLICATE-DIFFERS&limit=1000").json()
+        named = [uid for each in found["items"] for uid in each["sop_instance_uids"]]
+        assert str(first.SOPInstanceUID) in named
     assert findings(pacs) == []
 
 
