@@ -54,6 +54,13 @@ class StorageFull(ServiceUnavailable):
     dimse_status = 0xA701
 
 
+class LowOnRoom(StorageFull):
+    """Less is free than is to stay free: nothing is taken until there is room."""
+
+    title = "Room runs low"
+    dimse_status = 0xA700
+
+
 class TooLarge(ReconcileError):
     """What came is larger than this archive takes."""
 
@@ -134,6 +141,14 @@ class InstanceRejected(ReconcileError):
     http_status = 409
 
 
+class InstanceDeleted(ReconcileError):
+    """The instance was deleted on purpose, and is configured not to come again."""
+
+    title = "The instance was deleted"
+    dimse_status = 0xC006
+    http_status = 409
+
+
 class SOPClassNotSupported(ReconcileError):
     """The SOP class cannot be stored."""
 
@@ -157,6 +172,13 @@ class NotFound(ReconcileError):
 
     title = "Not found"
     http_status = 404
+
+
+class Deleted(NotFound):
+    """What is asked for was here, and was deleted on purpose: a tombstone tells of it."""
+
+    title = "Deleted on purpose"
+    http_status = 410
 
 
 class WrongUse(ReconcileError):

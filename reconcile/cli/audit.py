@@ -20,7 +20,7 @@ from reconcile.cli.context import (
 )
 from reconcile.core.attributes import Element, values
 from reconcile.dataset.keywords import keyword
-from reconcile.db import views_audit
+from reconcile.db import views_audit, views_erasures
 from reconcile.db.views import Where
 from reconcile.db.views_audit import Event
 from reconcile.flows.questions import audit_query
@@ -83,6 +83,7 @@ def show_event(
     """Show one coercion event with previous and new values: patient data."""
     with opened(config, data) as archive, archive.database.read_only() as connection:
         event = views_audit.event(connection, event_id)
+        erased = views_erasures.of_event(connection, event.id)
     if as_json:
         say_json(event)
         return
@@ -93,6 +94,9 @@ def show_event(
         typer.echo(f"  undone by: {event.undone_by}")
     for change in changes(event):
         typer.echo(f"  {change}")
+    if erased:
+        when = erased.recorded_at.isoformat(timespec="seconds")
+        typer.echo(f"  erased {when} by {erased.actor}: {erased.reason}")
 
 
 def line(event: Event) -> str:

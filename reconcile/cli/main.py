@@ -19,6 +19,8 @@ from reconcile.cli import (
     associations,
     audit,
     corrections,  # noqa: F401 - adds its commands to those of others
+    delete,
+    erase,  # noqa: F401 - adds its command to that of others
     forward,
     holds,
     keys,
@@ -57,6 +59,7 @@ app.add_typer(messages.app, name="message")
 app.add_typer(notification.app, name="notification")
 app.add_typer(forward.app, name="forward")
 app.add_typer(associations.app, name="association")
+app.add_typer(delete.app, name="delete")
 app.add_typer(keys.app, name="key")
 app.add_typer(schema.app, name="db")
 app.add_typer(suggestion, name="suggestion")

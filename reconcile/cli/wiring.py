@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from reconcile.core.deletion import Cause
 from reconcile.core.facts import Source
 from reconcile.core.identity import Domain
 from reconcile.core.rejection import Again, Code, Treatment
@@ -78,7 +79,9 @@ class Parts:
 def parts(settings: Settings, writer_url: str, reader_url: str, *, pool_size: int) -> Parts:
     """Put the parts together; opens no connection yet."""
     database = Database(writer_url, reader_url, pool_size=pool_size)
-    return Parts(settings, database, LocalStorage(storage_root(settings)), rules(settings))
+    floor = settings.storage.free_bytes_min
+    storage = LocalStorage(storage_root(settings), free_bytes_min=floor)
+    return Parts(settings, database, storage, rules(settings))
 
 
 def storage_root(settings: Settings) -> Path:
@@ -106,8 +109,14 @@ def rules(settings: Settings) -> Rules:
         settings.holds.show,
         dict(settings.holds.codes),
         settings.holds.temporary_hours,
-        settings.holds.remember_days,
-        treatments(settings),
+        remember_days=settings.holds.remember_days,
+        rejection=treatments(settings),
+        readmits={
+            Cause.STEWARD: settings.deletion.by_hand_again == "store",
+            Cause.RULE: settings.deletion.by_rule_again == "store",
+            Cause.NOTE: settings.deletion.by_note_again == "store",
+        },
+        note_days=settings.deletion.note_days,
     )
 
 
@@ -116,8 +125,9 @@ def treatments(settings: Settings) -> dict[str, Treatment]:
     said = settings.rejection
     return {
         code.value: Treatment(
-            getattr(said, code.name.lower()) == "hide",
+            getattr(said, code.name.lower()) in ("hide", "delete"),
             Again(getattr(said, f"{code.name.lower()}_again")),
+            getattr(said, code.name.lower()) == "delete",
         )
         for code in Code
     }

@@ -1,4 +1,4 @@
-"""What is done without anybody's asking: telling people, sending on, a hunt at night.
+"""What is done without anybody's asking: telling people, sending on, deleting, a hunt.
 
 It has no door: it is ready when it has begun.
 """
@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 from threading import Event
 
-from reconcile.cli import nightly, tidying
+from reconcile.cli import deletion, nightly, tidying
 from reconcile.cli.relaying import relaying
 from reconcile.cli.tls import client_context
 from reconcile.cli.wiring import Parts, now
@@ -41,6 +41,7 @@ def run(work: Work) -> None:
     started = _in_reach(flow.start)
     nightly.begin(work.parts, work.stop)
     tidying.begin(work.parts, work.stop)
+    deletion.begin(work.parts, work.stop)
     work.say_ready()
     with ThreadPoolExecutor(1) as pool:
         sent_on = pool.submit(_send_on, sending, relays, work.stop)

@@ -38,6 +38,7 @@ def run(work: Work) -> None:
         ),
         parts.normalized,
         journal.note,
+        parts.storage.room.require,
     )
     for name, opened in work.sockets.items():
         door.serve(opened, tls_context(parts.settings, name))

@@ -56,6 +56,7 @@ def run(work: Work) -> None:
             act_again=hl7_door(work.parts).again,
             entrance=entrance(settings, work.parts.database),
             protected_roles=settings.auth.protected,
+            two_persons=settings.deletion.two_persons,
             destinations=[each.ae_title for each in settings.destination],
         )
     )

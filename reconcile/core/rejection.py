@@ -41,10 +41,14 @@ class Again(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """What a title does: whether instances are hidden, and if they come again."""
+    """What a title does: whether instances are hidden, and if they come again.
+
+    `deletes`: they are to be deleted after a while, unless that is cancelled.
+    """
 
     hides: bool = True
     again: Again = Again.IGNORE
+    deletes: bool = False
 
 
 #: Where nothing else is configured.

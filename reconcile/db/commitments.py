@@ -59,7 +59,10 @@ class Stored:
 
 
 def stored(connection: Connection, uids: Sequence[str]) -> Iterator[Stored]:
-    """What there is of SOP Instance UIDs, in whichever UID domain, held or not."""
+    """What there is of SOP Instance UIDs, in whichever UID domain, held or not.
+
+    What was deleted is not there, whether its bytes are gone by now or not.
+    """
     for start in range(0, len(uids), _AT_ONCE):
         for row in _STORED(connection, uids=list(uids[start : start + _AT_ONCE])):
             yield Stored(
@@ -86,6 +89,9 @@ FROM unnest(CAST(:uids AS text[])) AS u (uid)
 JOIN instance i ON i.sop_instance_uid = u.uid COLLATE "C"
 JOIN receipt r ON r.id = i.receipt_id
 LEFT JOIN series s ON s.id = i.series_id
+WHERE NOT EXISTS (
+    SELECT FROM tombstone g WHERE g.sop_instance_uid = i.sop_instance_uid
+    AND g.uid_domain = i.uid_domain AND upper_inf(g.recorded))
 """)
 )
 

@@ -21,7 +21,7 @@ from typing import IO
 from sqlalchemy import Connection, create_engine, make_url, pool, text
 from sqlalchemy.exc import OperationalError
 
-from reconcile.db import views_checks
+from reconcile.db import removals, views_checks
 from reconcile.db.programs import PROGRAMS, wheel_folder
 from reconcile.errors import ServiceUnavailable
 
@@ -56,6 +56,10 @@ class Moment:
     snapshot: str
     revision: str
 
+    def removed_files(self) -> Iterator[str]:
+        """Digests of what was kept as a file of its own, and was removed on purpose."""
+        return removals.removed_files(self.connection)
+
     def locations(self) -> Iterator[tuple[str, int, str, int]]:
         """(digest, length, segment, offset in it) of everything that was kept then."""
         return views_checks.locations(self.connection)
@@ -78,6 +82,23 @@ def moment(owner_url: str) -> Iterator[Moment]:
                     text("SELECT version_num FROM alembic_version")
                 )
                 yield Moment(connection, snapshot.scalar_one(), revision.scalar_one())
+    except OperationalError as error:
+        raise ServiceUnavailable("the database cannot be reached") from error
+
+
+@contextmanager
+def nothing_is_removed(owner_url: str) -> Iterator[None]:
+    """For as long as the context, no bytes are removed that were there before.
+
+    Raises:
+        ServiceUnavailable: the server is away.
+    """
+    engine = create_engine(owner_url, poolclass=pool.NullPool, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            number = {"number": removals.COPYING}
+            connection.execute(text("SELECT pg_advisory_lock_shared(:number)"), number)
+            yield
     except OperationalError as error:
         raise ServiceUnavailable("the database cannot be reached") from error
 

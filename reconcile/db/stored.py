@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 
 from reconcile.core.attributes import Change, listed
+from reconcile.db import removals
 from reconcile.db import tables as t
 from reconcile.db.database import TryAgain
 from reconcile.db.ids import uuid7
@@ -53,7 +54,10 @@ class Receipt:
 def receipts(
     connection: Connection, uid_domain: str, sop_instance_uid: str
 ) -> tuple[str, frozenset[str]]:
-    """(digest of what is given out now, digests of all that ever came) of an instance."""
+    """(digest of what is given out now, digests of all that ever came) of an instance.
+
+    Without what was deleted.
+    """
     rows = _RECEIPTS(connection, uid_domain=uid_domain, uid=sop_instance_uid)
     current = next((row.digest.hex() for row in rows if row.current), "")
     return current, frozenset(row.digest.hex() for row in rows)
@@ -68,7 +72,9 @@ def _receipts() -> Select[Any]:
         .select_from(t.receipt)
         .outerjoin(t.instance, same)
         .where(
-            r.sop_instance_uid == bindparam("uid"), r.uid_domain == bindparam("uid_domain")
+            r.sop_instance_uid == bindparam("uid"),
+            r.uid_domain == bindparam("uid_domain"),
+            ~removals.goes(r.id),
         )
     )
 

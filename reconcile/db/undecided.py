@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, exists, func, select, text, update
 
+from reconcile.db import removals
 from reconcile.db import tables as t
 from reconcile.db.rejections import rejection
 
@@ -67,7 +68,8 @@ def sample(connection: Connection, series_id: UUID, most: int) -> list[UUID]:
 _SAMPLE = text("""
 SELECT receipt_id FROM (
     SELECT receipt_id, row_number() OVER (ORDER BY id) AS n, count(*) OVER () AS c
-    FROM instance WHERE series_id = :series
+    FROM instance WHERE series_id = :series AND NOT EXISTS (
+        SELECT FROM removed_receipt x WHERE x.receipt_id = instance.receipt_id)
 ) AS i
 WHERE c <= :most OR n = c OR (n - 1) % (c / (CAST(:most AS integer) - 1) + 1) = 0
 ORDER BY n
@@ -128,7 +130,7 @@ def header_of(connection: Connection, study_id: UUID) -> UUID | None:
     query = (
         select(i.receipt_id)
         .join(t.series, s.id == i.series_id)
-        .where(s.study_id == study_id, s.held.is_(None))
+        .where(s.study_id == study_id, s.held.is_(None), ~removals.goes(i.receipt_id))
         .order_by(i.id)
         .limit(1)
     )

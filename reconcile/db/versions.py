@@ -16,9 +16,9 @@ from sqlalchemy import Connection, Row, func, insert, select, text, update
 
 from reconcile.core.attributes import from_listed
 from reconcile.db import history as h
+from reconcile.db import removals, views_instances
 from reconcile.db import tables as t
 from reconcile.db import unresolved as u
-from reconcile.db import views_instances
 from reconcile.db.ids import uuid7
 from reconcile.db.stored import Receipt
 from reconcile.db.views_instances import Holding, Kept, Live
@@ -57,6 +57,7 @@ def versions(
             _r.sop_instance_uid == sop_instance_uid,
             _r.uid_domain == uid_domain,
             current | (_r.outcome != "already-stored"),
+            ~removals.goes(_r.id),
         )
         .order_by(current.desc(), _r.id.desc())
         .limit(VERSIONS_MAX)

@@ -33,6 +33,7 @@ from reconcile.core.attributes import (
 from reconcile.dataset.keywords import tag_of
 from reconcile.db import filed as f
 from reconcile.db import history as h
+from reconcile.db import removals
 from reconcile.db import tables as t
 from reconcile.db import unresolved as u
 from reconcile.db.events import is_of_current
@@ -112,7 +113,10 @@ def estimates(connection: Connection) -> dict[str, int]:
 
 
 def locations(connection: Connection) -> Iterator[tuple[str, int, str, int]]:
-    """(digest, length, segment, offset in it) where receipts say that bytes are, once."""
+    """(digest, length, segment, offset in it) where receipts say that bytes are, once.
+
+    Without what is gone on purpose, or is about to be.
+    """
     r = t.receipt.c
     where = r.digest, func.coalesce(r.segment, ""), func.coalesce(r.segment_offset, 0)
     last: tuple[Any, ...] = (b"", "", -1)
@@ -120,6 +124,7 @@ def locations(connection: Connection) -> Iterator[tuple[str, int, str, int]]:
         query = (
             select(*where, r.length)
             .distinct()
+            .where(~removals.goes(r.id))
             .where(r.digest >= last[0], tuple_(*where) > tuple_(*map(literal, last)))
             .order_by(*where)
             .limit(_BATCH)

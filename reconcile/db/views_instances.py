@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, Select, func, null, select
 from reconcile.core.attributes import Change, from_listed
 from reconcile.db import filed as f
 from reconcile.db import history as h
+from reconcile.db import removals
 from reconcile.db import tables as t
 from reconcile.db import unresolved as u
 from reconcile.db.views import instances_named, series_named, studies_named, uuid_of
@@ -106,7 +107,8 @@ def holding(
         query = query.where(_i.series_id.in_(of_study))
     row = connection.execute(query.order_by(_i.uid_domain)).first()
     if row is None:
-        raise NotFound("there is no such instance to be given out")
+        absent = removals.absence(connection, sop_instance_uid)
+        raise absent or NotFound("there is no such instance to be given out")
     return Holding(kept_of(row), _live(connection, row))
 
 
@@ -160,9 +162,9 @@ def arrivals(connection: Connection, sop_instance_uid: str) -> tuple[Arrived, ..
 
 
 def is_known(connection: Connection, digest: str) -> bool:
-    """Whether a data set with these bytes ever came."""
-    query = select(_r.id).where(_r.digest == bytes.fromhex(digest)).limit(1)
-    return connection.execute(query).first() is not None
+    """Whether a data set with these bytes ever came, and was not deleted."""
+    query = select(_r.id).where(_r.digest == bytes.fromhex(digest), ~removals.goes(_r.id))
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def _arrivals() -> Select[Any]:

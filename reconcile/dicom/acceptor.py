@@ -74,6 +74,7 @@ class DicomDoor:
         normalized: carries out N-services. None: nobody does here.
         ended: told of each association that is over, and of each that came to nothing;
             may not wait. None: nobody is.
+        require_room: raises where nothing more is to be written.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class DicomDoor:
         giving: Giving | None = None,
         normalized: Normalized | None = None,
         ended: Callable[[Ended], None] | None = None,
+        require_room: Callable[[], None] = lambda: None,
     ) -> None:
         configure_pynetdicom()
         if not is_title(policy.ae_title):
@@ -101,7 +103,7 @@ class DicomDoor:
         self._givers = ThreadPoolExecutor(GIVERS, thread_name_prefix="give")
         self.loop = Loop("dicom door")
         self.post = self.loop.post
-        self.spools = Spools(spool_dir, self.limits)
+        self.spools = Spools(spool_dir, self.limits, require_room)
         self._gate = Gate(self.limits)
         self._listeners: list[Listener] = []
         self._present: set[Connection] = set()

@@ -35,8 +35,14 @@ class Spools:
         held: bytes of data sets in memory now.
     """
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        limits: Limits,
+        require_room: Callable[[], None] = lambda: None,
+    ) -> None:
         self.folder = folder
+        self.require_room = require_room
         self.limits = limits
         self.held = 0
         self.workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="spool")
@@ -111,8 +117,8 @@ class Spool:
             self._too_much()
         if self.error is not None:
             return
-        if self._file is None and not self._fits(size):
-            self._begin_file()
+        if self._file is None and not self._fits(size) and not self._begin_file():
+            return
         self._hold(size)
         self._data += fragment
         if self._file is None:
@@ -153,13 +159,21 @@ class Spool:
         self._held += size
         self._spools.held += size
 
-    def _begin_file(self) -> None:
+    def _begin_file(self) -> bool:
+        """Whether there is room for one."""
         spools = self._spools
+        try:
+            spools.require_room()
+        except ReconcileError as error:
+            self.error = error
+            self.discard()
+            return False
         self._file = SpoolFile(
             spools.workers, spools.folder, self._head, self._hash, self._wrote
         )
         self._file.write(self._data, digested=True)
         self._data = bytearray()
+        return True
 
     def _hand_over(self, file: SpoolFile) -> None:
         file.write(self._data)

@@ -57,6 +57,7 @@ class Stored:
         held: code of the hold that waits for a person; empty where none does.
         already: the same content was here before.
         refused: it was rejected, and may not come again; nothing but its receipt is new.
+        deleted: it is refused since it was deleted.
         comment: said to the sender in place of what the door would say; no value of
             any attribute may be in it.
     """
@@ -66,3 +67,4 @@ class Stored:
     already: bool = False
     comment: str = ""
     refused: bool = False
+    deleted: bool = False

@@ -8,6 +8,8 @@
 Rule 1: the moment is the dump's. Bytes are durable before their row is, and stay: copied
         after it, they hold all that it names.
 Rule 2: a folder is used again. Until the new moment is whole, the old one is.
+Rule 3: what was deleted on purpose is not kept here either: once the new moment is whole,
+        its bytes leave the folder. While bytes are copied, none are removed.
 """
 
 from __future__ import annotations
@@ -76,6 +78,19 @@ def back_up(
         ServiceUnavailable, StorageFull: try again; what was there before still is.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with dump.nothing_is_removed(owner_url):
+        return _back_up(owner_url, storage, folder, now, progress, verify=verify)
+
+
+def _back_up(
+    owner_url: str,
+    storage: LocalStorage,
+    folder: Path,
+    now: datetime,
+    progress: Progress,
+    *,
+    verify: bool,
+) -> Backup:
     with dump.moment(owner_url) as moment:
         progress("database", 0)
         _private(folder / (_DUMP + _NEW))
@@ -87,7 +102,16 @@ def back_up(
     _check(folder, folder / (_INVENTORY + _NEW), progress, verify=verify)
     made = Backup(FORM, __version__, revision, now.isoformat(timespec="seconds"), count)
     _say(folder, made)
+    _forget(owner_url, storage, LocalStorage(folder / "instances"))
     return made
+
+
+def _forget(owner_url: str, storage: LocalStorage, copy: LocalStorage) -> None:
+    """Let leave a copy what was deleted on purpose; segments were copied anew."""
+    with dump.moment(owner_url) as moment:
+        for digest in moment.removed_files():
+            if not storage.files.path(digest).exists():
+                copy.files.remove(digest)
 
 
 def restore(

@@ -57,6 +57,11 @@ class Doctor:
         if self.storage.fenced:
             advice = "check the disk, remove the file FENCED, start the archive again"
             yield Finding("storage-fenced", str(self.storage.root), advice)
+        room = self.storage.room
+        if room.is_low:
+            subject = f"{room.free >> 20} MiB free, {room.free_bytes_min >> 20} are to be"
+            advice = "make room: nothing is taken until there is; then it goes on by itself"
+            yield Finding("storage-low", subject, advice)
 
     def _rows_without_bytes(self) -> Iterator[Finding]:
         with self.database.read_only() as connection:

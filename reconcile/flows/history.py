@@ -71,7 +71,8 @@ def _filled_in(
     events: Sequence[Event], here: dict[UUID, tuple[Coercion, Plan]]
 ) -> Iterator[Event]:
     for event in events:
-        if event.level == "instance" or event.undone_by is not None:
+        told = event.original_attributes is not None  # or else it was erased
+        if event.level == "instance" or event.undone_by is not None or not told:
             yield event
         elif event.id in here:
             coercion, plan = here[event.id]

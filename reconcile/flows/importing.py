@@ -24,7 +24,7 @@ from reconcile.core.facts import InstanceFacts, Listed, Source
 from reconcile.dataset.facts import read
 from reconcile.dataset.part10 import Part10, announced, file_meta, has_prefix, split
 from reconcile.db import views_instances
-from reconcile.errors import CannotUnderstand, ReconcileError, StorageFull, TooLarge
+from reconcile.errors import CannotUnderstand, ReconcileError, ServiceUnavailable, TooLarge
 from reconcile.flows.arrival import Arrival
 from reconcile.flows.opened import data_set, readable, whole
 from reconcile.flows.store import StoreFlow
@@ -148,7 +148,7 @@ class ImportFlow:
         try:
             return self._take(path, number, looked_at=looked_at)
         except ReconcileError as error:
-            if error.http_status == StorageFull.http_status:
+            if isinstance(error, ServiceUnavailable):
                 raise
             return Imported(path, Became.REFUSED, str(error) or error.title)
         except OSError as error:
@@ -171,6 +171,7 @@ class ImportFlow:
         if self._is_known(digest):
             facts = self._facts(path, file) if looked_at else None
             return Imported(path, Became.ALREADY, "", digest, facts)
+        self.store.storage.room.require()
         facts = self._facts(path, file)
         became, why = self._stored(self._spool(path, file, facts, digest, length, number))
         return Imported(path, became, why, digest, facts)

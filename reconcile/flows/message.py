@@ -99,6 +99,8 @@ class MessageFlow:
         Raises:
             ServiceUnavailable: it could not be kept: its sender must repeat it.
         """
+        if self.kept is not None:
+            self.kept.recording.storage.room.require()
         return self.database.run(
             lambda c: inbox.keep(
                 c, sender=sender, control_id=control_id, event=event, body=body

@@ -36,6 +36,7 @@ from reconcile.flows.precedents import (
     tags_of,
     values_around_time,
 )
+from reconcile.flows.readmitting import Readmitting, keep_again, turn_away
 from reconcile.flows.rejecting import Rejecting
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules
@@ -82,10 +83,14 @@ class Recording:
         """
         facts = arriving.facts
         came = registry.before(connection, facts, arriving.source, self.frame)
-        if self._is_refused(connection, arriving, came):
+        readmitting = Readmitting(self.storage, self.rules.readmits)
+        grave = readmitting.grave(connection, arriving, came.uid_domain)
+        deleted = grave is not None and not readmitting.takes(grave)
+        known = bool(came.digest or grave)
+        if deleted or self._is_refused(connection, arriving, came.uid_domain, known=known):
             receipt = _receipt(arriving, came.uid_domain, self.clock())
-            stored.keep_receipt(connection, receipt, REFUSED)
-            return Recorded(Stored(refused=True))
+            turn_away(connection, receipt, REFUSED, grave)
+            return Recorded(Stored(refused=True, deleted=deleted))
         if came.digest == arriving.digest:
             return self._again(connection, arriving, came.uid_domain)
         loaded = self.load(connection, arriving, came)
@@ -108,13 +113,15 @@ class Recording:
             hold_duplicate(arriving, loaded, moment, receipt_id)
             return Recorded(Stored((), held))
         decided = Decided(loaded, decision, study)
-        return self.record(arriving, decided, moment, receipt_id, stored.keep_instance)
+        keep = keep_again if grave else stored.keep_instance
+        return self.record(arriving, decided, moment, receipt_id, keep)
 
-    def _is_refused(self, connection: Connection, arriving: Arriving, came: Before) -> bool:
-        """Whether it was rejected, and may not come again."""
-        rejecting, known = Rejecting(self.rules), bool(came.digest)
-        return rejecting.refuses(
-            connection, arriving, came.uid_domain, self.clock(), known=known
+    def _is_refused(
+        self, connection: Connection, arriving: Arriving, uid_domain: str, *, known: bool
+    ) -> bool:
+        """Whether it was rejected, and may not come again; `known`: it was here before."""
+        return Rejecting(self.rules).refuses(
+            connection, arriving, uid_domain, self.clock(), known=known
         )
 
     def _again(

@@ -2,15 +2,18 @@
 
 A note is stored like any other instance, under the UIDs that its sender knows. What it
 names is hidden, or only noted, as its title is configured; that is a happening of its
-own, which a steward can take back. Bytes, rows and history of what is rejected stay.
+own, which a steward can take back. Bytes, rows and history of what is rejected stay,
+until it is deleted where its title is configured to plan that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from reconcile.core.deletion import Cause
 from reconcile.core.rejection import (
     EVIDENCE,
     KEY_OBJECT_SELECTION,
@@ -22,7 +25,7 @@ from reconcile.core.rejection import (
     Treatment,
     note_of,
 )
-from reconcile.db import events, evidence, filed, holds, rejections
+from reconcile.db import deletions, events, evidence, filed, holds, rejections
 from reconcile.db.database import Connection, lock
 from reconcile.errors import ReconcileError
 from reconcile.flows.arriving import Arriving, Moment
@@ -66,10 +69,34 @@ class Rejecting:
                 hides=self._treatment(note.code).hides,
                 happening_id=happening_id,
             )
+            if self._treatment(note.code).deletes:
+                self._plan(moment, arriving, found, happening_id)
         for study_id in sorted({each.study_id for each in found if each.study_id}):
             source = arriving.source.ae_title
             item = holds.Item("review", REVIEW, note.code.value, source, study_id)
             holds.open_item(connection, item, happening_id)
+
+    def _plan(
+        self,
+        moment: Moment,
+        arriving: Arriving,
+        found: Sequence[rejections.Named],
+        happening_id: UUID,
+    ) -> None:
+        """Let what is rejected be deleted after a while; what is planned already is so."""
+        uids = [each.sop_instance_uid for each in found if each.study_id]
+        guarded = deletions.named(moment.connection, uids)
+        said = deletions.Plan(
+            Cause.NOTE,
+            arriving.facts.sop_instance_uid,
+            "its retention has expired, a rejection note says",
+            arriving.source.ae_title,
+            moment.now,
+            moment.now + timedelta(days=self.rules.note_days),
+        )
+        instances = [each for each, is_guarded in guarded.items() if not is_guarded]
+        if instances:
+            deletions.plan(moment.connection, said, instances, happening_id)
 
     def _happen(self, moment: Moment, arriving: Arriving, note: Note, found: int) -> UUID:
         told = {"code": note.code.value, "named": len(note.rejected), "rejected": found}
@@ -102,9 +129,9 @@ class Rejecting:
         """Whether an instance is not taken, for it was rejected.
 
         Where it may come again, it is rejected no more; `known`: it was here before.
+        Whoever asks holds the lock on its rejection (`readmitting`).
         """
         uid = arriving.facts.sop_instance_uid
-        lock(connection, [("rejection", uid_domain, uid)], shared=True)
         code, _ = rejections.code_of(connection, uid_domain, uid)
         if not code:
             return False

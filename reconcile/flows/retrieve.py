@@ -22,7 +22,7 @@ from reconcile.dataset.inflate import deflate
 from reconcile.dataset.originals import Coercion, Reason
 from reconcile.dataset.overlay import Plan, given, pieces_of, steps, viewed
 from reconcile.dataset.part10 import file_meta
-from reconcile.db import used, views_instances
+from reconcile.db import removals, used, views_instances
 from reconcile.db.database import Database, DatabaseFault
 from reconcile.db.views_instances import Holding, Kept, Live
 from reconcile.errors import CannotConvert, NotFound, ReconcileError
@@ -132,12 +132,16 @@ class RetrieveFlow:
 
         Raises:
             NotFound: there is none.
+            Deleted: it was deleted on purpose.
             BytesMissing: there is a row and no file.
         """
         with self.database.read_only() as connection:
             kept = views_instances.received(
                 connection, sop_instance_uid, receipt, hidden=hidden
             )
+            gone = removals.removal(connection, kept.receipt_id)
+        if gone is not None:
+            raise gone
         return self._outgoing(kept, self._as_it_came(kept), kept.file_meta)
 
     def target(self, stored: str, syntaxes: Sequence[str]) -> str:

@@ -23,6 +23,9 @@ class Rules:
         temporary_hours: how long a patient of a temporary domain whom only images have
             told of is on nobody's worklist.
         rejection: what titles of rejection notes do, by DCM code.
+        readmits: whether what was deleted is stored when it comes again, by who wanted it
+            to be deleted.
+        note_days: how long a deletion that a rejection note wants can be cancelled.
         remember_days: how long what a person decided holds for what comes later.
     """
 
@@ -37,6 +40,8 @@ class Rules:
     temporary_hours: int = 24
     remember_days: int = 365
     rejection: Mapping[str, Treatment] = field(default_factory=dict)
+    readmits: Mapping[str, bool] = field(default_factory=dict)
+    note_days: int = 30
 
     def hides(self, code: str) -> bool:
         """Whether what is held for `code` is kept from being given out."""

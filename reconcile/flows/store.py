@@ -23,7 +23,9 @@ from reconcile.dataset.deciding import Deciding, deciding
 from reconcile.dataset.facts import Received
 from reconcile.db.database import Database, GroupFailed
 from reconcile.errors import (
+    InstanceDeleted,
     InstanceRejected,
+    LowOnRoom,
     ReconcileError,
     SOPClassMismatch,
     SOPInstanceMismatch,
@@ -101,6 +103,11 @@ class StoreFlow:
 
     def begin(self, arrivals: Sequence[Arrival]) -> Iterator[tuple[int, Settled | Alone]]:
         """As `settle`; of those that are decided by themselves, what does it."""
+        try:
+            self.storage.room.require()
+        except LowOnRoom as error:
+            yield from ((index, error) for index in range(len(arrivals)))
+            return
         seen = [_deciding(arrival) for arrival in arrivals]
         followers = [self._follower(*each) for each in zip(arrivals, seen, strict=True)]
         kept: dict[str, Location] = {}
@@ -170,6 +177,8 @@ class StoreFlow:
             return error
         if seen is not None:
             self._remember(_key(arrival, seen), recorded)
+        if recorded.stored.deleted:
+            return InstanceDeleted("the instance was deleted, and may not come again")
         if recorded.stored.refused:
             return InstanceRejected("the instance was rejected, and may not come again")
         return recorded.stored

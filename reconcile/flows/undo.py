@@ -78,6 +78,8 @@ class Undo:
     def _undo(
         self, connection: Connection, wanted: Happened, by: By
     ) -> tuple[UUID, tuple[str, ...]]:
+        if wanted.cause.startswith("deletion"):
+            raise WrongUse("a deletion is cancelled before it is begun, and then never")
         if wanted.undone_by is not None:
             raise AlreadyUndone(f"happening {wanted.undone_by} took it back")
         chain = _with_dependents(connection, wanted)

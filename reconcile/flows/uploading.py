@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,14 +57,22 @@ class Upload:
         named: (SOP Class UID, SOP Instance UID) as far as they are known.
     """
 
-    def __init__(self, spool_dir: Path, source: Source, bytes_max: int) -> None:
+    def __init__(
+        self,
+        spool_dir: Path,
+        source: Source,
+        bytes_max: int,
+        require_room: Callable[[], None] = lambda: None,
+    ) -> None:
         """Begin.
 
         Args:
             spool_dir: on the storage's file system.
             source: who sends it.
             bytes_max: of the whole.
+            require_room: raises where nothing more is to be written.
         """
+        self._require_room = require_room
         self.error: ReconcileError | None = None
         self.named = ("", "")
         self._spool_dir = spool_dir
@@ -134,6 +143,7 @@ class Upload:
     def _flush(self) -> None:
         held, self._held = self._held, bytearray()
         if self._file is None:
+            self._require_room()
             came = self._begin(held)
             # What its meta information says: the data set cannot be read before it is
             # whole, and nobody reads the head of a file that is kept.

@@ -52,7 +52,7 @@ def load(config: Path | None, data: Path | None, env: Mapping[str, str]) -> Sett
 
 def digest(settings: Settings) -> str:
     """SHA-256 in hex of what decisions depend on: recorded with every happening."""
-    parts = {"archive", "holds", "rejection", "domain", "source", "feed"}
+    parts = {"archive", "holds", "rejection", "deletion", "domain", "source", "feed"}
     content = settings.model_dump(mode="json", include=parts)
     content["timezone"] = settings.serve.timezone
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -21,6 +21,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
     titles = [each.ae_title for each in settings.destination]
     yield from _repeated("destination", titles, "ae_title")
     yield from _repeated("notify", [each.name for each in settings.notify], "name")
+    yield from _repeated("retention", [each.name for each in settings.retention], "name")
     yield from _notify(settings)
     yield from _forward(settings)
     yield from _destinations(settings)

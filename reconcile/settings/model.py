@@ -14,6 +14,8 @@ from reconcile.settings.values import (
     ComesAgain,
     DatabaseUrl,
     Dates,
+    DeletedAgain,
+    Expires,
     HoldCode,
     HoldCodes,
     MailAddress,
@@ -21,12 +23,14 @@ from reconcile.settings.values import (
     Names,
     Natural,
     Network,
+    NoteCodes,
     OptionalName,
     Positive,
     Rejects,
     Role,
     Show,
     StorageUrl,
+    TimeOfDay,
     TimeZone,
     UidRoot,
     UniversalIdType,
@@ -61,9 +65,13 @@ class Database(_Table):
 
 
 class Storage(_Table):
-    """Where the received bytes are; empty: under the data folder."""
+    """Where the received bytes are; empty: under the data folder.
+
+    `free_bytes_min` is how much of the disk stays free: below, nothing is taken.
+    """
 
     url: StorageUrl = ""
+    free_bytes_min: Natural = GIB
 
 
 class Listen(_Table):
@@ -147,11 +155,37 @@ class Rejection(_Table):
     quality: Rejects = "hide"
     safety: Rejects = "hide"
     worklist: Rejects = "hide"
-    retention: Rejects = "hide"
+    retention: Expires = "hide"
     quality_again: ComesAgain = "ignore"
     safety_again: ComesAgain = "ignore"
     worklist_again: ComesAgain = "ignore"
     retention_again: ComesAgain = "restore"
+
+
+class Deletion(_Table):
+    """How deletions are done, and who of the deleted may come again."""
+
+    two_persons: bool = True
+    by_hand_again: DeletedAgain = "refuse"
+    by_rule_again: DeletedAgain = "store"
+    by_note_again: DeletedAgain = "store"
+    note_days: Natural = 30
+    grace_minutes: Natural = 60
+    rules_at: TimeOfDay = "03:30"
+
+
+class Retention(_Table):
+    """What is deleted, or kept, when it is old; the first that a study fits decides."""
+
+    name: Name
+    after_days: Positive
+    by: Literal["study-date", "stored"] = "study-date"
+    sources: Names = ()
+    modalities: Names = ()
+    rejected: NoteCodes = ()
+    keep: bool = False
+    delay_days: Natural = 30
+    confirm: bool = False
 
 
 class Limits(_Table):
@@ -293,6 +327,7 @@ class Settings(_Table):
     serve: Serve = Serve()
     holds: Holds = Holds()
     rejection: Rejection = Rejection()
+    deletion: Deletion = Deletion()
     limits: Limits = Limits()
     domain: Annotated[tuple[Domain, ...], Field(strict=False)] = ()
     source: Annotated[tuple[Source, ...], Field(strict=False)] = ()
@@ -301,6 +336,7 @@ class Settings(_Table):
     forward: Annotated[tuple[Forward, ...], Field(strict=False)] = ()
     mail: Mail = Mail()
     notify: Annotated[tuple[Notify, ...], Field(strict=False)] = ()
+    retention: Annotated[tuple[Retention, ...], Field(strict=False)] = ()
 
     @property
     def http_is_loopback(self) -> bool:

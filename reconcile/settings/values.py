@@ -119,6 +119,12 @@ Date = Annotated[str, _matching(r"\d{8}", "a date as YYYYMMDD")]
 Show = Literal["separate", "hidden"]
 Role = Literal["reader", "steward", "administrator", "auditor"]
 Rejects = Literal["hide", "keep"]
+Expires = Literal["hide", "keep", "delete"]
+DeletedAgain = Literal["refuse", "store"]
+TimeOfDay = Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$")]
+NoteCodes = Annotated[
+    tuple[Literal["113001", "113037", "113038", "113039"], ...], Field(strict=False)
+]
 ComesAgain = Literal["ignore", "restore", "refuse"]
 HoldCode = Annotated[str, _matching(r"[A-Z][A-Z0-9-]*", "a code of holds")]
 # PS3.3 Table 10-18.

@@ -97,6 +97,20 @@ class Files:
                 self._durable_folders.add(folder)
             folder = folder.parent
 
+    def remove(self, digest: str) -> None:
+        """Let a file be gone; durable when this returns, and may be said again.
+
+        Raises:
+            ServiceUnavailable: it cannot be removed.
+        """
+        path = self.path(digest)
+        try:
+            path.unlink(missing_ok=True)
+            if path.parent.is_dir():
+                sync_folder(path.parent, self._fence)
+        except OSError as error:
+            raise storage_error(error) from error
+
     def digests(self) -> Iterator[str]:
         """The digests of all files, in order."""
         for folder in _folders(self._root):

@@ -10,13 +10,14 @@ Nothing that a peer sent ever becomes a part of a path.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from reconcile.errors import NotFound
 from reconcile.storage.content import Content, Extent, InFile, InMemory, Location
 from reconcile.storage.faults import Fence, storage_error
 from reconcile.storage.files import Files, digest_of
+from reconcile.storage.room import Room
 from reconcile.storage.segments import SEGMENT_BYTES, Appended, Segments
 
 __all__ = ["IN_MEMORY_BYTES_MAX", "LocalStorage", "digest_of", "storage_error"]
@@ -28,8 +29,16 @@ IN_MEMORY_BYTES_MAX = 2 << 20
 class LocalStorage:
     """Instances under one root. Safe for many threads and many processes at once."""
 
-    def __init__(self, root: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        free_bytes_min: int = 0,
+    ) -> None:
         """Make the folders if need be.
+
+        `free_bytes_min` is to stay free on the disk: below, `room` says no.
 
         Raises:
             ServiceUnavailable: they cannot be made.
@@ -37,6 +46,7 @@ class LocalStorage:
         self.root = root
         self.spool_dir = root / "spool"
         self.fence = Fence(root)
+        self.room = Room(root, free_bytes_min)
         self.files = Files(root, self.fence)
         self.segments = Segments(root, self.fence, segment_bytes)
         try:
@@ -93,6 +103,25 @@ class LocalStorage:
         if offset < 0:
             raise NotFound(f"the file of digest {location.digest} is cut off")
         return Extent(path, offset, length)
+
+    def erase(self, locations: Iterable[Location]) -> None:
+        """Let bytes be gone for ever; may be said again, after a crash too.
+
+        Raises:
+            ServiceUnavailable: some cannot be erased, or the storage is fenced.
+        """
+        self.fence.pass_by()
+        of_segments: dict[str, list[Location]] = {}
+        for location in locations:
+            if location.segment:
+                of_segments.setdefault(location.segment, []).append(location)
+            else:
+                self.files.remove(location.digest)
+        try:
+            for segment, members in of_segments.items():
+                self.segments.erase(segment, members)
+        except OSError as error:
+            raise storage_error(error) from error
 
     def kept(self) -> Iterator[tuple[Location, float]]:
         """Everything that is kept, with its age in seconds; what is adopted has no age."""

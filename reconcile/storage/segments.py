@@ -7,7 +7,8 @@ they came. A segment is `<root>/segments/<time>-<random>.tar`.
 Rule 1: one process writes a segment, from its beginning to its end. After a restart a
         new one is begun; so what a crash tore is the end of a segment, and nothing in
         it was acknowledged.
-Rule 2: a member that was synced is never written again.
+Rule 2: a member that was synced is never written again, but to erase it: then its name
+        ends in `.del`, and what it held is a hole.
 Rule 3: a location is not believed: its member's header must name the digest.
 
 Source:
@@ -28,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconcile.errors import NotFound, WrongUse
+from reconcile.storage import holes
 from reconcile.storage.content import Extent, InMemory, Location
 from reconcile.storage.faults import Fence, storage_error
 from reconcile.storage.files import DIGEST, SUFFIX, sync_folder
@@ -39,6 +41,8 @@ _BLOCK = tarfile.BLOCKSIZE
 _END = bytes(2 * _BLOCK)
 _NAME = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{8}")
 _SUFFIX = ".tar"
+#: Of a member whose bytes are gone on purpose; as long as `SUFFIX`.
+_ERASED = ".del"
 #: As many buffers as one call may write (IOV_MAX).
 _BUFFERS_MAX = 1024
 
@@ -236,6 +240,25 @@ class Segments:
             raise NotFound(f"the segment {path.name} is cut off")
         return Extent(path, end - length, length)
 
+    def erase(self, segment: str, locations: Sequence[Location]) -> None:
+        """Let members of a segment be gone; may be said again, after a crash too.
+
+        The name goes first: from then on nobody finds what is half erased.
+
+        Raises:
+            ServiceUnavailable: it cannot be written.
+        """
+        path = self.path(segment)
+        with suppress(FileNotFoundError), path.open("r+b", buffering=0) as file:
+            for location in locations:
+                _rename(file.fileno(), path, location)
+            os.fsync(file.fileno())
+            for location in locations:
+                found = _member(path, location.offset)
+                if found is not None and found.name == location.digest + _ERASED:
+                    holes.punch(file.fileno(), location.offset + _BLOCK, found.size)
+            os.fsync(file.fileno())
+
     def names(self) -> list[str]:
         """The names of all segments, the oldest first."""
         if not self.folder.is_dir():
@@ -273,9 +296,9 @@ _REST = b"0" + bytes(100) + b"ustar\x0000" + bytes(64) + b"0000000\0" * 2 + byte
 _SUM = sum(_MODE) + sum(_REST) + 8 * 0x20
 
 
-def _header(digest: str, size: int, modified: int) -> bytes:
+def _header(digest: str, size: int, modified: int, suffix: str = SUFFIX) -> bytes:
     """The header of a member."""
-    name = (digest + SUFFIX).encode("ascii")
+    name = (digest + suffix).encode("ascii")
     numbers = b"%011o\0%011o\0" % (size, modified)
     checksum = _SUM + sum(name) + sum(numbers)
     return b"".join((name, _MODE, numbers, b"%06o\0 " % checksum, _REST))
@@ -293,3 +316,11 @@ def _member(path: Path, offset: int) -> tarfile.TarInfo | None:
         return None
     except OSError as error:
         raise storage_error(error) from error
+
+
+def _rename(descriptor: int, path: Path, location: Location) -> None:
+    """Let a member be called erased: its header is one block, written whole or not."""
+    found = _member(path, location.offset)
+    if found is not None and found.name == location.digest + SUFFIX:
+        header = _header(location.digest, found.size, int(found.mtime), _ERASED)
+        os.pwrite(descriptor, header, location.offset)

@@ -15,9 +15,11 @@ from reconcile.web import (
     coercions,
     corrections,
     decide,
+    deletions,
     deliveries,
     dicomweb,
     docs,
+    erasures,
     frames,
     health,
     holds,
@@ -60,6 +62,8 @@ TOPICS = (
     decide,
     performed,
     rejections,
+    deletions,
+    erasures,
     associations,
     suggestions,
     login,
@@ -78,7 +82,7 @@ def make_app(parts: Parts) -> FastAPI:
         responses=problems.RESPONSES,
     )
     app.state.parts = parts
-    app.state.metrics = Metrics(parts.database)
+    app.state.metrics = Metrics(parts.database, parts.storage.room)
     app.state.readiness = Readiness(parts)
     app.state.stores = Stores(parts.storing)
     for topic in TOPICS:

@@ -61,6 +61,7 @@ RULES = (
     Rule(False, STUDIES, _ALL),
     Rule(False, "/api/v1/decide", _ALL),
     Rule(False, "/logout", _ALL),
+    Rule(False, "/api/v1/erasures", frozenset({"administrator"})),
     Rule(False, "/", _CHANGERS),
 )
 

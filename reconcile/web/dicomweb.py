@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from reconcile.core import attributes as at
 from reconcile.core.matchkeys import question_of
 from reconcile.core.querykeys import Level
+from reconcile.db import removals
 from reconcile.errors import CannotConvert, NotFound, ReconcileError
 from reconcile.flows.pixels import PixelFlow
 from reconcile.flows.retrieve import Outgoing
@@ -50,7 +51,7 @@ class Incomplete(ReconcileError):
 @router.get("/dicom-web/studies/{study}", responses=_SEVERAL, response_class=Response)
 def retrieve_study(request: Request, parts: PartsOf, study: Uid) -> Response:
     """All instances of a study as given out today, by received or assigned UID."""
-    return _several(request, parts, wanted(study))
+    return _several(request, parts, wanted(study), study)
 
 
 @router.get(
@@ -60,7 +61,7 @@ def retrieve_study(request: Request, parts: PartsOf, study: Uid) -> Response:
 )
 def retrieve_series(request: Request, parts: PartsOf, study: Uid, series: Uid) -> Response:
     """All instances of a series."""
-    return _several(request, parts, wanted(study, series))
+    return _several(request, parts, wanted(study, series), series)
 
 
 @router.get(
@@ -112,6 +113,13 @@ def wanted(study: str, series: str = "", instance: str = "") -> Wanted:
     return Wanted(question_of(Level.SERIES, keys), (instance,) if instance else ())
 
 
+def absent(parts: Parts, uid: str) -> NotFound:
+    """Why there is nothing under a UID: it was deleted, or it was never there."""
+    with parts.database.read_only() as connection:
+        gone = removals.absence(connection, uid)
+    return gone or NotFound("there is no such instance to be given out")
+
+
 def address_of(request: Request, ready: Ready) -> str:
     """Where an instance is retrieved from, by the UIDs that it is given out under."""
     base = f"{base_of(request)}/dicom-web"
@@ -132,10 +140,10 @@ def given(give: Callable[[Sequence[str]], Outgoing], stored: str, how: Taken) ->
     return give(last)
 
 
-def _several(request: Request, parts: Parts, asked: Wanted) -> Response:
+def _several(request: Request, parts: Parts, asked: Wanted, uid: str) -> Response:
     kinds = parts.several.kinds(asked)
     if not kinds:
-        raise NotFound("there is no such instance to be given out")
+        raise absent(parts, uid)
     how = next((e for e in taken(accept_of(request)) if e.form is Form.MULTIPART), None)
     if how is None:
         raise CannotConvert(f'multipart/related; type="{DICOM}" is what is here')

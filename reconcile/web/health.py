@@ -55,6 +55,8 @@ class Readiness:
         storage = self._parts.storage
         if storage.fenced:
             return "is fenced after a failed sync"
+        if storage.room.is_low:
+            return "is nearly full: nothing is taken"
         return (
             "ok" if os.access(storage.spool_dir, os.W_OK | os.X_OK) else "cannot be written"
         )

@@ -12,10 +12,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from reconcile.dataset.metadata import write_metadata
-from reconcile.errors import NotFound
 from reconcile.flows.several import Ready, Wanted
 from reconcile.web.accept import JSON, accept_of, takes_json
-from reconcile.web.dicomweb import address_of, wanted
+from reconcile.web.dicomweb import absent, address_of, wanted
 from reconcile.web.parts import Parts, PartsOf, Uid
 from reconcile.web.problems import problem
 from reconcile.web.related import Chunks, begun, streamed
@@ -68,7 +67,7 @@ def _metadata(request: Request, parts: Parts, asked: Wanted) -> Response:
     found = parts.several.instances(asked)
     first = next(found, None)
     if first is None:
-        raise NotFound("there is no such instance to be given out")
+        raise absent(parts, next(reversed(request.path_params.values())))
     said = _listed(request, parts.storage.spool_dir, chain((first,), found))
     return StreamingResponse(streamed(begun(said, 2)), media_type=JSON)
 

@@ -15,12 +15,13 @@ from prometheus_client.registry import Collector
 from reconcile.db import views_checks, views_outbox
 from reconcile.db.database import Database
 from reconcile.errors import ServiceUnavailable
+from reconcile.storage.room import Room
 
 
 class Metrics:
     """The figures of one process."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, room: Room | None = None) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "reconcile_http_requests",
@@ -35,6 +36,8 @@ class Metrics:
             registry=self._registry,
         )
         self._registry.register(_Held(database))
+        if room is not None:
+            self._registry.register(_Disk(room))
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request; `route` is the template, never the path."""
@@ -45,6 +48,29 @@ class Metrics:
     def exposition(self) -> bytes:
         """All figures in the text format."""
         return generate_latest(self._registry)
+
+
+class _Disk(Collector):
+    """What is free where instances are kept."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        for name, text, value in (
+            ("reconcile_storage_free_bytes", "Free for instances", self._room.free),
+            (
+                "reconcile_storage_free_bytes_min",
+                "Below this nothing is taken",
+                self._room.free_bytes_min,
+            ),
+        ):
+            gauge = GaugeMetricFamily(name, text)
+            gauge.add_metric([], value)
+            yield gauge
 
 
 class _Held(Collector):

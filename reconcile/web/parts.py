@@ -55,6 +55,7 @@ class Parts:
         decoding: undoes lossless compression.
         entrance: how people come in by their browser; None: they do not.
         protected_roles: who sees patients who are marked as protected.
+        two_persons: who planned a deletion does not confirm it.
     """
 
     database: Database
@@ -73,6 +74,7 @@ class Parts:
     decoding: Decoding = field(default_factory=Decoding)
     entrance: Entrance | None = None
     protected_roles: Collection[str] = ROLES
+    two_persons: bool = True
 
     def sees_protected(self, asking: Principal) -> bool:
         """Whether somebody sees patients who are marked as protected."""

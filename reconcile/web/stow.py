@@ -210,8 +210,9 @@ class _Taking:
         self._number += 1
         while len(self._under) >= PIPELINED:
             await self._tell()
-        spool = self._parts.storage.spool_dir
-        self._upload = Upload(spool, self._source, self._parts.instance_bytes_max)
+        storage, most = self._parts.storage, self._parts.instance_bytes_max
+        room = storage.room.require
+        self._upload = Upload(storage.spool_dir, self._source, most, room)
         if not _is_taken(began):
             self._upload.refuse(CannotUnderstand(f"a part is not {DICOM}"))
 

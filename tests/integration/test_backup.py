@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 from pydicom.dataset import Dataset
@@ -12,16 +14,20 @@ from sqlalchemy import create_engine, text
 from typer.testing import CliRunner
 
 from reconcile.cli.main import app
+from reconcile.db import dump
 from reconcile.db.embedded import Urls
 from reconcile.errors import NotFound, WrongUse
 from reconcile.flows.backup import BackupIncomplete, back_up, restore, verify
+from reconcile.flows.deleting import Deleting
 from reconcile.flows.doctor import Doctor
 from reconcile.flows.importing import Became, ImportFlow
+from reconcile.flows.removing import Removing
 from reconcile.storage.local import LocalStorage
 from tests.support.database import Cluster
 from tests.support.given import given
 from tests.support.hospital import CT_A, JANE, Hospital, clock
 from tests.support.instances import instance, part10
+from tests.support.kept import locations
 
 
 def silent(what: str, much: int) -> None:
@@ -210,3 +216,28 @@ def test_the_commands(
     assert "nothing is wrong" in run("doctor")
     run("instance", "get", image.SOPInstanceUID, "-o", tmp_path / "got.dcm")
     assert (tmp_path / "got.dcm").stat().st_size
+
+
+def test_what_was_deleted_leaves_the_copy(
+    hospital: Hospital, database_urls: Urls, tmp_path: Path
+) -> None:
+    """Files and members of segments; no bytes are removed while they are copied."""
+    large, small, other = imported(hospital, tmp_path), instance(), instance()
+    hospital.store(small)
+    hospital.store(other)
+    owner, folder = database_urls.owner, tmp_path / "backup"
+    back_up(owner, hospital.storage, folder, clock(), silent)
+    copy = LocalStorage(folder / "instances")
+    assert len(locations(copy)) == 3
+    flow = Deleting(hospital.database, clock)
+    uids = [str(large.SOPInstanceUID), str(small.SOPInstanceUID)]
+    flow.confirm(str(flow.plan(uids, "old", "anna").id), "ben")
+    removing = Removing(hospital.database, hospital.storage, clock, grace=timedelta(0))
+    with dump.nothing_is_removed(owner):
+        removing.round(Event())
+        assert len(locations(hospital.storage)) == 3
+    removing.round(Event())
+    assert len(locations(hospital.storage)) == 1
+    made = back_up(owner, hospital.storage, folder, clock(), silent, verify=True)
+    assert made.instances == 1
+    assert len(locations(copy)) == 1

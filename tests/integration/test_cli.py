@@ -201,3 +201,52 @@ def test_doctor_and_schema(filled):
     storage = filled.hospital.storage
     lose(storage, locations(storage)[-1])
     assert [row["code"] for row in rows("doctor", code=1)] == ["row-without-bytes"]
+
+
+def test_a_deletion_by_hand(filled):
+    """
+    Planned, listed, held back by a legal hold, cancelled; what is wrong is said.
+    """
+    run("delete", "list", code=1)
+    run("delete", "tombstones", code=1)
+    run("delete", "plan", code=2)
+    run("delete", "plan", "1.2.3", "--reason", "old", code=1)
+    assert "0 deletions" in run("delete", "plan", "--rules").stdout
+    run("delete", "hold", filled.ordered, "--reason", "court")
+    run("delete", "plan", filled.ordered, "--reason", "old", code=1)
+    run("delete", "release", filled.ordered, "--reason", "over")
+    (planned,) = rows("delete", "plan", filled.ordered, "--reason", "old")
+    assert (planned["state"], planned["instances"]) == ("planned", 3)
+    (listed,) = rows("delete", "list", "--state", "planned")
+    assert listed["id"] == planned["id"]
+    assert rows("delete", "confirm", planned["id"])[0]["state"] == "confirmed"
+    assert "cancelled" in run("delete", "cancel", planned["id"], "--reason", "no").stdout
+    run("delete", "confirm", planned["id"], code=1)
+
+
+def test_values_of_the_history_are_erased(filled):
+    """
+    By how many events that is, typed; their places stay, and everything goes on.
+    """
+    sop = filled.ordered_instances[0]
+    (event,) = rows("instance", "history", sop)
+    run("audit", "erase", "--reason", "asked for", code=2)
+    told = run("audit", "erase", "--instance", sop, "--reason", "asked for", code=1)
+    assert "1 events would be erased" in told.stderr
+    assert rows("instance", "history", sop) == [event]
+    run("audit", "erase", event["id"], "--reason", "asked for", "--confirm", "1")
+    shown = run("audit", "show", event["id"]).stdout
+    assert "erased" in shown
+    assert "asked for" in shown
+    assert "100" not in shown.partition("rule:")[2]
+    (after,) = rows("audit", "show", event["id"])
+    assert after["original_attributes"] is None
+    gone = dict.fromkeys(("original_attributes", "new_attributes", "patient"))
+    assert after == {**event, **gone, "absent": []}
+    again = run(
+        *("audit", "erase", event["id"], "--reason", "again", "--confirm", "1"), code=1
+    )
+    assert "no event has values" in again.stderr
+    assert len(rows("instance", "history", sop)) == 1
+    assert rows("audit", "list", "--instance", sop)[0]["id"] == event["id"]
+    assert "state-not-fold" not in CliRunner().invoke(app, ["doctor"]).output

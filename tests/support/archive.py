@@ -118,6 +118,7 @@ def archive(hospital: Hospital, *sources: Source) -> Iterator[Archive]:
         settler.submit,
         hospital.storage.spool_dir,
         normalized=NormalizedFlow(committing, steps, "2.25"),
+        require_room=hospital.storage.room.require,
     )
     listening = listen("127.0.0.1", 0)
     port = listening.getsockname()[1]

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from reconcile.errors import NotFound, ServiceUnavailable, StorageFull, WrongUse
+from reconcile.storage import holes
 from reconcile.storage.content import InMemory, Location
 from reconcile.storage.local import LocalStorage
 
@@ -312,3 +313,47 @@ def test_a_fence_keeps_everything_out(storage: LocalStorage) -> None:
             each.append(group(10))
     (storage.root / "FENCED").unlink()
     append(LocalStorage(storage.root), group(10))
+
+
+@pytest.mark.parametrize("can_punch", [True, False])
+def test_what_is_erased_is_gone_and_the_others_stay(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, can_punch: bool
+) -> None:
+    """Its bytes read as zeros, `tar` reads the rest; saying it again changes nothing."""
+    if not can_punch:
+        monkeypatch.setattr(holes, "_fallocate", lambda: None)
+    files = group(5000, 100_000, 7)
+    first, second, third = append(storage, files)
+    for _ in range(2):
+        storage.erase([second, first])
+    for location, size in ((first, 5000), (second, 100_000)):
+        with pytest.raises(NotFound):
+            storage.extent(location, size)
+    assert data_at(storage, third, 7) == files[2][1].data
+    storage.close()
+    path = segment_of(storage, first)
+    assert bytes(files[1][1].data)[:64] not in path.read_bytes()
+    with tarfile.open(path) as archive:
+        suffixes = [name.rpartition(".")[2] for name in archive.getnames()]
+    assert suffixes == ["del", "del", "dcm"]
+    assert [location for location, _ in storage.kept()] == [third]
+
+
+def test_an_erasure_that_was_cut_off_is_finished(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name is gone and the bytes are not: nobody finds them; the next ends it."""
+    ((digest, file),) = files = group(5000)
+    (location,) = append(storage, files)
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(holes, "punch", fails)
+        with pytest.raises(ServiceUnavailable):
+            storage.erase([location])
+    with pytest.raises(NotFound):
+        storage.extent(Location(digest, location.segment, location.offset), 5000)
+    storage.erase([location])
+    assert bytes(file.data) not in segment_of(storage, location).read_bytes()

@@ -91,3 +91,9 @@ def test_a_local_name_is_one_of_three(host, local):
     Only names that every machine has for itself alone are local.
     """
     assert is_local_name(host) is local
+
+
+@pytest.mark.parametrize("role", ["reader", "steward", "auditor", "administrator"])
+def test_administrators_erase(role: str) -> None:
+    """What others may plan can be cancelled; this cannot."""
+    assert may(role, "POST", "/api/v1/erasures") is (role == "administrator")
