@@ -53,6 +53,7 @@ def list_events(
     actor: Annotated[str, _filter("--actor", "Who did it.")] = "",
     since: Annotated[str, _filter("--from", "Time, inclusive.")] = "",
     until: Annotated[str, _filter("--to", "Time, exclusive.")] = "",
+    through: Annotated[str, _filter("--through", "Sealed up to this number.")] = "",
     limit: Limit = 50,
     cursor: Cursor = "",
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from reconcile.db import views_audit
+from reconcile.db import views_audit, views_seal
 from reconcile.db.views_audit import AuditQuery, Event
 from reconcile.flows.history import HistoryFlow
 from reconcile.flows.questions import audit_query
@@ -32,6 +32,7 @@ def _query(
     actor: Text = "",
     since: Annotated[str, Query(alias="from", max_length=64)] = "",
     until: Annotated[str, Query(alias="to", max_length=64)] = "",
+    through: Annotated[str, Query(max_length=18)] = "",
 ) -> AuditQuery:
     """The filters; each that is given must hold."""
     said = {
@@ -49,6 +50,7 @@ def _query(
         "actor": actor,
         "from": since,
         "to": until,
+        "through": through,
     }
     return audit_query(said, parts.rules.domains)
 
@@ -61,7 +63,8 @@ def list_coercions(parts: PartsOf, query: Filters, where: Asked) -> Json:
     """Coercion events in the order in which they apply."""
     with parts.database.read_only() as connection:
         found = views_audit.events(connection, query, where)
-    return listed(found, sealed_through=None)
+        through = views_seal.sealed_through(connection)
+    return listed(found, sealed_through=through)
 
 
 @router.get("/coercions/{event_id}", response_model=Event)
@@ -74,5 +77,7 @@ def show_coercion(parts: PartsOf, event_id: str) -> Json:
 @router.get("/instances/{sop_instance_uid}/history", response_model=ListedEvents[Event])
 def instance_history(parts: PartsOf, sop_instance_uid: Uid) -> Json:
     """All events that apply to one instance, oldest first."""
+    with parts.database.read_only() as connection:
+        through = views_seal.sealed_through(connection)
     found = HistoryFlow(parts.retrieve).instance(sop_instance_uid)
-    return Json({"items": found, "next": None, "sealed_through": None})
+    return Json({"items": found, "next": None, "sealed_through": through})
