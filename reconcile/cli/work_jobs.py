@@ -1,4 +1,4 @@
-"""What is done without anybody's asking: telling people, sending on, a hunt at night.
+"""What is done without anybody's asking: telling, sending on, sealing, a hunt at night.
 
 It has no door: it is ready when it has begun.
 """
@@ -6,18 +6,18 @@ It has no door: it is ready when it has begun.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from threading import Event
 
 from reconcile.cli import nightly
-from reconcile.cli.wiring import Parts, now
+from reconcile.cli.wiring import Parts, now, sealer
 from reconcile.cli.work import Work
 from reconcile.db.commitments import COMMITMENT
 from reconcile.db.outgoing import Wanted
-from reconcile.errors import ServiceUnavailable
+from reconcile.errors import ConfigurationError, ServiceUnavailable
 from reconcile.flows.forward import ForwardFlow, OnCorrection, Recipient
 from reconcile.flows.notify import AVAILABILITY, Notice, NotifyFlow, Target
 from reconcile.settings import Settings
@@ -36,17 +36,22 @@ def run(work: Work) -> None:
     started = _in_reach(flow.start)
     nightly.begin(work.parts, work.stop)
     work.say_ready()
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         sent_on = pool.submit(_send_on, sending, work.stop)
-        _tell(flow, work.stop, sent_on, started=started)
+        sealed = pool.submit(_seal, work.parts, work.stop)
+        _tell(flow, work.stop, (sent_on, sealed), started=started)
+        work.stop.set()
         sent_on.result()
+        sealed.result()
 
 
-def _tell(flow: NotifyFlow, stop: Event, beside: Future[None], *, started: bool) -> None:
+def _tell(
+    flow: NotifyFlow, stop: Event, beside: Sequence[Future[None]], *, started: bool
+) -> None:
     """Until it is to stop, or what runs beside it has failed."""
     more = started
     while not stop.wait(0 if more else SECONDS):
-        if beside.done() and beside.exception() is not None:
+        if any(each.done() and each.exception() is not None for each in beside):
             return
         started = started or _in_reach(flow.start)
         more = bool(started and flow.targets) and _in_reach(partial(flow.round, stop))
@@ -58,6 +63,16 @@ def _send_on(flow: ForwardFlow, stop: Event) -> None:
     while flow.recipients and not stop.wait(0 if more else SECONDS_OF_SENDING):
         started = started or _in_reach(flow.start)
         more = started and _in_reach(partial(flow.round, stop))
+
+
+def _seal(parts: Parts, stop: Event) -> None:
+    """Seal the history; without a key, say so and do all else."""
+    try:
+        found = sealer(parts)
+    except ConfigurationError as error:
+        log.error("nothing is sealed: %s", error)
+        return
+    found.run(stop)
 
 
 def _in_reach(step: Callable[[], bool | None]) -> bool:

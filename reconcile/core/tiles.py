@@ -28,14 +28,14 @@ class Tile(NamedTuple):
     """Which tile: `width` hashes, from 1 to 256."""
 
     level: int
-    index: int
+    number: int
     width: int = WIDTH
 
     @property
     def path(self) -> str:
         """Below `tile/`, such as "0/x001/067" or "1/000.p/5"."""
-        groups = [f"{self.index % 1000:03d}"]
-        rest = self.index // 1000
+        groups = [f"{self.number % 1000:03d}"]
+        rest = self.number // 1000
         while rest:
             groups.insert(0, f"x{rest % 1000:03d}")
             rest //= 1000

@@ -123,7 +123,7 @@ LIMIT :limit
 
 def happenings(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, bytes]:
     """The canonical bytes of some happenings; those that are not there yet are made."""
-    found = {row.id: row for row in connection.execute(_HAPPENINGS, {"ids": list(ids)})}
+    found = {row.id: row for row in happening_rows(connection, ids)}
     new = [row for row in found.values() if row.sealed is None]
     made = {row.id: happening_body(happening_fields(row)) for row in new}
     if made:
@@ -133,6 +133,11 @@ def happenings(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, bytes]
         ]
         connection.execute(insert(s.seal_happening), rows)
     return {each: made.get(each) or row.sealed for each, row in found.items()}
+
+
+def happening_rows(connection: Connection, ids: Sequence[UUID]) -> Sequence[Row[Any]]:
+    """Happenings as they stand, each with what it rests on and how it was `sealed`."""
+    return connection.execute(_HAPPENINGS, {"ids": list(ids)}).all()
 
 
 _HAPPENINGS = text("""

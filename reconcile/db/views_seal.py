@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, Row, Select, func, select, text
 
 from reconcile.core.audit import entry
 from reconcile.db import history as h
@@ -17,6 +18,7 @@ from reconcile.errors import NotFound
 
 #: More than so many are not counted.
 COUNTED_MAX = 10_000
+_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +122,13 @@ def leaf(connection: Connection, event_id: str) -> Leaf:
         NotFound: there is no such event, or it is not sealed yet.
     """
     wanted = uuid_of(event_id)
-    row = connection.execute(_leaves().where(s.seal_leaf.c.event_id == wanted)).first()
+    row = connection.execute(_leaf().where(s.seal_leaf.c.event_id == wanted)).first()
     if wanted is None or row is None:
         raise NotFound("no event of this id is sealed; new ones are within seconds")
     return Leaf(*row)
 
 
-def _leaves() -> Any:
+def _leaf() -> Select[Any]:
     e, v = h.coercion_event.c, h.coercion_value.c
     k, held = s.seal_leaf.c, s.seal_happening.c
     return (
@@ -143,3 +145,59 @@ def note(connection: Connection) -> tuple[int, str]:
     query = select(c.size, c.note).order_by(c.size.desc()).limit(1)
     row = connection.execute(query).first()
     return (row.size, row.note) if row else (0, "")
+
+
+# -- What verifies goes through ------------------------------------------------------
+
+
+def leaves(connection: Connection, after: int, limit: int) -> Sequence[Row[Any]]:
+    """Leaves from a number on, each with its event's row, its values and its erasure."""
+    return connection.execute(_LEAVES, {"after": after, "limit": limit}).all()
+
+
+_LEAVES = text("""
+SELECT l.number, l.event_id, l.hash, e.*, e.id IS NOT NULL AS is_there,
+    v.nonce, v.body AS personal, d.event_id IS NOT NULL AS is_erased
+FROM (SELECT * FROM seal_leaf WHERE number > :after ORDER BY number LIMIT :limit) l
+LEFT JOIN coercion_event e ON e.id = l.event_id
+LEFT JOIN coercion_value v ON v.event_id = l.event_id
+LEFT JOIN erased_event d ON d.event_id = l.event_id
+ORDER BY l.number
+""")
+
+
+def checkpoints(connection: Connection, after: int, limit: int) -> Sequence[Row[Any]]:
+    """Checkpoints of trees larger than `after`, the smallest first."""
+    c = s.seal_checkpoint.c
+    query = select(c.size, c.root, c.note, c.sealed_at).where(c.size > after)
+    rows: Sequence[Row[Any]] = connection.execute(query.order_by(c.size).limit(limit)).all()
+    return rows
+
+
+def added(connection: Connection, since: datetime) -> Iterator[Row[Any]]:
+    """Events without a number that should have one: their transaction is older than what
+    is sealed, or they say that they were recorded before `since`.
+    """
+    last = -1
+    while True:
+        values = {"since": since, "after": last, "limit": _BATCH}
+        rows = connection.execute(_ADDED, values).all()
+        yield from rows
+        if len(rows) < _BATCH:
+            return
+        last = rows[-1].position
+
+
+# Only where transaction ids are still those of the server that sealed.
+_ADDED = text("""
+WITH c AS (SELECT system_identifier::text AS cluster FROM pg_control_system()),
+a AS (SELECT * FROM seal_anchor ORDER BY id DESC LIMIT 1),
+k AS (SELECT * FROM seal_checkpoint ORDER BY size DESC LIMIT 1),
+w AS (SELECT greatest(a.watermark,
+        (SELECT k.watermark FROM k WHERE k.size > a.size)) AS xid
+    FROM a JOIN c ON a.cluster = c.cluster)
+SELECT e.id, e.position, e.recorded_at FROM coercion_event e, w
+WHERE e.position > :after AND (e.xid < w.xid OR e.recorded_at < :since)
+    AND NOT EXISTS (SELECT FROM seal_leaf l WHERE l.event_id = e.id)
+ORDER BY e.position LIMIT :limit
+""")

@@ -48,7 +48,7 @@ class Sealer:
 
     database: Database
     tiles: Tiles
-    signer: Signer
+    signers: Sequence[Signer]
     clock: Callable[[], datetime]
     batch_max: int = BATCH_MAX
     _anchoring: _Anchoring | None = field(default=None, init=False)
@@ -140,8 +140,9 @@ class Sealer:
         tiles = dict(grown(size, leaves, self.tiles.read))
         node = node_reader(lambda t: tiles.get(t) or self.tiles.read(t), size + len(leaves))
         root = range_hash(node, 0, size + len(leaves))
-        checkpoint = Checkpoint(self.signer.key.name, size + len(leaves), root)
-        note = str(Note(checkpoint, (self.signer.sign(checkpoint),)))
+        checkpoint = Checkpoint(self.signers[0].key.name, size + len(leaves), root)
+        signatures = tuple(each.sign(checkpoint) for each in self.signers)
+        note = str(Note(checkpoint, signatures))
         row = seal.Sealed(checkpoint.size, root, note, watermark, self.clock())
         seal.add(connection, [(e.id, h) for e, h in zip(found, leaves, strict=True)], row)
         return _Made(tiles, note, checkpoint.size)
@@ -156,6 +157,7 @@ class Sealer:
         """Make up for what a crash has cut off, from the rows."""
         if self._published is None:
             self._published = self._checked(connection, size)
+            self.tiles.publish_keys("".join(f"{each.key}\n" for each in self.signers))
         if self._published == size:
             return
         for hashes in seal.leaf_hashes(connection, self._published, size):

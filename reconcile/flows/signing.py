@@ -64,7 +64,12 @@ class Signer:
 
     @classmethod
     def read(cls, path: Path) -> Signer:
-        """The key in a file.
+        """The first key in a file; raises what `read_all` does."""
+        return cls.read_all(path)[0]
+
+    @classmethod
+    def read_all(cls, path: Path) -> tuple[Signer, ...]:
+        """The keys in a file, one on a line, all of one name: all of them sign.
 
         Raises:
             ConfigurationError: there is none, it cannot be read, or others can read it.
@@ -72,12 +77,14 @@ class Signer:
         try:
             if path.stat().st_mode & 0o077:
                 raise ConfigurationError(f"{path}: others may read this key: chmod 600")
-            text = path.read_text(encoding="ascii").strip()
+            lines = path.read_text(encoding="ascii").split()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"{path}: the key cannot be read") from error
-        found = cls._parsed(text)
-        if found is None:
+        found = tuple(each for each in map(cls._parsed, lines) if each is not None)
+        if not found or len(found) < len(lines):
             raise ConfigurationError(f"{path}: this is no private key")
+        if len({each.key.name for each in found}) > 1:
+            raise ConfigurationError(f"{path}: the keys in it are of more than one log")
         return found
 
     @classmethod
@@ -94,17 +101,18 @@ class Signer:
         found = cls._of(name, content[0], content[1:])
         return found if content[0] in kinds and found.key.id.hex() == said else None
 
-    def write(self, path: Path) -> None:
-        """Keep the key in a new file of its owner's alone.
+    def write(self, path: Path, *, beside: bool = False) -> None:
+        """Keep the key in a new file of its owner's alone; or `beside` those in one.
 
         Raises:
-            WrongUse: there is such a file, or it cannot be made.
+            WrongUse: there is such a file, or it cannot be written.
         """
         secret = base64.b64encode(bytes([self.key.algorithm]) + self.seed).decode("ascii")
         line = f"{_PREFIX}{self.key.name}+{self.key.id.hex()}+{secret}\n"
         try:
-            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
-            with os.fdopen(os.open(path, flags, 0o600), "w") as file:
+            flags = os.O_APPEND if beside else os.O_CREAT | os.O_EXCL
+            descriptor = os.open(path, flags | os.O_WRONLY, 0o600)
+            with os.fdopen(descriptor, "w") as file:
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
@@ -143,8 +151,8 @@ def _is_good(checkpoint: Checkpoint, said: Signature, key: VerifierKey) -> bool:
     return False
 
 
-def log_key(path: Path) -> Signer:
-    """The key that signs the log: what is in the file, or a new one, kept there.
+def log_keys(path: Path) -> tuple[Signer, ...]:
+    """The keys that sign the log: what is in the file, or a new one, kept there.
 
     Raises:
         ConfigurationError: it cannot be read.
@@ -152,4 +160,4 @@ def log_key(path: Path) -> Signer:
     if not path.exists():
         with suppress(WrongUse):  # another process may have made it meanwhile
             Signer.new(f"reconcile/{secrets.token_hex(8)}").write(path)
-    return Signer.read(path)
+    return Signer.read_all(path)

@@ -92,6 +92,12 @@ class Auth(_Table):
     oidc_client_id: str = ""
 
 
+class Audit(_Table):
+    """The sealed history. `key_file` signs it; empty: `audit.key` in the data folder."""
+
+    key_file: str = ""
+
+
 class Serve(_Table):
     """How the archive runs. `receivers` are processes; 0: one per core.
 
@@ -259,6 +265,7 @@ class Settings(_Table):
     listen: Listen = Listen()
     tls: Tls = Tls()
     auth: Auth = Auth()
+    audit: Audit = Audit()
     serve: Serve = Serve()
     holds: Holds = Holds()
     rejection: Rejection = Rejection()

@@ -2,7 +2,8 @@
 
     ROOT/tlog/tile/0/000        256 hashes, as C2SP tlog-tiles has them
     ROOT/tlog/tile/0/001.p/17   the first 17 of them, until there are 256
-    ROOT/tlog/checkpoint        the newest signed note; the only file that is replaced
+    ROOT/tlog/checkpoint        the newest signed note, in the place of the one before
+    ROOT/tlog/key               by which it is verified
 
 A checkpoint is published after every tile that it needs is durable. Paths are made of
 numbers, never of a name that somebody sent.
@@ -23,7 +24,7 @@ from reconcile.core.tiles import WIDTH, Tile, all_tiles
 from reconcile.errors import NotFound, ReconcileError
 from reconcile.storage.faults import Fence, storage_error
 
-_CHECKPOINT = "checkpoint"
+_CHECKPOINT, _KEY = "checkpoint", "key"
 
 
 class TileDiffers(ReconcileError):
@@ -46,13 +47,24 @@ class Tiles:
             NotFound: there is no such tile, or it was cut off.
             ServiceUnavailable: it cannot be read.
         """
-        for held in (tile, tile._replace(width=WIDTH)):
+        for held in self._wider(tile):
             with suppress(FileNotFoundError):
                 content = self._content(self._path(held))
                 if len(content) != held.width * HASH_BYTES:
                     raise NotFound(f"tile {held.path} is cut off")
                 return content[: tile.width * HASH_BYTES]
         raise NotFound(f"there is no tile {tile.path}")
+
+    def _wider(self, tile: Tile) -> Iterator[Tile]:
+        """The tile, then those that begin with it."""
+        yield tile
+        yield tile._replace(width=WIDTH)
+        parts = self._path(tile._replace(width=1)).parent
+        with suppress(OSError):
+            names = (name for name in os.listdir(parts) if name.isdigit())
+            for width in sorted(int(name) for name in names):
+                if width > tile.width:
+                    yield tile._replace(width=width)
 
     def write(self, tile: Tile, content: bytes) -> None:
         """Make a tile durable; one that is there already must be the same.
@@ -98,7 +110,24 @@ class Tiles:
         Raises:
             StorageFull, ServiceUnavailable: it cannot be written.
         """
-        path = self.root / _CHECKPOINT
+        self._replace(_CHECKPOINT, text)
+
+    def publish_keys(self, text: str) -> None:
+        """Say by which keys checkpoints are verified; raises what `publish` does."""
+        if self.keys() != text:
+            self._replace(_KEY, text)
+
+    def keys(self) -> str:
+        """The verifier keys of the log, one on a line; empty: nobody has said."""
+        try:
+            return (self.root / _KEY).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            raise storage_error(error) from error
+
+    def _replace(self, name: str, text: str) -> None:
+        path = self.root / name
         try:
             self._fence.pass_by()
             self._folders(self.root)

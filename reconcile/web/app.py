@@ -30,6 +30,7 @@ from reconcile.web import (
     rejections,
     stow,
     suggestions,
+    tlog,
 )
 from reconcile.web.auth import Authenticate
 from reconcile.web.guard import Guard
@@ -73,6 +74,7 @@ def make_app(parts: Parts) -> FastAPI:
         performed,
         rejections,
         suggestions,
+        tlog,
         docs,
     )
     for topic in topics:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from reconcile.db import views_audit, views_seal
 from reconcile.db.views_audit import AuditQuery, Event
 from reconcile.flows.history import HistoryFlow
+from reconcile.flows.proof import prove
 from reconcile.flows.questions import audit_query
 from reconcile.web.paging import Asked, Json, ListedEvents, Text, listed
 from reconcile.web.parts import PartsOf, Uid
@@ -72,6 +73,12 @@ def show_coercion(parts: PartsOf, event_id: str) -> Json:
     """One coercion event."""
     with parts.database.read_only() as connection:
         return Json(views_audit.event(connection, event_id))
+
+
+@router.get("/coercions/{event_id}/proof")
+def prove_coercion(parts: PartsOf, event_id: str) -> Json:
+    """The proof that an event is in the log: verifies offline, holds no patient data."""
+    return Json(prove(parts.database, parts.storage.tiles, event_id))
 
 
 @router.get("/instances/{sop_instance_uid}/history", response_model=ListedEvents[Event])

@@ -53,7 +53,7 @@ def holds(log: Sealed) -> None:
         assert each.hash == leaf_hash(entry(each.event, each.happening))
     note = log.hospital.storage.tiles.published()
     assert note is not None
-    assert is_signed(note, log.sealer.signer.key)
+    assert is_signed(note, log.sealer.signers[0].key)
     size, root = note.checkpoint.size, note.checkpoint.root
     assert (size, root) == (len(leaves), root_of(each.hash for each in leaves))
     node = node_reader(log.hospital.storage.tiles.read, size)
@@ -65,7 +65,7 @@ def test_what_has_committed_is_sealed(log: Sealed) -> None:
     Events get dense numbers, in the order in which they apply, and are shown with them.
     """
     more = log.grow(3)
-    assert log.sealer.seal_all() == 4
+    log.seal(4)
     holds(log)
     with log.hospital.database.read_only() as connection:
         page = views_audit.events(connection, AuditQuery(), Where())
@@ -80,9 +80,11 @@ def test_the_log_grows_through_tiles(log: Sealed) -> None:
     Small batches and large ones, over the edges of tiles: one tree.
     """
     log.sealer.batch_max = 70
+    size = 1
     for count in (1, 300, 0, 254, 2):
         log.grow(count)
-        log.sealer.seal_all()
+        size += count
+        log.seal(size)
         holds(log)
 
 
@@ -91,19 +93,19 @@ def test_an_open_transaction_is_waited_for_and_never_missed(log: Sealed) -> None
     An event with a lower id that commits later is sealed later; nothing that began after
     it is sealed before it has ended, and the log says how late it is and who holds it up.
     """
-    log.sealer.seal_all()
+    log.seal(1)
     pattern, database = log.pattern(), log.hospital.database
     with database.writer.begin() as slow:
         early = add(slow, pattern)
         log.grow(5)
-        assert log.sealer.seal_all() == 1
+        log.seal(1)
         with database.read_only() as connection:
             late = views_seal.lag(connection)
             staller = views_seal.staller(connection)
         pid = slow.execute(text("SELECT pg_backend_pid()")).scalar_one()
         assert (late.unsealed, staller and staller.pid) == (5, pid)
         assert late.oldest is not None
-    assert log.sealer.seal_all() == 7
+    log.seal(7)
     with database.read_only() as connection:
         assert numbers(connection)[early] == 2
     holds(log)
@@ -155,7 +157,8 @@ def test_what_is_sealed_answers_the_same_while_others_write(log: Sealed) -> None
     Pages up to a number that is sealed are the same for ever, whatever is written beside.
     """
     log.grow(40)
-    through = log.sealer.seal_all()
+    through = 41
+    log.seal(through)
     pattern, stop = log.pattern(), Event()
 
     def write() -> None:
@@ -181,7 +184,7 @@ def test_what_is_sealed_answers_the_same_while_others_write(log: Sealed) -> None
         stop.set()
         for each in (*writers, sealing):
             each.result()
-    assert len(first) == through == 41
+    assert len(first) == through
     assert all(each == first for each in again)
 
 
@@ -195,7 +198,7 @@ def test_one_seals_at_a_time(log: Sealed) -> None:
             assert seal.hold(first)
         with pytest.raises(ServiceUnavailable):
             second.seal_all()
-    assert second.seal_all() == 1
+    Sealed(log.hospital, second).seal(1)
 
 
 @pytest.mark.parametrize("lost", ["checkpoint", "everything"])
@@ -204,10 +207,10 @@ def test_what_a_crash_cut_off_is_written_again(log: Sealed, lost: str) -> None:
     Rows commit before tiles are written: what is missing is made again from the rows.
     """
     root = log.hospital.storage.tiles.root
-    log.sealer.seal_all()
+    log.seal(1)
     before = (root / "checkpoint").read_bytes()
     log.grow(300)
-    log.sealer.seal_all()
+    log.seal(301)
     if lost == "checkpoint":
         (root / "checkpoint").write_bytes(before)
     else:
@@ -215,8 +218,8 @@ def test_what_a_crash_cut_off_is_written_again(log: Sealed, lost: str) -> None:
             if file.is_file():
                 file.unlink()
     log.grow(1)
-    assert sealer_of(log.hospital, log.sealer.signer.key.name).seal_all() == 302
-    again = Sealed(log.hospital, log.sealer)
+    again = Sealed(log.hospital, sealer_of(log.hospital))
+    again.seal(302)
     published = log.hospital.storage.tiles.published()
     assert published is not None
     assert published.checkpoint.size == 302
@@ -231,7 +234,7 @@ def test_nothing_is_signed_that_does_not_go_on_from_what_was_published(
     A database that is behind its published log, as an old dump is, is not sealed on.
     """
     log.grow(5)
-    log.sealer.seal_all()
+    log.seal(6)
     with log.hospital.database.session() as connection, connection.begin():
         row = seal.checkpoint(connection, 6)
     assert row is not None
@@ -250,7 +253,7 @@ def test_after_a_restore_transaction_ids_begin_anew(
     Another server counts transactions from the start: what the dump held unsealed and
     what comes after it are sealed, and it is said that the log was anchored anew.
     """
-    log.sealer.seal_all()
+    log.seal(1)
     log.grow(4)
     name = database_urls.owner.rpartition("/")[2].partition("?")[0]
     with cluster.connect(name) as connection:
@@ -259,11 +262,11 @@ def test_after_a_restore_transaction_ids_begin_anew(
         connection.execute("UPDATE seal_checkpoint SET watermark = '9000000000000'")
         connection.execute("UPDATE coercion_event SET xid = '8999999999999'")
     log.grow(2)
-    again = sealer_of(log.hospital, batch_max=3)
-    assert again.seal_all() == 7
+    again = Sealed(log.hospital, sealer_of(log.hospital, batch_max=3))
+    again.seal(7)
     log.grow(2)
-    assert again.seal_all() == 9
+    again.seal(9)
     with log.hospital.database.read_only() as connection:
         anchors = connection.execute(text("SELECT size FROM seal_anchor ORDER BY id"))
         assert list(anchors.scalars()) == [1, 7]
-    holds(Sealed(log.hospital, again))
+    holds(again)

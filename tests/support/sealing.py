@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from reconcile.flows.signing import Signer
 from tests.support.hospital import JANE, Hospital, clock
 from tests.support.instances import instance
 
+SECONDS = 60.0
 VALUES = Values(
     {"id": "E1", "issuer": "E"}, {}, {"00100020": {"vr": "LO", "Value": ["E1"]}}
 )
@@ -40,6 +42,19 @@ class Sealed:
         with self.hospital.database.read_only() as connection:
             query = select(h.coercion_event).order_by(h.coercion_event.c.position).limit(1)
             return connection.execute(query).one()
+
+    def store(self, count: int) -> None:
+        """So many instances more, each with an event of its own."""
+        for _ in range(count):
+            assert self.hospital.store(instance()).coerced
+
+    def seal(self, size: int) -> None:
+        """Until so many are sealed: who writes in another database is waited for, too."""
+        deadline = time.monotonic() + SECONDS
+        while (found := self.sealer.seal_all()) < size:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.02)
+        assert found == size
 
     def grow(self, count: int) -> list[UUID]:
         """So many events more, in one transaction."""
@@ -77,7 +92,7 @@ def add(connection: Connection, pattern: Row[Any]) -> UUID:
 def sealer_of(hospital: Hospital, name: str = "log.example/test", **more: Any) -> Sealer:
     """What seals a hospital's history, with a key of its own."""
     tiles = hospital.storage.tiles
-    return Sealer(hospital.database, tiles, Signer.new(name), clock, **more)
+    return Sealer(hospital.database, tiles, (Signer.new(name),), clock, **more)
 
 
 @contextmanager
