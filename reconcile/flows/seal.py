@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from reconcile.core.audit import entry
 from reconcile.core.merkle import leaf_hash, range_hash
 from reconcile.core.note import Checkpoint, Note
 from reconcile.core.tiles import Tile, grown, node_reader
-from reconcile.db import seal
+from reconcile.db import seal, views_seal
 from reconcile.db.database import Connection, Database
 from reconcile.errors import ReconcileError, ServiceUnavailable
 from reconcile.flows.signing import Signer
@@ -34,6 +34,9 @@ BATCH_MAX = 5000
 SECONDS = 0.5
 #: Somebody else seals, or it cannot be done now.
 SECONDS_OF_WAITING = 5.0
+#: What is older and has no number is late: a transaction holds the watermark.
+LATE = timedelta(seconds=5)
+LOOK_EVERY = timedelta(seconds=5)
 
 
 class LogForked(ReconcileError):
@@ -53,6 +56,7 @@ class Sealer:
     batch_max: int = BATCH_MAX
     _anchoring: _Anchoring | None = field(default=None, init=False)
     _published: int | None = field(default=None, init=False)
+    _looked: datetime = field(default=datetime.min.replace(tzinfo=UTC), init=False)
 
     def run(self, stop: Event) -> None:
         """Seal until it is to stop."""
@@ -72,7 +76,26 @@ class Sealer:
             return
         while not stop.is_set():
             if not self.batch(connection):
+                self._say_if_late(connection)
                 stop.wait(SECONDS)
+
+    def _say_if_late(self, connection: Connection) -> None:
+        """Nothing can be sealed, and something waits for it: whose fault is it?"""
+        now = self.clock()
+        if now - self._looked < LOOK_EVERY:
+            return
+        self._looked = now
+        lag = _commit(connection, views_seal.lag)
+        if lag.oldest is None or now - lag.oldest < LATE:
+            return
+        found = _commit(connection, views_seal.staller)
+        log.warning(
+            "seal=late unsealed=%d seconds=%d oldest_transaction=%s of_process=%s",
+            lag.unsealed,
+            (now - lag.oldest).total_seconds(),
+            found.xid if found else None,
+            found.pid if found else None,
+        )
 
     def seal_all(self) -> int:
         """Seal everything that there is, if nobody else does; the size of the log.

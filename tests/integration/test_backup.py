@@ -17,11 +17,13 @@ from reconcile.errors import NotFound, WrongUse
 from reconcile.flows.backup import BackupIncomplete, back_up, restore, verify
 from reconcile.flows.doctor import Doctor
 from reconcile.flows.importing import Became, ImportFlow
+from reconcile.flows.verify import Verify
 from reconcile.storage.local import LocalStorage
 from tests.support.database import Cluster
 from tests.support.given import given
 from tests.support.hospital import CT_A, JANE, Hospital, clock
 from tests.support.instances import instance, part10
+from tests.support.sealing import Sealed, sealer_of
 
 
 def silent(what: str, much: int) -> None:
@@ -210,3 +212,35 @@ def test_the_commands(
     assert "nothing is wrong" in run("doctor")
     run("instance", "get", image.SOPInstanceUID, "-o", tmp_path / "got.dcm")
     assert (tmp_path / "got.dcm").stat().st_size
+
+
+def test_the_sealed_history_goes_on_after_a_restore(
+    hospital: Hospital, database_urls: Urls, empty: Urls, tmp_path: Path
+) -> None:
+    """
+    The backup holds the log as of its moment; restored, it verifies, and goes on from
+    there under the same key: a witness who saw no more than the backup cosigns it.
+    """
+    hospital.store(instance())
+    log = Sealed(hospital, sealer_of(hospital))
+    log.seal(1)
+    folder = tmp_path / "backup"
+    hospital.store(instance())
+    taken(hospital, database_urls, folder)
+    held = hospital.storage.tiles.published()
+    log.seal(2)
+
+    restore(folder, empty.owner, LocalStorage(tmp_path / "again"), silent)
+    again = Hospital.at(empty.writer, tmp_path / "again", empty.reader)
+    try:
+        assert again.storage.tiles.published() == held
+        again.store(instance())
+        goes_on = Sealed(again, sealer_of(again))
+        goes_on.sealer.signers = log.sealer.signers
+        goes_on.seal(3)
+        keys = [each.key for each in log.sealer.signers]
+        tiles, database = again.storage.tiles, again.database
+        assert held is not None
+        assert list(Verify(database, tiles, keys, (held,)).broken()) == []
+    finally:
+        again.database.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from threading import Event
@@ -22,8 +23,11 @@ from reconcile.db.embedded import Urls
 from reconcile.db.views import Where
 from reconcile.db.views_audit import AuditQuery
 from reconcile.errors import ServiceUnavailable
+from reconcile.flows.doctor import Doctor
 from reconcile.flows.seal import LogForked
 from reconcile.flows.signing import is_signed
+from reconcile.web.metrics import Metrics
+from tests.support.hospital import clock
 from tests.support.sealing import Sealed, add, numbers, sealed, sealer_of
 
 WRITERS = 6
@@ -186,6 +190,37 @@ def test_what_is_sealed_answers_the_same_while_others_write(log: Sealed) -> None
             each.result()
     assert len(first) == through
     assert all(each == first for each in again)
+
+
+def test_a_transaction_that_holds_the_log_up_is_named(
+    log: Sealed, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    What waits for too long to be sealed is said, with the process whose fault it is; by
+    the doctor and the metrics too.
+    """
+    log.seal(1)
+    pattern, stop = log.pattern(), Event()
+    late = sealer_of(log.hospital)
+    late.clock = lambda: clock() + timedelta(hours=1)
+    log.sealer = late
+    with log.hospital.database.writer.begin() as slow, ThreadPoolExecutor(1) as pool:
+        add(slow, pattern)
+        pid = slow.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        log.grow(2)
+        sealing = pool.submit(late.run, stop)
+        deadline = time.monotonic() + SECONDS
+        while f"of_process={pid}" not in caplog.text and time.monotonic() < deadline:
+            time.sleep(0.05)
+        doctor = Doctor(log.hospital.database, log.hospital.storage, late.clock)
+        found = {each.code: each for each in doctor.findings()}
+        figures = Metrics(log.hospital.database).exposition().decode()
+        stop.set()
+        sealing.result()
+    assert "seal=late unsealed=2 seconds=36" in caplog.text
+    assert str(pid) in found["unsealed-events"].advice
+    assert "reconcile_sealed_events 1.0" in figures
+    assert "reconcile_unsealed_events 2.0" in figures
 
 
 def test_one_seals_at_a_time(log: Sealed) -> None:

@@ -115,8 +115,8 @@ TAMPERED = {
     "value": (
         ("altered", 4),
         (
-            "UPDATE coercion_value SET body = convert_to(replace(convert_from(body, 'UTF8'),"
-            " 'E1', 'E9'), 'UTF8') WHERE event_id = EVENT(4)"
+            "UPDATE coercion_value SET body = convert_to(replace("
+            "convert_from(body, 'UTF8'), 'E1', 'E9'), 'UTF8') WHERE event_id = EVENT(4)"
         ),
     ),
     "values erased unseen": (
@@ -138,7 +138,8 @@ TAMPERED = {
         ("altered", 6),
         (
             "UPDATE coercion_event SET source = 'MR_B', body = convert_to(replace("
-            "convert_from(body, 'UTF8'), '\"CT_A\"', '\"MR_B\"'), 'UTF8') WHERE id = EVENT(6)"
+            "convert_from(body, 'UTF8'), '\"CT_A\"', '\"MR_B\"'), 'UTF8')"
+            " WHERE id = EVENT(6)"
         ),
     ),
     "who did it": (
@@ -152,7 +153,8 @@ TAMPERED = {
         ("altered", 7),
         (
             "UPDATE happening SET actor = 'CT_B' WHERE id = (SELECT happening_id FROM"
-            " coercion_event WHERE id = EVENT(7)); UPDATE seal_happening SET body = convert_to("
+            " coercion_event WHERE id = EVENT(7)); UPDATE seal_happening"
+            " SET body = convert_to("
             'replace(convert_from(body, \'UTF8\'), \'"actor":"CT_A"\', \'"actor":"CT_B"\'),'
             " 'UTF8') WHERE happening_id = (SELECT happening_id FROM coercion_event"
             " WHERE id = EVENT(7))"
@@ -167,7 +169,10 @@ TAMPERED = {
     ),
     "row and its leaf": (
         ("missing", 2),
-        "DELETE FROM coercion_event WHERE id = EVENT(2); DELETE FROM seal_leaf WHERE number = 2",
+        (
+            "DELETE FROM coercion_event WHERE id = EVENT(2);"
+            " DELETE FROM seal_leaf WHERE number = 2"
+        ),
     ),
     "tail": (
         ("missing", 6),
@@ -181,8 +186,8 @@ TAMPERED = {
     "swapped positions": (
         ("order", 3),
         (
-            "WITH p AS (SELECT l.number, e.id, e.position FROM seal_leaf l JOIN coercion_event"
-            " e ON e.id = l.event_id WHERE number IN (3, 4)) UPDATE coercion_event e SET"
+            "WITH p AS (SELECT l.number, e.id, e.position FROM seal_leaf l"
+            " JOIN coercion_event e ON e.id = l.event_id WHERE number IN (3, 4)) UPDATE coercion_event e SET"
             " position = -o.position FROM p JOIN p o ON o.id <> p.id WHERE e.id = p.id;"
             " UPDATE coercion_event SET position = -position WHERE position < 0"
         ),
@@ -210,8 +215,8 @@ TAMPERED = {
     "inserted into the past": (
         ("added", None),
         (
-            "INSERT INTO coercion_event SELECT (jsonb_populate_record(e, jsonb_build_object("
-            "'id', gen_random_uuid(), 'position', 100000))).* FROM coercion_event e"
+            "INSERT INTO coercion_event SELECT (jsonb_populate_record(e,"
+            " jsonb_build_object('id', gen_random_uuid(), 'position', 100000))).* FROM coercion_event e"
             " WHERE id = EVENT(2)"
         ),
     ),

@@ -27,7 +27,7 @@ VALUES = Values(
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sealed:
     """A hospital with one coerced instance, and the sealer of its history."""
 
