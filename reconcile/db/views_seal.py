@@ -170,8 +170,7 @@ def checkpoints(connection: Connection, after: int, limit: int) -> Sequence[Row[
     """Checkpoints of trees larger than `after`, the smallest first."""
     c = s.seal_checkpoint.c
     query = select(c.size, c.root, c.note, c.sealed_at).where(c.size > after)
-    rows: Sequence[Row[Any]] = connection.execute(query.order_by(c.size).limit(limit)).all()
-    return rows
+    return list(connection.execute(query.order_by(c.size).limit(limit)))
 
 
 def added(connection: Connection, since: datetime) -> Iterator[Row[Any]]:

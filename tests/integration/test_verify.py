@@ -8,8 +8,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -187,8 +188,9 @@ TAMPERED = {
         ("order", 3),
         (
             "WITH p AS (SELECT l.number, e.id, e.position FROM seal_leaf l"
-            " JOIN coercion_event e ON e.id = l.event_id WHERE number IN (3, 4)) UPDATE coercion_event e SET"
-            " position = -o.position FROM p JOIN p o ON o.id <> p.id WHERE e.id = p.id;"
+            " JOIN coercion_event e ON e.id = l.event_id WHERE number IN (3, 4))"
+            " UPDATE coercion_event e SET position = -o.position"
+            " FROM p JOIN p o ON o.id <> p.id WHERE e.id = p.id;"
             " UPDATE coercion_event SET position = -position WHERE position < 0"
         ),
     ),
@@ -216,8 +218,8 @@ TAMPERED = {
         ("added", None),
         (
             "INSERT INTO coercion_event SELECT (jsonb_populate_record(e,"
-            " jsonb_build_object('id', gen_random_uuid(), 'position', 100000))).* FROM coercion_event e"
-            " WHERE id = EVENT(2)"
+            " jsonb_build_object('id', gen_random_uuid(), 'position', 100000))).*"
+            " FROM coercion_event e WHERE id = EVENT(2)"
         ),
     ),
     "root": (
@@ -485,12 +487,11 @@ def test_a_proof_is_checked_where_there_is_no_archive(
     assert run("--key", key).exit_code == 2
 
 
-def test_another_user_is_a_witness_over_http(attacked: Attacked, tmp_path: Path) -> None:
+def test_another_user_is_a_witness_over_http(attacked: Attacked) -> None:
     """
     A process of somebody else with a folder of its own cosigns, and exposes a forged past.
     """
-    state = tmp_path / "state"
-    state.mkdir()
+    state = tempfile.mkdtemp(prefix="reconcile-witness-")
     user = _NOBODYS_ID if os.geteuid() == 0 and _may_run() else None
     if user:
         os.chown(state, user, -1)
@@ -498,16 +499,24 @@ def test_another_user_is_a_witness_over_http(attacked: Attacked, tmp_path: Path)
     def look(url: str) -> subprocess.CompletedProcess[str]:
         key = str(attacked.log.sealer.signers[0].key)
         line = [sys.executable, "-m", "reconcile", "audit", "witness", url]
-        line += ["--key", key, "--state", str(state)]
+        line += ["--key", key, "--state", state]
         return subprocess.run(line, capture_output=True, text=True, check=False, user=user)
 
-    with http_door(attacked.log.hospital) as client:
+    with removed(state), http_door(attacked.log.hospital) as client:
         seen = look(f"{client.base_url}/tlog")
         assert (seen.returncode, seen.stdout.count("\u2014")) == (0, 2), seen.stderr
         forged(attacked, _NOBODY)
         refused = look(f"{client.base_url}/tlog")
     assert (refused.returncode, "held is 9 " in refused.stderr) == (1, True)
     assert str(attacked.published().checkpoint) in refused.stderr
+
+
+@contextmanager
+def removed(folder: str) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder)
 
 
 def _may_run() -> bool:
