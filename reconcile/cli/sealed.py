@@ -16,17 +16,24 @@ from reconcile.cli.context import (
     FINDING,
     AsJson,
     Config,
+    Cursor,
     Data,
+    Limit,
     Opened,
     nothing_found,
     opened,
     reported,
     say_json,
+    say_next,
+    told,
 )
-from reconcile.cli.wiring import key_file
+from reconcile.cli.sealer import key_file
 from reconcile.core.note import Note, VerifierKey, verifier_key
+from reconcile.db import readings
+from reconcile.db.views import Where
 from reconcile.errors import ConfigurationError, WrongUse
 from reconcile.flows.proof import ProofFails, check, prove
+from reconcile.flows.questions import time_of
 from reconcile.flows.signing import Signer
 from reconcile.flows.verify import Verify
 from reconcile.flows.witness import Source, Witness, held_in
@@ -111,6 +118,34 @@ def add_key(config: Config = None, data: Data = None) -> None:
         typer.echo(str(added.key))
 
 
+@app.command("readings")
+def list_readings(
+    config: Config = None,
+    data: Data = None,
+    as_json: AsJson = False,
+    actor: Annotated[str, typer.Option(help="Who read.", show_default=False)] = "",
+    since: Annotated[str, typer.Option("--from", help="Time.", show_default=False)] = "",
+    until: Annotated[str, typer.Option("--to", help="Time.", show_default=False)] = "",
+    limit: Limit = 50,
+    cursor: Cursor = "",
+) -> None:
+    """List who read the history, and when, the newest first. Itself written down.
+
+    What was asked may name a patient: it is printed with --json only.
+    """
+    begin, end = time_of("from", since), time_of("to", until)
+    with opened(config, data) as archive:
+        told(archive, "audit readings", actor=actor)
+        where = Where(limit, cursor)
+        with archive.database.read_only() as connection:
+            page = readings.readings(connection, where, actor=actor, since=begin, until=end)
+    for each in page.items:
+        when = each.read_at.isoformat(timespec="seconds")
+        plain = f"{when}  {each.door:<4}  {each.actor:<16}  {each.what}"
+        say_json(each) if as_json else typer.echo(plain)
+    say_next(page.next)
+
+
 @app.command("checkpoint")
 def show_checkpoint(config: Config = None, data: Data = None) -> None:
     """Print the newest checkpoint, to be kept elsewhere."""
@@ -136,6 +171,7 @@ def proof(
 ) -> None:
     """Print the proof that an event is in the log, one JSON document."""
     with opened(config, data) as archive:
+        told(archive, "audit proof", event=event, values="true" if values else "")
         under = held_in(checkpoint)[-1] if checkpoint else None
         tiles = archive.parts.storage.tiles
         made = prove(archive.database, tiles, event, with_values=values, under=under)

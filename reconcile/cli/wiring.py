@@ -25,9 +25,7 @@ from reconcile.flows.performed import PerformedFlow
 from reconcile.flows.query import QueryFlow
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules, built_in
-from reconcile.flows.seal import Sealer
 from reconcile.flows.several import SeveralFlow
-from reconcile.flows.signing import log_keys
 from reconcile.flows.store import StoreFlow
 from reconcile.settings import Settings, digest
 from reconcile.settings.model import Destination
@@ -91,22 +89,6 @@ def storage_root(settings: Settings) -> Path:
     if settings.storage.url:
         raise ConfigurationError("[storage] url: object stores are not supported yet")
     return settings.data_dir / "instances"
-
-
-def key_file(settings: Settings) -> Path:
-    """Where the key is that signs the history: beside the data, outside the database."""
-    said = settings.audit.key_file
-    return Path(said) if said else settings.data_dir / "audit.key"
-
-
-def sealer(parts: Parts) -> Sealer:
-    """What seals the history; makes its key where there is none.
-
-    Raises:
-        ConfigurationError: the key cannot be read, or others can.
-    """
-    signers = log_keys(key_file(parts.settings))
-    return Sealer(parts.database, parts.storage.tiles, signers, now)
 
 
 def rules(settings: Settings) -> Rules:

@@ -13,7 +13,8 @@ from functools import partial
 from threading import Event
 
 from reconcile.cli import nightly
-from reconcile.cli.wiring import Parts, now, sealer
+from reconcile.cli.sealer import sealer
+from reconcile.cli.wiring import Parts, now
 from reconcile.cli.work import Work
 from reconcile.db.commitments import COMMITMENT
 from reconcile.db.outgoing import Wanted

@@ -170,7 +170,8 @@ def checkpoints(connection: Connection, after: int, limit: int) -> Sequence[Row[
     """Checkpoints of trees larger than `after`, the smallest first."""
     c = s.seal_checkpoint.c
     query = select(c.size, c.root, c.note, c.sealed_at).where(c.size > after)
-    return list(connection.execute(query.order_by(c.size).limit(limit)))
+    rows: list[Row[Any]] = [*connection.execute(query.order_by(c.size).limit(limit))]
+    return rows
 
 
 def added(connection: Connection, since: datetime) -> Iterator[Row[Any]]:

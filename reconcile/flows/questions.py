@@ -19,6 +19,8 @@ PLAIN = (
     "study", "series", "instance", "accession", "cause", "cause_id", "reason", "rule",
     "source", "actor",
 )  # fmt: skip
+#: All of them, by their names in the outer face.
+FILTERS = ("patient", "attribute", "from", "to", "through", *PLAIN)
 
 #: No log is longer.
 _DIGITS_MAX = 18

@@ -9,6 +9,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from reconcile import __version__
+from reconcile.flows.readings import Readings
 from reconcile.web import (
     checks,
     coercions,
@@ -27,6 +28,7 @@ from reconcile.web import (
     performed,
     problems,
     qido,
+    readings,
     rejections,
     stow,
     suggestions,
@@ -54,6 +56,7 @@ def make_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     app.state.metrics = Metrics(parts.database)
     app.state.readiness = Readiness(parts)
+    app.state.readings = Readings(parts.database, parts.clock)
     app.state.stores = Stores(parts.storing)
     topics = (
         health,
@@ -74,6 +77,7 @@ def make_app(parts: Parts) -> FastAPI:
         performed,
         rejections,
         suggestions,
+        readings,
         tlog,
         docs,
     )

@@ -13,8 +13,9 @@ from reconcile.flows.proof import prove
 from reconcile.flows.questions import audit_query
 from reconcile.web.paging import Asked, Json, ListedEvents, Text, listed
 from reconcile.web.parts import PartsOf, Uid
+from reconcile.web.readings import Told
 
-router = APIRouter(prefix="/api/v1", tags=["coercions"])
+router = APIRouter(prefix="/api/v1", tags=["coercions"], dependencies=[Told])
 
 
 def _query(

@@ -65,9 +65,11 @@ from reconcile.web import (
     notifications,
     performed,
     qido,
+    readings,
     rejections,
     stow,
     suggestions,
+    tlog,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -354,6 +356,8 @@ def test_routes_are_documented() -> None:
         performed,
         rejections,
         suggestions,
+        readings,
+        tlog,
         docs,
     )
     known = {
