@@ -36,7 +36,7 @@ from reconcile.flows.proof import ProofFails, check, prove
 from reconcile.flows.questions import time_of
 from reconcile.flows.signing import Signer
 from reconcile.flows.verify import Verify
-from reconcile.flows.witness import Source, Witness, held_in
+from reconcile.flows.witness import Source, Witness, held_in, tiles_of
 from reconcile.settings import load
 from reconcile.storage.faults import Fence
 from reconcile.storage.tiles import Tiles
@@ -46,7 +46,7 @@ Held = Annotated[
     typer.Option(
         "--checkpoint",
         "--witness",
-        help="What somebody else holds: a checkpoint, or what a witness keeps.",
+        help="What somebody else holds: a checkpoint, or a witness's file or folder.",
         show_default=False,
     ),
 ]
@@ -57,7 +57,7 @@ Key = Annotated[
 
 
 @app.command("verify")
-def verify(
+def verify_history(
     config: Config = None,
     data: Data = None,
     as_json: AsJson = False,
@@ -77,7 +77,9 @@ def verify(
         _refuse_others(notes, keys)
         tiles = archive.parts.storage.tiles
         wrong = 0
-        for broken in Verify(archive.database, tiles, keys, notes, shown).broken():
+        seen = [tiles_of(each) for each in held or [] if (each / "tlog").is_dir()]
+        verify = Verify(archive.database, tiles, keys, notes, seen, shown)
+        for broken in verify.broken():
             wrong += 1
             shown.end()
             say_json(broken) if as_json else typer.echo(str(broken))
@@ -214,6 +216,10 @@ def witness(
     api_key_file: Annotated[
         Path | None, typer.Option(help="An API key of the archive.", show_default=False)
     ] = None,
+    keep_hashes: Annotated[
+        bool,
+        typer.Option("--keep-hashes", help="Of every event: tells which was rewritten."),
+    ] = False,
 ) -> None:
     """See the newest checkpoint and cosign it, if the log goes on from what was seen.
 
@@ -221,7 +227,7 @@ def witness(
     checkpoint. A log that is shorter or of another past is refused with exit code 1.
     """
     with reported():
-        watching = Witness(state, _keys([key])[0], name)
+        watching = Witness(state, _keys([key])[0], name, keep_hashes)
         made = watching.look(_source(log, api_key_file), int(time.time()))
         typer.echo(str(made), nl=False)
         typer.echo(f"cosigned by {watching.key()}", err=True)

@@ -36,17 +36,18 @@ class Reading:
 
 
 def keep(connection: Connection, readings: Sequence[Reading]) -> None:
-    """Write some down."""
+    """Write some down, in their order."""
+    ids = sorted(uuid7() for _ in readings)
     rows = [
         {
-            "id": uuid7(),
+            "id": own,
             "read_at": each.read_at,
             "actor": each.actor,
             "door": each.door,
             "what": each.what,
             "asked": dict(each.asked),
         }
-        for each in readings
+        for own, each in zip(ids, readings, strict=True)
     ]
     if rows:
         connection.execute(insert(s.audit_reading), rows)

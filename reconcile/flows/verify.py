@@ -18,7 +18,7 @@ from reconcile.core.note import Note, VerifierKey, note
 from reconcile.core.tiles import WIDTH, Tile, hashes, width_of
 from reconcile.db import seal, views_checks, views_placed, views_seal
 from reconcile.db.database import Connection, Database
-from reconcile.errors import NotFound, ReconcileError, WrongUse
+from reconcile.errors import NotFound, WrongUse
 from reconcile.flows.entries import Broken, wrong_with
 from reconcile.flows.signing import is_signed
 from reconcile.storage.tiles import Tiles
@@ -42,12 +42,14 @@ class Verify:
     Attributes:
         keys: any of them may have signed; the first is the one that signs now.
         held: checkpoints that somebody else holds.
+        seen: hashes of leaves that witnesses keep.
     """
 
     database: Database
     tiles: Tiles
     keys: Sequence[VerifierKey]
     held: Sequence[Note] = ()
+    seen: Sequence[Tiles] = ()
     progress: Progress = _silent
 
     def broken(self) -> Iterator[Broken]:
@@ -117,13 +119,13 @@ class _Checking:
         self, verify: Verify, connection: Connection, size: int, published: Note | None
     ) -> None:
         self.frontier = Frontier()
-        self._tiles = verify.tiles
+        self._tiles = _Leaves(verify.tiles, size)
+        self._seen = [_Leaves(each, _size_of(each)) for each in verify.seen]
         self._size = size
         self._connection = connection
         self._held = sorted(verify.held, key=lambda each: each.checkpoint.size)
         self._against = [*self._held, *([published] if published else [])]
         self._against.sort(key=lambda each: each.checkpoint.size)
-        self._row: list[bytes] = []
         self._checkpoints = self._all_checkpoints()
         self._next = next(self._checkpoints, None)
         self._sealed_at: datetime | None = None
@@ -140,20 +142,24 @@ class _Checking:
             what = "has no row in the log any more"
             yield Broken("missing", each, None, what)
         while self.frontier.size + 1 < number:
-            self.frontier.append(self._tile_hash(self.frontier.size) or b"")
+            self.frontier.append(self._tiles.at(self.frontier.size) or b"")
 
     def placed(self, row: Any) -> Iterator[Broken]:
         """The leaf of a row in its place of the tree, and the tree at that size."""
-        in_tile = self._tile_hash(row.number - 1)
+        in_tile = self._tiles.at(row.number - 1)
         if in_tile is None:
             if not self._torn:
                 yield Broken("log", row.number, row.event_id, "its tile is missing")
             self._torn = True
         elif in_tile != row.hash:
-            moved = row.hash in self._row
+            moved = row.hash in self._tiles.row
             what = "stands at another place" if moved else "was sealed as something else"
             code = "order" if moved else "altered"
             yield Broken(code, row.number, row.event_id, f"{what}: its tile says so")
+        for each in self._seen:
+            if each.at(row.number - 1) not in (None, row.hash):
+                what = "was rewritten: a witness saw something else"
+                yield Broken("rewritten", row.number, row.event_id, what)
         self.frontier.append(row.hash)
         yield from self._in_the_past(row)
         yield from self._roots()
@@ -201,18 +207,36 @@ class _Checking:
             yield from rows
             after = rows[-1].size
 
-    def _tile_hash(self, index: int) -> bytes | None:
-        """The hash that the tiles have for a leaf; None: there is no such tile."""
-        number, at = divmod(index, WIDTH)
-        if at == 0 or not self._row:
-            width = width_of(0, number, self._size)
-            try:
-                self._row = hashes(self._tiles.read(Tile(0, number, width)))
-            except ReconcileError as error:
-                if not isinstance(error, NotFound):
-                    raise
-                self._row = []
-        return self._row[at] if at < len(self._row) else None
+
+class _Leaves:
+    """The hashes of leaves as tiles have them, one tile at a time."""
+
+    def __init__(self, tiles: Tiles, size: int) -> None:
+        self.row: list[bytes] = []
+        self._tiles = tiles
+        self._size = size
+        self._number = -1
+
+    def at(self, index: int) -> bytes | None:
+        """The hash of a leaf, from 0 on; None: it is not in the tiles."""
+        number, place = divmod(index, WIDTH)
+        if number != self._number:
+            self._number, self.row = number, self._read(number)
+        return self.row[place] if place < len(self.row) else None
+
+    def _read(self, number: int) -> list[bytes]:
+        width = width_of(0, number, self._size)
+        if not width:
+            return []
+        try:
+            return hashes(self._tiles.read(Tile(0, number, width)))
+        except NotFound:
+            return []
+
+
+def _size_of(tiles: Tiles) -> int:
+    published = tiles.published()
+    return published.checkpoint.size if published else 0
 
 
 def _state(connection: Connection) -> Iterator[Broken]:

@@ -16,13 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from reconcile.core.merkle import consistency_proof, consistent
+from reconcile.core.merkle import consistency_proof, consistent, range_hash
 from reconcile.core.note import COSIGNATURE, Checkpoint, Note, VerifierKey, note
-from reconcile.core.tiles import Tile, node_reader
+from reconcile.core.tiles import WIDTH, Tile, grown, hashes, node_reader, width_of
 from reconcile.errors import NotFound, ReconcileError, WrongUse
 from reconcile.flows.signing import Signer, is_signed
+from reconcile.storage.faults import Fence
+from reconcile.storage.tiles import Tiles
 
 _HELD, _KEY, _LOCK = "held.jsonl", "witness.key", "lock"
+_TILES_AT_ONCE = 64
 
 
 class Refused(ReconcileError):
@@ -43,11 +46,15 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """One witness of one log: a folder of its own, with its key and what it has seen."""
+    """One witness of one log: a folder of its own, with its key and what it has seen.
+
+    `keeps_hashes`: every leaf's too, so that it can be told which event was rewritten.
+    """
 
     folder: Path
     log: VerifierKey
     name: str
+    keeps_hashes: bool = False
 
     def look(self, source: Source, seconds: int) -> Note:
         """See the newest checkpoint, and cosign it; again the same is cosigned anew.
@@ -64,6 +71,8 @@ class Witness:
         with self._alone():
             seen, before = note(source.checkpoint()), self.held()
             self._refuse_unless_it_goes_on(before, seen, source)
+            if self.keeps_hashes:
+                self._keep_hashes(seen, source)
             signer = self._signer()
             log = tuple(each for each in seen.by(self.log))
             cosigned = signer.cosign(seen.checkpoint, seconds)
@@ -101,6 +110,34 @@ class Witness:
         if not consistent(was.size, is_now.size, (was.root, is_now.root), path):
             raise Refused(f"{_both(was, is_now)}: the past was changed")
 
+    def _keep_hashes(self, seen: Note, source: Source) -> None:
+        """Copy what is new of the tree, each part only once it is proved to be of it."""
+        kept, at = tiles_of(self.folder), seen.checkpoint
+        published = kept.published()
+        size = published.checkpoint.size if published else 0
+        while size < at.size:
+            first = size // WIDTH
+            numbers = range(first, min(first + _TILES_AT_ONCE, -(-at.size // WIDTH)))
+            wanted = [Tile(0, n, width_of(0, n, at.size)) for n in numbers]
+            leaves = [leaf for tile in wanted for leaf in hashes(source.tile(tile))]
+            if len(leaves) != sum(tile.width for tile in wanted):
+                raise Refused(f"the hashes that are shown are not those of {at}")
+            new = dict(grown(size, leaves[size - first * WIDTH :], kept.read))
+            size = first * WIDTH + len(leaves)
+            self._refuse_unless_of(at, size, new, source)
+            for tile, content in new.items():
+                kept.write(tile, content)
+        kept.publish(str(seen))
+
+    def _refuse_unless_of(
+        self, at: Checkpoint, size: int, new: dict[Tile, bytes], source: Source
+    ) -> None:
+        kept = tiles_of(self.folder)
+        node = node_reader(lambda tile: new.get(tile) or kept.read(tile), size)
+        path = consistency_proof(node_reader(source.tile, at.size), size, at.size)
+        if not consistent(size, at.size, (range_hash(node, 0, size), at.root), path):
+            raise Refused(f"the hashes that are shown are not those of {at}")
+
     def _signer(self) -> Signer:
         path = self.folder / _KEY
         if not path.exists():
@@ -133,12 +170,18 @@ class Witness:
             os.close(lock)
 
 
+def tiles_of(folder: Path) -> Tiles:
+    """The hashes that a witness keeps in its folder, if it does."""
+    return Tiles(folder, Fence(folder))
+
+
 def held_in(path: Path) -> list[Note]:
-    """The checkpoints in a file: what a witness keeps, or one signed note.
+    """The checkpoints in a witness's folder or its file, or one signed note in a file.
 
     Raises:
         WrongUse: there is no such file, or it holds none.
     """
+    path = path / _HELD if path.is_dir() else path
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

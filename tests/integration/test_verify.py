@@ -26,7 +26,7 @@ from reconcile.flows.entries import Broken
 from reconcile.flows.proof import ProofFails, check, prove
 from reconcile.flows.signing import Signer, is_signed
 from reconcile.flows.verify import Verify
-from reconcile.flows.witness import Refused, Witness, held_in
+from reconcile.flows.witness import Refused, Witness, held_in, tiles_of
 from reconcile.web.watching import HttpLog
 from tests.support.archive import http_door
 from tests.support.database import Cluster
@@ -386,6 +386,29 @@ def test_a_witness_cosigns_what_goes_on_and_refuses_a_fork(
     assert [each.checkpoint.size for each in notes] == [9, 309, 309]
     codes = [e.code for e in attacked.broken(tuple(notes)) if e.code != "state"]
     assert codes == ["rewritten"] * 3
+
+
+def test_a_witness_that_keeps_hashes_tells_which_event_was_rewritten(
+    attacked: Attacked, tmp_path: Path
+) -> None:
+    """
+    All of it recomputed and signed again: the first event that was rewritten is named.
+    """
+    log = attacked.log
+    with http_door(log.hospital) as client:
+        source = HttpLog(f"{client.base_url}/tlog")
+        key = log.sealer.signers[0].key
+        watching = Witness(tmp_path / "witness", key, "w1", keeps_hashes=True)
+        watching.look(source, 1_000)
+        log.grow(600)
+        log.seal(EVENTS + 600)
+        watching.look(source, 2_000)
+        forged(attacked, *TAMPERED["column and bytes"][1].split(";"))
+    hospital, seen = log.hospital, [tiles_of(tmp_path / "witness")]
+    notes = held_in(tmp_path / "witness")
+    verify = Verify(hospital.database, hospital.storage.tiles, [key], notes, seen)
+    found = [each for each in verify.broken() if each.code != "state"]
+    assert (found[0].code, found[0].number) == ("rewritten", 6)
 
 
 def test_a_witness_refuses_a_shorter_log_and_another_key(
