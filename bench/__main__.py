@@ -16,6 +16,7 @@ from bench import (
     registry,
     report,
     retrieve,
+    seal,
 )
 
 COMMANDS = {
@@ -27,6 +28,7 @@ COMMANDS = {
     "history": history.main,
     "merge": merge.main,
     "find": find.main,
+    "seal": seal.main,
     "durability": durability.main,
     "report": report.main,
 }

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench import figures, states, tables
 from bench.results import Run, committed, load
-from bench.rows import Cell, Idle, Killed, Question, Retrieved
+from bench.rows import Cell, Idle, Killed, Question, Retrieved, Sealing
 from bench.tables import Table
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
@@ -30,6 +30,7 @@ SECTIONS: dict[str, Callable[[Rows], list[Table]]] = {
     "history": lambda rows: [states.history([Question(**each) for each in rows])],
     "merge": lambda rows: [states.merge([Question(**each) for each in rows])],
     "find": lambda rows: [states.find([Question(**each) for each in rows])],
+    "seal": lambda rows: [states.sealing([Sealing(**each) for each in rows])],
     "durability": lambda rows: [states.durability([Killed(**each) for each in rows])],
 }
 

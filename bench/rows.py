@@ -90,6 +90,19 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Sealing:
+    """Events that writers recorded in a turn, beside the sealer or without it."""
+
+    name: str
+    round: int
+    events: int
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    sealer_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Killed:
     """What was left after a kill -9, in instances.
 

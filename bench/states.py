@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 
 from bench.data import KINDS
-from bench.rows import Idle, Killed, Question, Retrieved
+from bench.rows import Idle, Killed, Question, Retrieved, Sealing
 from bench.tables import Table, figure, median, size, spread
 
 
@@ -54,6 +55,27 @@ def merge(rows: Sequence[Question]) -> Table:
         said = [f"{figure(q.median_ms)} ({figure(q.greatest_ms)})" for q in found]
         table.rows.append((step, *said))
     table.notes.append("Milliseconds: median (greatest), by the patient's images.")
+    return table
+
+
+def sealing(rows: Sequence[Sealing]) -> Table:
+    """What the sealer costs who writes."""
+    head = ("writers", "events/s", "p50 ms", "p99 ms", "sealer CPU s per 1 000")
+    table = Table("Sealing the history", head)
+    rates: dict[str, float] = {}
+    for name in ("without it", "beside the sealer"):
+        of = [each for each in rows if each.name == name]
+        if not of:
+            continue
+        rates[name] = statistics.median(each.per_second for each in of)
+        cost = [1000 * each.sealer_seconds / max(1, each.events) for each in of]
+        columns = (each.per_second for each in of), (each.p50_ms for each in of)
+        told = [spread(list(column)) for column in columns]
+        p99 = spread([each.p99_ms for each in of])
+        table.rows.append((name, *told, p99, figure(statistics.median(cost))))
+    if len(rates) == 2 and rates["without it"]:
+        ratio = rates["beside the sealer"] / rates["without it"]
+        table.notes.append(f"Ratio of the medians with and without it: {ratio:.2f}.")
     return table
 
 

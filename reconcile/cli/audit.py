@@ -17,13 +17,14 @@ from reconcile.cli.context import (
     opened,
     say_json,
     say_next,
+    told,
 )
 from reconcile.core.attributes import Element, values
 from reconcile.dataset.keywords import keyword
 from reconcile.db import views_audit, views_erasures
 from reconcile.db.views import Where
 from reconcile.db.views_audit import Event
-from reconcile.flows.questions import audit_query
+from reconcile.flows.questions import FILTERS, audit_query
 
 app = typer.Typer(no_args_is_help=True, help="The history of coercions.")
 
@@ -53,6 +54,7 @@ def list_events(
     actor: Annotated[str, _filter("--actor", "Who did it.")] = "",
     since: Annotated[str, _filter("--from", "Time, inclusive.")] = "",
     until: Annotated[str, _filter("--to", "Time, exclusive.")] = "",
+    through: Annotated[str, _filter("--through", "Sealed up to this number.")] = "",
     limit: Limit = 50,
     cursor: Cursor = "",
 ) -> None:
@@ -64,6 +66,7 @@ def list_events(
     said = {**context.params, "from": since, "to": until}
     with opened(config, data) as archive:
         query = audit_query(said, archive.parts.rules.domains)
+        told(archive, "audit list", **{n: str(said[n]) for n in FILTERS if said.get(n)})
         with archive.database.read_only() as connection:
             page = views_audit.events(connection, query, Where(limit, cursor))
     for event in page.items:
@@ -81,9 +84,11 @@ def show_event(
     as_json: AsJson = False,
 ) -> None:
     """Show one coercion event with previous and new values: patient data."""
-    with opened(config, data) as archive, archive.database.read_only() as connection:
-        event = views_audit.event(connection, event_id)
-        erased = views_erasures.of_event(connection, event.id)
+    with opened(config, data) as archive:
+        told(archive, "audit show", event=event_id)
+        with archive.database.read_only() as connection:
+            event = views_audit.event(connection, event_id)
+            erased = views_erasures.of_event(connection, event.id)
     if as_json:
         say_json(event)
         return

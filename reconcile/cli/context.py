@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from reconcile.cli import wiring
 from reconcile.db import domains, migrate, views_checks
 from reconcile.db.database import Database
 from reconcile.db.embedded import EmbeddedPostgres, Urls
+from reconcile.db.readings import Reading, keep
 from reconcile.db.views import plain
 from reconcile.errors import NotFound, ReconcileError
 from reconcile.settings import Settings, load
@@ -37,6 +39,8 @@ Cursor = Annotated[str, typer.Option("--cursor", help="Where the list before end
 #: Nothing found, or something found wrong.
 FINDING = 1
 _POOL = 4
+#: Who is no key, but a user of this machine.
+LOCAL = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,21 @@ def _prepare(parts: wiring.Parts, urls: Urls) -> None:
     migrate.upgrade(urls.owner)
     configured = list(parts.rules.domains.values())
     parts.database.run(lambda connection: domains.keep(connection, configured))
+
+
+def told(archive: Opened, what: str, **asked: str) -> None:
+    """Write down who reads the history with this command, before it is answered."""
+    said = {name: value for name, value in asked.items() if value}
+    read = Reading(wiring.now(), f"{LOCAL}:{_user()}", "cli", what, said)
+    archive.database.run(lambda connection: keep(connection, [read]))
+
+
+def _user() -> str:
+    """Whose command this is, as the system calls them; else their number."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def say_json(row: Any) -> None:

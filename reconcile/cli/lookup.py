@@ -18,6 +18,7 @@ from reconcile.cli.context import (
     nothing_found,
     opened,
     say_json,
+    told,
 )
 from reconcile.core.naming import identifier_of
 from reconcile.db import views_patients, views_studies
@@ -95,6 +96,7 @@ def instance_history(
 ) -> None:
     """List all coercion events that apply to an instance, oldest first."""
     with opened(config, data) as archive:
+        told(archive, "instance history", instance=uid)
         retrieve = RetrieveFlow(archive.database, archive.parts.storage)
         found = HistoryFlow(retrieve).instance(uid)
     for event in found:

@@ -28,6 +28,7 @@ from reconcile.cli import (
     messages,
     notification,
     schema,
+    sealed,  # noqa: F401 - adds its commands to those of `audit`
 )
 from reconcile.cli.backup import backup, restore
 from reconcile.cli.check import check

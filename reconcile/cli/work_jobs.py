@@ -1,4 +1,4 @@
-"""What is done without anybody's asking: telling people, sending on, deleting, a hunt.
+"""What is done without anybody's asking: telling, sending on, deleting, sealing, a hunt.
 
 It has no door: it is ready when it has begun.
 """
@@ -6,7 +6,7 @@ It has no door: it is ready when it has begun.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -14,12 +14,13 @@ from threading import Event
 
 from reconcile.cli import deletion, nightly, tidying
 from reconcile.cli.relaying import relaying
+from reconcile.cli.sealer import sealer
 from reconcile.cli.tls import client_context
 from reconcile.cli.wiring import Parts, now
 from reconcile.cli.work import Work
 from reconcile.db.commitments import COMMITMENT
 from reconcile.db.outgoing import Wanted
-from reconcile.errors import ServiceUnavailable
+from reconcile.errors import ConfigurationError, ServiceUnavailable
 from reconcile.flows.delivering import Opened
 from reconcile.flows.forward import ForwardFlow, Recipient
 from reconcile.flows.notify import AVAILABILITY, Notice, NotifyFlow, Target
@@ -43,17 +44,22 @@ def run(work: Work) -> None:
     tidying.begin(work.parts, work.stop)
     deletion.begin(work.parts, work.stop)
     work.say_ready()
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         sent_on = pool.submit(_send_on, sending, relays, work.stop)
-        _tell(flow, work.stop, sent_on, started=started)
+        sealed = pool.submit(_seal, work.parts, work.stop)
+        _tell(flow, work.stop, (sent_on, sealed), started=started)
+        work.stop.set()
         sent_on.result()
+        sealed.result()
 
 
-def _tell(flow: NotifyFlow, stop: Event, beside: Future[None], *, started: bool) -> None:
+def _tell(
+    flow: NotifyFlow, stop: Event, beside: Sequence[Future[None]], *, started: bool
+) -> None:
     """Until it is to stop, or what runs beside it has failed."""
     more = started
     while not stop.wait(0 if more else SECONDS):
-        if beside.done() and beside.exception() is not None:
+        if any(each.done() and each.exception() is not None for each in beside):
             return
         started = started or _in_reach(flow.start)
         more = bool(started and flow.targets) and _in_reach(partial(flow.round, stop))
@@ -70,6 +76,16 @@ def _send_on(flow: ForwardFlow, relays: RelayFlow, stop: Event) -> None:
         if started:
             rounds = [_in_reach(partial(each.round, stop)) for each in (flow, relays)]
             more = any(rounds)
+
+
+def _seal(parts: Parts, stop: Event) -> None:
+    """Seal the history; without a key, say so and do all else."""
+    try:
+        found = sealer(parts)
+    except ConfigurationError as error:
+        log.error("nothing is sealed: %s", error)
+        return
+    found.run(stop)
 
 
 def _in_reach(step: Callable[[], bool | None]) -> bool:

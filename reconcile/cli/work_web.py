@@ -68,5 +68,6 @@ def run(work: Work) -> None:
         tls=lambda door: tls_context(settings, door),
     )
     app.state.stores.stop()
+    app.state.readings.stop()
     app.state.parts.decoding.close()
     work.parts.storage.close()

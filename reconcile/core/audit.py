@@ -67,3 +67,13 @@ def commitment(nonce: bytes, values: bytes) -> str:
 def event_body(fields: Mapping[str, Any], nonce: bytes, values: bytes) -> bytes:
     """The canonical bytes of an event: what it was, and what it commits to."""
     return canonical({**fields, "values": commitment(nonce, values), "v": BODY_VERSION})
+
+
+def happening_body(fields: Mapping[str, Any]) -> bytes:
+    """The canonical bytes of a happening, as they are sealed with each of its events."""
+    return canonical({**fields, "v": BODY_VERSION})
+
+
+def entry(event: bytes, happening: bytes) -> bytes:
+    """What one leaf of the log is the hash of: an event, and why it happened."""
+    return event + b"\n" + happening

@@ -135,6 +135,26 @@ class Database:
         finally:
             pooled.close()
 
+    @contextmanager
+    def session(self) -> Iterator[Connection]:
+        """A writer's connection of one's own, for as long as the context: what it takes
+        for its session it keeps. Each transaction of it sees one snapshot.
+
+        Raises:
+            ServiceUnavailable: the server is away.
+            DatabaseFault: a step of it failed.
+        """
+        try:
+            with self.writer.connect() as connection:
+                connection.execution_options(isolation_level="REPEATABLE READ")
+                connection.detach()
+                yield connection
+        except (DBAPIError, psycopg.Error) as error:
+            _raise_unless_retried(error)
+            raise ServiceUnavailable("the registry was busy") from None
+        except PoolTimeout as error:
+            raise ServiceUnavailable("no database connection is free") from error
+
     def close(self) -> None:
         """Give back all connections."""
         for engine in (self.writer, self.reader, self.groups):

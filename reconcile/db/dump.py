@@ -21,7 +21,7 @@ from typing import IO
 from sqlalchemy import Connection, create_engine, make_url, pool, text
 from sqlalchemy.exc import OperationalError
 
-from reconcile.db import removals, views_checks
+from reconcile.db import removals, views_checks, views_seal
 from reconcile.db.programs import PROGRAMS, wheel_folder
 from reconcile.errors import ServiceUnavailable
 
@@ -63,6 +63,10 @@ class Moment:
     def locations(self) -> Iterator[tuple[str, int, str, int]]:
         """(digest, length, segment, offset in it) of everything that was kept then."""
         return views_checks.locations(self.connection)
+
+    def sealed(self) -> tuple[int, str]:
+        """Size and checkpoint of the sealed history; (0, ""): nothing was sealed."""
+        return views_seal.note(self.connection)
 
 
 @contextmanager

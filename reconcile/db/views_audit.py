@@ -26,6 +26,7 @@ from sqlalchemy import (
 from reconcile.core.identity import PatientIdentifier
 from reconcile.db import filed as f
 from reconcile.db import history as h
+from reconcile.db import sealed
 from reconcile.db import tables as t
 from reconcile.db.orders import HAS_ACCESSION
 from reconcile.db.views import (
@@ -43,6 +44,7 @@ from reconcile.errors import NotFound
 
 _e, _v, _h = h.coercion_event.c, h.coercion_value.c, h.happening.c
 _undoing = h.happening.alias("undoing")
+_leaf = sealed.seal_leaf.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class AuditQuery:
         attribute: keyword of an attribute that changed.
         since: inclusive.
         until: exclusive.
+        through: what is sealed up to this number: answers the same for ever.
     """
 
     patient: PatientIdentifier | None = None
@@ -73,6 +76,7 @@ class AuditQuery:
     actor: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    through: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +227,8 @@ def _how(query: AuditQuery) -> Iterator[ColumnElement[bool]]:
         yield _e.recorded_at >= query.since
     if query.until is not None:
         yield _e.recorded_at < query.until
+    if query.through is not None:
+        yield _leaf.number <= query.through
 
 
 def _ids(connection: Connection, query: Select[Any] | CompoundSelect[Any]) -> list[UUID]:
@@ -262,10 +268,12 @@ def _select() -> Select[Any]:
             _h.undoes,
             _undoing.c.id.label("undone_by"),
             _v.body.label("personal"),
+            _leaf.number,
         )
         .join(h.happening, _h.id == _e.happening_id)
         .outerjoin(h.coercion_value, _v.event_id == _e.id)
         .outerjoin(_undoing, _undoing.c.undoes == _e.happening_id)
+        .outerjoin(sealed.seal_leaf, _leaf.event_id == _e.id)
     )
 
 
@@ -273,7 +281,7 @@ def _event(row: Row[Any]) -> Event:
     personal: dict[str, Any] = json.loads(row.personal) if row.personal else {}
     return Event(
         id=row.id,
-        number=None,
+        number=row.number,
         recorded_at=row.recorded_at,
         happening=row.happening_id,
         position=row.position,

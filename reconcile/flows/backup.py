@@ -3,7 +3,7 @@
     FOLDER/backup.json      of which moment, by which release; written last
     FOLDER/database.dump    for pg_restore
     FOLDER/inventory.tsv    what the database says is kept: digest, length, segment, offset
-    FOLDER/instances/       the bytes
+    FOLDER/instances/       the bytes, and in tlog/ the sealed history as of the moment
 
 Rule 1: the moment is the dump's. Bytes are durable before their row is, and stay: copied
         after it, they hold all that it names.
@@ -96,7 +96,8 @@ def _back_up(
         _private(folder / (_DUMP + _NEW))
         dump.dump(owner_url, moment.snapshot, folder / (_DUMP + _NEW))
         count = _write_inventory(moment, folder / (_INVENTORY + _NEW))
-        revision = moment.revision
+        revision, sealed = moment.revision, moment.sealed()
+    _copy_log(storage, sealed, folder / "instances", progress)
     for copied in copy_all(storage, folder / "instances"):
         progress("copied", copied)
     _check(folder, folder / (_INVENTORY + _NEW), progress, verify=verify)
@@ -129,8 +130,11 @@ def restore(
     if not dump.is_empty(owner_url):
         raise WrongUse("the database is not empty: restore into a new one")
     _check(folder, folder / _INVENTORY, progress, verify=True)
-    for copied in copy_all(LocalStorage(folder / "instances"), storage.root):
+    kept = LocalStorage(folder / "instances")
+    for copied in copy_all(kept, storage.root):
         progress("copied", copied)
+    if log := kept.tiles.published():
+        _copy_log(kept, (log.checkpoint.size, str(log)), storage.root, progress)
     progress("database", 0)
     dump.restore(owner_url, folder / _DUMP)
     migrate.upgrade(owner_url)
@@ -165,6 +169,20 @@ def verify(folder: Path, progress: Progress) -> Backup:
     made = read(folder)
     _check(folder, folder / _INVENTORY, progress, verify=True)
     return made
+
+
+def _copy_log(
+    storage: LocalStorage, sealed: tuple[int, str], into: Path, progress: Progress
+) -> None:
+    """The tree as the database knows it: what is sealed later is not in the backup.
+
+    Where a crash has cut tiles off, they are made again from the rows, here and there.
+    """
+    try:
+        for copied in storage.tiles.copy(*sealed, into):
+            progress("copied", copied)
+    except NotFound:
+        progress("the tiles of the history are not whole", 0)
 
 
 def _write_inventory(moment: dump.Moment, file: Path) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from reconcile.db import views_checks, views_deliveries, views_outbox
+from reconcile.db import views_checks, views_deliveries, views_outbox, views_seal
 from reconcile.db.database import Database
 from reconcile.errors import NotFound
 from reconcile.storage.content import Location
@@ -22,6 +22,8 @@ UNTOLD_AGE_MAX = timedelta(minutes=5)
 #: What is younger may be on its way: its bytes are there, its row is not committed.
 STORING_SECONDS_MAX = 60.0
 SECOND_LOOK_SECONDS = 2.0
+#: What is recorded is sealed within seconds while the archive runs.
+UNSEALED_AGE_MAX = timedelta(minutes=5)
 _BATCH = 1000
 
 
@@ -51,6 +53,7 @@ class Doctor:
         yield from self._holds()
         yield from self._untold()
         yield from self._undelivered()
+        yield from self._unsealed()
         yield from self._rows()
 
     def _fence(self) -> Iterator[Finding]:
@@ -123,6 +126,26 @@ class Doctor:
             yield Finding(
                 "not-forwarded", f"{count} instances and messages to {destination}", advice
             )
+
+    def _unsealed(self) -> Iterator[Finding]:
+        """What has no number for long, and whose transaction holds the sealer up."""
+        with self.database.read_only() as connection:
+            lag, staller = views_seal.lag(connection), views_seal.staller(connection)
+        published = self.storage.tiles.published()
+        if published is not None and published.checkpoint.size > lag.sealed:
+            subject = f"{published.checkpoint.size} were published, {lag.sealed} are here"
+            advice = (
+                "the database is of an earlier day than the log: `reconcile audit verify`"
+            )
+            yield Finding("history-cut-off", subject, advice)
+        if lag.oldest is None or self.clock() - lag.oldest <= UNSEALED_AGE_MAX:
+            return
+        age = int((self.clock() - lag.oldest).total_seconds())
+        subject = f"{lag.unsealed} events, the oldest {age} seconds"
+        advice = "start the archive, or see what its log says of sealing"
+        if staller is not None:
+            advice += f"; PostgreSQL process {staller.pid} has the oldest transaction"
+        yield Finding("unsealed-events", subject, advice)
 
     def _rows(self) -> Iterator[Finding]:
         with self.database.read_only() as connection:

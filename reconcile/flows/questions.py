@@ -19,6 +19,11 @@ PLAIN = (
     "study", "series", "instance", "accession", "cause", "cause_id", "reason", "rule",
     "source", "actor",
 )  # fmt: skip
+#: All of them, by their names in the outer face.
+FILTERS = ("patient", "attribute", "from", "to", "through", *PLAIN)
+
+#: No log is longer.
+_DIGITS_MAX = 18
 
 
 def audit_query(said: Mapping[str, str], domains: Mapping[str, Domain]) -> AuditQuery:
@@ -33,8 +38,22 @@ def audit_query(said: Mapping[str, str], domains: Mapping[str, Domain]) -> Audit
         attribute=keyword_of(attribute) if attribute else "",
         since=time_of("from", said.get("from", "")),
         until=time_of("to", said.get("to", "")),
+        through=_number("through", said.get("through", "")),
         **{name: said.get(name, "") for name in PLAIN},
     )
+
+
+def _number(name: str, said: str) -> int | None:
+    """A number of the log, as it is said; None where none is.
+
+    Raises:
+        WrongUse: it is none.
+    """
+    if not said:
+        return None
+    if not (said.isascii() and said.isdigit() and len(said) <= _DIGITS_MAX):
+        raise WrongUse(f"{name} is the number of an event")
+    return int(said)
 
 
 def keyword_of(attribute: str) -> str:

@@ -119,6 +119,12 @@ class Auth(_Table):
     session_idle_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 30
 
 
+class Audit(_Table):
+    """The sealed history. `key_file` signs it; empty: `audit.key` in the data folder."""
+
+    key_file: str = ""
+
+
 class Serve(_Table):
     """How the archive runs. `receivers` are processes; 0: one per core.
 
@@ -324,6 +330,7 @@ class Settings(_Table):
     listen: Listen = Listen()
     tls: Tls = Tls()
     auth: Auth = Auth()
+    audit: Audit = Audit()
     serve: Serve = Serve()
     holds: Holds = Holds()
     rejection: Rejection = Rejection()

@@ -2,6 +2,7 @@
 
     ROOT/segments/      tar archives of many instances (`segments`)
     ROOT/aa/bb/         files of one instance, named by digest (`files`)
+    ROOT/tlog/          the sealed history: tiles and checkpoint (`tiles`)
     ROOT/spool/         what is being received and too large for memory
     ROOT/FENCED         put up by a failed sync (`faults`)
 
@@ -19,6 +20,7 @@ from reconcile.storage.faults import Fence, storage_error
 from reconcile.storage.files import Files, digest_of
 from reconcile.storage.room import Room
 from reconcile.storage.segments import SEGMENT_BYTES, Appended, Segments
+from reconcile.storage.tiles import Tiles
 
 __all__ = ["IN_MEMORY_BYTES_MAX", "LocalStorage", "digest_of", "storage_error"]
 
@@ -49,6 +51,7 @@ class LocalStorage:
         self.room = Room(root, free_bytes_min)
         self.files = Files(root, self.fence)
         self.segments = Segments(root, self.fence, segment_bytes)
+        self.tiles = Tiles(root, self.fence)
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.spool_dir.mkdir(mode=0o700, exist_ok=True)

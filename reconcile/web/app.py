@@ -9,6 +9,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from reconcile import __version__
+from reconcile.flows.readings import Readings
 from reconcile.web import (
     associations,
     checks,
@@ -31,9 +32,11 @@ from reconcile.web import (
     performed,
     problems,
     qido,
+    readings,
     rejections,
     stow,
     suggestions,
+    tlog,
 )
 from reconcile.web.auth import Authenticate
 from reconcile.web.guard import Guard
@@ -66,6 +69,8 @@ TOPICS = (
     erasures,
     associations,
     suggestions,
+    readings,
+    tlog,
     login,
     docs,
 )
@@ -84,6 +89,7 @@ def make_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     app.state.metrics = Metrics(parts.database, parts.storage.room)
     app.state.readiness = Readiness(parts)
+    app.state.readings = Readings(parts.database, parts.clock)
     app.state.stores = Stores(parts.storing)
     for topic in TOPICS:
         app.include_router(topic.router)

@@ -57,6 +57,7 @@ STUDIES = "/dicom-web/studies"
 RULES = (
     Rule(True, "/api/v1/messages", INSIDERS),
     Rule(True, "/api/v1/associations", INSIDERS),
+    Rule(True, "/api/v1/audit-readings", frozenset({"auditor", "administrator"})),
     Rule(True, "/", _ALL),
     Rule(False, STUDIES, _ALL),
     Rule(False, "/api/v1/decide", _ALL),

@@ -6,15 +6,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from reconcile.db import views_audit
+from reconcile.db import views_audit, views_seal
 from reconcile.db.views_audit import AuditQuery, Event
 from reconcile.flows.history import HistoryFlow
+from reconcile.flows.proof import prove
 from reconcile.flows.questions import audit_query
 from reconcile.web.masking import Masked
 from reconcile.web.paging import Asked, Json, ListedEvents, Text, listed
 from reconcile.web.parts import PartsOf, Uid
+from reconcile.web.readings import Told
 
-router = APIRouter(prefix="/api/v1", tags=["coercions"])
+router = APIRouter(prefix="/api/v1", tags=["coercions"], dependencies=[Told])
 
 
 def _query(
@@ -33,6 +35,7 @@ def _query(
     actor: Text = "",
     since: Annotated[str, Query(alias="from", max_length=64)] = "",
     until: Annotated[str, Query(alias="to", max_length=64)] = "",
+    through: Annotated[str, Query(max_length=18)] = "",
 ) -> AuditQuery:
     """The filters; each that is given must hold."""
     said = {
@@ -50,6 +53,7 @@ def _query(
         "actor": actor,
         "from": since,
         "to": until,
+        "through": through,
     }
     return audit_query(said, parts.rules.domains)
 
@@ -63,7 +67,8 @@ def list_coercions(parts: PartsOf, query: Filters, where: Asked, mask: Masked) -
     with parts.database.read_only() as connection:
         found = views_audit.events(connection, query, where)
         found = mask.page(found, mask.events(connection, found.items))
-    return listed(found, sealed_through=None)
+        through = views_seal.sealed_through(connection)
+    return listed(found, sealed_through=through)
 
 
 @router.get("/coercions/{event_id}", response_model=Event)
@@ -74,8 +79,16 @@ def show_coercion(parts: PartsOf, event_id: str, mask: Masked) -> Json:
         return Json(mask.events(connection, [found])[0])
 
 
+@router.get("/coercions/{event_id}/proof")
+def prove_coercion(parts: PartsOf, event_id: str) -> Json:
+    """The proof that an event is in the log: verifies offline, holds no patient data."""
+    return Json(prove(parts.database, parts.storage.tiles, event_id))
+
+
 @router.get("/instances/{sop_instance_uid}/history", response_model=ListedEvents[Event])
 def instance_history(parts: PartsOf, sop_instance_uid: Uid) -> Json:
     """All events that apply to one instance, oldest first."""
+    with parts.database.read_only() as connection:
+        through = views_seal.sealed_through(connection)
     found = HistoryFlow(parts.retrieve).instance(sop_instance_uid)
-    return Json({"items": found, "next": None, "sealed_through": None})
+    return Json({"items": found, "next": None, "sealed_through": through})

@@ -7,12 +7,13 @@ asked for. No label may hold anything of a patient, nor a UID.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from reconcile.db import views_checks, views_outbox
+from reconcile.db import views_checks, views_outbox, views_seal
 from reconcile.db.database import Database
 from reconcile.errors import ServiceUnavailable
 from reconcile.storage.room import Room
@@ -89,6 +90,7 @@ class _Held(Collector):
                 items = views_checks.open_items(connection)
                 estimates = views_checks.estimates(connection)
                 untold = views_outbox.untold(connection)
+                lag = views_seal.lag(connection)
         except ServiceUnavailable:
             up.add_metric([], 0)
             yield up
@@ -98,6 +100,17 @@ class _Held(Collector):
         yield _by_code(items)
         yield _estimated(estimates)
         yield _untold(untold)
+        yield from _sealed(lag)
+
+
+def _sealed(lag: views_seal.Lag) -> Iterator[Metric]:
+    late = (datetime.now(UTC) - lag.oldest).total_seconds() if lag.oldest else 0.0
+    for name, text, value in (
+        ("reconcile_sealed_events", "Events in the sealed history", lag.sealed),
+        ("reconcile_unsealed_events", "Events that are not sealed yet", lag.unsealed),
+        ("reconcile_seal_lag_seconds", "Age of the oldest that is not sealed", late),
+    ):
+        yield GaugeMetricFamily(name, text, value=value)
 
 
 def _untold(found: Iterable[views_outbox.Untold]) -> Metric:

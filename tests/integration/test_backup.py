@@ -22,12 +22,14 @@ from reconcile.flows.deleting import Deleting
 from reconcile.flows.doctor import Doctor
 from reconcile.flows.importing import Became, ImportFlow
 from reconcile.flows.removing import Removing
+from reconcile.flows.verify import Verify
 from reconcile.storage.local import LocalStorage
 from tests.support.database import Cluster
 from tests.support.given import given
 from tests.support.hospital import CT_A, JANE, Hospital, clock
 from tests.support.instances import instance, part10
 from tests.support.kept import locations
+from tests.support.sealing import Sealed, sealer_of
 
 
 def silent(what: str, much: int) -> None:
@@ -241,3 +243,35 @@ def test_what_was_deleted_leaves_the_copy(
     made = back_up(owner, hospital.storage, folder, clock(), silent, verify=True)
     assert made.instances == 1
     assert len(locations(copy)) == 1
+
+
+def test_the_sealed_history_goes_on_after_a_restore(
+    hospital: Hospital, database_urls: Urls, empty: Urls, tmp_path: Path
+) -> None:
+    """
+    The backup holds the log as of its moment; restored, it verifies, and goes on from
+    there under the same key: a witness who saw no more than the backup cosigns it.
+    """
+    hospital.store(instance())
+    log = Sealed(hospital, sealer_of(hospital))
+    log.seal(1)
+    folder = tmp_path / "backup"
+    hospital.store(instance())
+    taken(hospital, database_urls, folder)
+    held = hospital.storage.tiles.published()
+    log.seal(2)
+
+    restore(folder, empty.owner, LocalStorage(tmp_path / "again"), silent)
+    again = Hospital.at(empty.writer, tmp_path / "again", empty.reader)
+    try:
+        assert again.storage.tiles.published() == held
+        again.store(instance())
+        goes_on = Sealed(again, sealer_of(again))
+        goes_on.sealer.signers = log.sealer.signers
+        goes_on.seal(3)
+        keys = [each.key for each in log.sealer.signers]
+        tiles, database = again.storage.tiles, again.database
+        assert held is not None
+        assert list(Verify(database, tiles, keys, (held,)).broken()) == []
+    finally:
+        again.database.close()

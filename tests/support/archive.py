@@ -159,6 +159,7 @@ def open_door(parts: Parts) -> Iterator[httpx.Client]:
         door.join(30)
         listening.close()
         app.state.stores.stop()
+        app.state.readings.stop()
         parts.decoding.close()
 
 
