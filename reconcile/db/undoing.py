@@ -22,6 +22,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -288,6 +289,7 @@ class Taken:
 def as_they_came(connection: Connection, happening_id: UUID) -> Taken:
     """Let the instances that a happening stored be given out as they were received."""
     i, s, e = t.instance.c, t.series.c, h.coercion_event.c
+    connection.execute(_AS_GIVEN_UNTIL_NOW, {"happening": happening_id})
     change = update(t.instance).where(i.happening_id == happening_id)
     change = change.values(assignment_id=None, coerced_at=None, as_received=True)
     rows = connection.execute(change.returning(i.series_id, i.receipt_id)).all()
@@ -300,6 +302,20 @@ def as_they_came(connection: Connection, happening_id: UUID) -> Taken:
     named = {uid for uid in connection.execute(uids.distinct()).scalars() if uid}
     receipts = tuple(sorted(row.receipt_id for row in rows))
     return Taken(frozenset(alone), frozenset(studies), receipts, frozenset(named))
+
+
+# How they were given out stays known, as that of a version whose place another takes.
+_AS_GIVEN_UNTIL_NOW = text("""
+INSERT INTO later_assignment (
+    id, receipt_id, event_id, assignment_id, coerced_at, recorded, happening_id)
+SELECT gen_random_uuid(), i.receipt_id, e.id, i.assignment_id, i.coerced_at,
+    tstzrange(least(i.stored_at, clock_timestamp()), clock_timestamp()), i.happening_id
+FROM instance i JOIN LATERAL (
+    SELECT id FROM coercion_event
+    WHERE instance_id = i.id AND happening_id = i.happening_id ORDER BY position LIMIT 1
+) e ON true
+WHERE i.happening_id = :happening AND i.assignment_id IS NOT NULL
+""")
 
 
 def by_facts_again(connection: Connection, series_id: UUID) -> list[int]:
