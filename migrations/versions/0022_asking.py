@@ -14,7 +14,7 @@ down_revision = "0015"
 branch_labels = None
 depends_on = None
 
-_OF_HAPPENINGS = ("cause", "actor", "rule", "rung")
+_OF_HAPPENINGS = ("recorded_at", "cause", "actor", "rule", "rung")
 _OF_EVENTS = ("study_instance_uid", "received_study_instance_uid")
 
 

@@ -25,6 +25,7 @@ from reconcile.cli import (
     messages,
     notification,
     schema,
+    statistics,  # noqa: F401 - adds its commands to those of others
 )
 from reconcile.cli.backup import backup, restore
 from reconcile.cli.check import check

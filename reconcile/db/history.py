@@ -64,6 +64,7 @@ happening = Table(
     at("recorded_at"),
     Index("ix_happening_cause_id", "cause_id"),
     # Few different values: each entry is small. For what is rare among them.
+    Index("ix_happening_recorded_at", "recorded_at"),
     Index("ix_happening_cause", "cause"),
     Index("ix_happening_actor", "actor"),
     Index("ix_happening_rule", "rule"),

@@ -50,12 +50,13 @@ class Undo:
 
     kept: KeptArrivals
 
-    def happening(self, wanted: str, by: By) -> Done:
+    def happening(self, wanted: str, by: By, of: UUID | None = None) -> Done:
         """Take back a happening, or that of a coercion event.
 
         Args:
             wanted: id of either.
             by: who, and why; a dry run tells what would be taken back.
+            of: the happening that this is a part of, and is taken back with.
 
         Raises:
             NotFound: there is none.
@@ -71,12 +72,12 @@ class Undo:
             found = undoing.happened(connection, wanted_id) if wanted_id else None
             if found is None:
                 raise NotFound("there is no happening of this id, and no event")
-            return self._undo(connection, found, by)
+            return self._undo(connection, found, by, of)
 
         return attempt(self.kept.recording.database, step, dry_run=by.dry_run)
 
     def _undo(
-        self, connection: Connection, wanted: Happened, by: By
+        self, connection: Connection, wanted: Happened, by: By, of: UUID | None
     ) -> tuple[UUID, tuple[str, ...]]:
         if wanted.undone_by is not None:
             raise AlreadyUndone(f"happening {wanted.undone_by} took it back")
@@ -86,7 +87,7 @@ class Undo:
         persons: set[UUID] = set()
         studies: set[UUID] = set()
         for each in reversed(chain):  # the newest first
-            moment = Moment(connection, self._happen(connection, each, by), now)
+            moment = Moment(connection, self._happen(connection, each, by, of), now)
             struck = self._strike(moment, each, by)
             persons |= struck.persons
             studies |= struck.studies
@@ -96,7 +97,9 @@ class Undo:
         effects = [f"takes back {each.cause} {each.id}" for each in chain]
         return last.happening_id, tuple(effects)
 
-    def _happen(self, connection: Connection, each: Happened, by: By) -> UUID:
+    def _happen(
+        self, connection: Connection, each: Happened, by: By, of: UUID | None
+    ) -> UUID:
         recording = self.kept.recording
         happening = events.Happening(
             "undo",
@@ -105,6 +108,7 @@ class Undo:
             recording.rules.digest,
             recording.clock(),
             explanation={"reason": by.reason, "cause": each.cause},
+            depends_on=(of,) if of else (),
             undoes=each.id,
         )
         return events.happen(connection, happening)
@@ -154,6 +158,11 @@ class Undo:
         flag_split(moment, concerned)
 
 
+def is_from_outside(cause: str) -> bool:
+    """Whether a happening of this cause is a fact that nobody here can take back."""
+    return cause.startswith(_FROM_OUTSIDE)
+
+
 def _with_dependents(connection: Connection, wanted: Happened) -> list[Happened]:
     """A happening and all that rests on it, each after what it rests on.
 
@@ -166,7 +175,7 @@ def _with_dependents(connection: Connection, wanted: Happened) -> list[Happened]
             if other.id not in seen:
                 seen.add(other.id)
                 chain.append(other)
-    facts = [o for o in chain[1:] if o.cause.startswith(_FROM_OUTSIDE)]
+    facts = [o for o in chain[1:] if is_from_outside(o.cause)]
     if facts:
         raise RestsOnFacts(", ".join(f"{o.cause} {o.id}" for o in facts))
     return chain

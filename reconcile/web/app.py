@@ -28,6 +28,7 @@ from reconcile.web import (
     problems,
     qido,
     rejections,
+    statistics,
     stow,
     suggestions,
 )
@@ -72,6 +73,7 @@ def make_app(parts: Parts) -> FastAPI:
         decide,
         performed,
         rejections,
+        statistics,
         suggestions,
         docs,
     )

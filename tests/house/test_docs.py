@@ -66,6 +66,7 @@ from reconcile.web import (
     performed,
     qido,
     rejections,
+    statistics,
     stow,
     suggestions,
 )
@@ -353,6 +354,7 @@ def test_routes_are_documented() -> None:
         notifications,
         performed,
         rejections,
+        statistics,
         suggestions,
         docs,
     )

@@ -7,9 +7,11 @@ orders, splits, what stewards do, and undoing.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import combinations
+from datetime import UTC, datetime, timedelta
+from itertools import combinations, product
 from pathlib import Path
 from random import Random
 from threading import Event as Flag
@@ -25,7 +27,9 @@ from reconcile.db import tables as t
 from reconcile.db import views_audit
 from reconcile.db.embedded import Urls
 from reconcile.db.views import Where
+from reconcile.db.views_statistics import TYPED
 from reconcile.errors import ReconcileError
+from reconcile.flows import statistics
 from reconcile.flows.questions import audit_query
 from reconcile.flows.regroup import Regroup
 from tests.integration.test_web import served
@@ -144,7 +148,7 @@ def test_every_pair_of_filters_finds_what_a_loop_finds(
 
 
 def test_every_two_of_one_event_find_it(hospital: Hospital, raw: Raw) -> None:
-    """Pairs that are both true of an event: it is found, with what else both are true of."""
+    """Pairs that are both true of an event: it is found, with others of which they are."""
     rng = Random(SEED)
     for one, other in combinations(FILTERS, 2):
         event = rng.choice(raw.events)
@@ -213,19 +217,22 @@ CONFIG = """
 name = "A"
 [[domain]]
 name = "B"
-[[domain]]
-name = "E"
 """
+
+
+def at_archive(urls: Urls, folder: Path, monkeypatch: Any) -> None:
+    """Let the command line look at the archive of these URLs."""
+    (folder / "reconcile.toml").write_text(CONFIG)
+    monkeypatch.setenv("RECONCILE_DATA_DIR", str(folder))
+    monkeypatch.setenv("RECONCILE_DATABASE_URL", urls.writer)
+    monkeypatch.setenv("RECONCILE_DATABASE_READER_URL", urls.reader)
 
 
 def test_the_command_takes_every_filter(
     hospital: Hospital, raw: Raw, urls: Urls, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """By the same names; exit code 1 where nothing is found."""
-    (tmp_path / "reconcile.toml").write_text(CONFIG.rpartition("[[domain]]")[0])
-    monkeypatch.setenv("RECONCILE_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("RECONCILE_DATABASE_URL", urls.writer)
-    monkeypatch.setenv("RECONCILE_DATABASE_READER_URL", urls.reader)
+    at_archive(urls, tmp_path, monkeypatch)
     for name in FILTERS:
         for value in raw.values(name, Random(SEED), 1):
             words = ["audit", "list", f"--{name.replace('_', '-')}", value, "--json"]
@@ -233,6 +240,99 @@ def test_the_command_takes_every_filter(
             rows = [json.loads(line)["position"] for line in done.stdout.splitlines()]
             wanted = expected(raw, {name: value})
             assert (rows, done.exit_code) == (wanted, 0 if wanted else 1), done.output
+
+
+# -- Counted -------------------------------------------------------------------------------
+
+
+def keys_of(raw: Raw, event: Any, by: str) -> list[Any]:
+    """Under what an event is counted."""
+    happened = raw.happening(event)
+    day = event.recorded_at.astimezone(UTC).date()
+    plain = {
+        "source": event.source,
+        "rule": happened.rule,
+        "cause": happened.cause,
+        "week": str(day - timedelta(days=day.weekday())),
+    }
+    return list(event.attributes) if by == "attribute" else [plain[by]]
+
+
+@pytest.mark.parametrize(
+    "by", [["source"], ["rule"], ["cause"], ["week"], ["attribute"], ["cause", "week"]]
+)
+def test_coercions_are_counted_as_a_loop_counts(
+    hospital: Hospital, raw: Raw, by: list[str]
+) -> None:
+    """Events, studies, instances, headers that were retyped, and what was taken back."""
+    undone = {g.undoes for g in raw.rows["happening"]}
+    groups: dict[tuple[Any, ...], list[Any]] = {}
+    for event in raw.events[3:]:
+        for key in product(*(keys_of(raw, event, name) for name in by)):
+            groups.setdefault(key, []).append(event)
+    since = raw.events[3].recorded_at.isoformat()
+    with hospital.database.read_only() as connection:
+        found = statistics.coerced(connection, by, {"from": since}, datetime.now(UTC))
+    counted = {
+        tuple(getattr(row, name) for name in by): (
+            row.events,
+            row.studies,
+            row.instances,
+            row.retyped,
+            row.undone,
+        )
+        for row in found
+    }
+    assert counted == {
+        key: (
+            len(events),
+            len({e.study_id for e in events} - {None}),
+            len({e.instance_id for e in events} - {None}),
+            len({e.study_id for e in events if {*TYPED} & {*e.attributes}} - {None}),
+            sum(e.happening_id in undone for e in events),
+        )
+        for key, events in groups.items()
+    }
+    assert sum(row.events for row in found) >= len(raw.events) - 3
+
+
+def test_items_are_counted_by_code_source_and_age(hospital: Hospital) -> None:
+    """Open ones and closed ones, together as many as there are."""
+    with hospital.database.read_only() as connection:
+        items = connection.execute(select(t.hold)).all()
+        now = datetime.now(UTC)
+        found = statistics.held(connection, ["code", "source"], {}, now)
+        later = now + timedelta(days=40)
+        [old] = statistics.held(connection, ["age"], {"to": now.isoformat()}, later)[-1:]
+    counted = {(r.code, r.source): (r.items, r.open) for r in found}
+    pairs = Counter((i.code, i.source) for i in items)
+    still = Counter((i.code, i.source) for i in items if i.state == "open")
+    assert counted == {pair: (n, still[pair]) for pair, n in pairs.items()}
+    assert (old.age, old.open) == ("older", sum(still.values()))
+    assert all((r.median_hours is None) == (r.items == r.open) for r in found)
+
+
+def test_figures_are_told_through_the_doors(
+    hospital: Hospital, urls: Urls, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """The same rows over HTTP and on the command line; what cannot be counted is said."""
+    with served(hospital) as client:
+        for path, words, by in (
+            ("coercions", ["audit", "statistics"], ["source", "week"]),
+            ("holds", ["hold", "statistics"], ["code", "age"]),
+        ):
+            answer = client.get(f"/api/v1/statistics/{path}", params={"by": by})
+            rows = answer.raise_for_status().json()["items"]
+            assert rows
+            named = {"by": ["colour"]}
+            wrong = client.get(f"/api/v1/statistics/{path}", params=named)
+            assert wrong.status_code == 400
+            at_archive(urls, tmp_path, monkeypatch)
+            options = [word for name in by for word in ("--by", name)]
+            done = CliRunner().invoke(app, [*words, *options, "--json"])
+            assert [json.loads(line) for line in done.stdout.splitlines()] == rows
+            assert CliRunner().invoke(app, [*words, *options]).exit_code == 0
+            assert CliRunner().invoke(app, [*words, "--by", "colour"]).exit_code == 2
 
 
 # -- While others write --------------------------------------------------------------------
@@ -253,7 +353,7 @@ def test_pages_are_stable_while_eight_write(database_urls: Urls, tmp_path: Path)
             stored += 1
         return stored
 
-    walks = []
+    walks: list[list[Any]] = []
     with ThreadPoolExecutor(8) as pool:
         writers = [pool.submit(write, number) for number in range(8)]
         try:

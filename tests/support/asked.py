@@ -166,27 +166,25 @@ class Raw:
         if name == "study":
             yield from (m.received_uid for m in self.rows["uid_map"] if m.level == "study")
         for event in self.events:
-            by = self.happening(event)
-            match name:
-                case "study":
-                    yield from (
-                        event.study_instance_uid or "",
-                        event.received_study_instance_uid or "",
-                    )
-                case "series":
-                    yield event.series_instance_uid or ""
-                case "instance":
-                    yield event.sop_instance_uid or ""
-                case "cause" | "cause_id" | "actor":
-                    yield getattr(by, name)
-                case "rule":
-                    yield from (by.rule, by.rung, by.rule.partition("@")[0])
-                case "reason" | "source":
-                    yield getattr(event, name)
-                case "attribute":
-                    yield from event.attributes
-                case "from" | "to":
-                    yield event.recorded_at.isoformat()
+            yield from (value or "" for value in self._said(event).get(name, ()))
+
+    def _said(self, event: Row) -> dict[str, list[str]]:
+        by = self.happening(event)
+        when = event.recorded_at.isoformat()
+        return {
+            "study": [event.study_instance_uid, event.received_study_instance_uid],
+            "series": [event.series_instance_uid],
+            "instance": [event.sop_instance_uid],
+            "cause": [by.cause],
+            "cause_id": [by.cause_id],
+            "actor": [by.actor],
+            "rule": [by.rule, by.rung, by.rule.partition("@")[0]],
+            "reason": [event.reason],
+            "source": [event.source],
+            "attribute": list(event.attributes),
+            "from": [when],
+            "to": [when],
+        }
 
 
 def _all(connection: Any, table: Table) -> list[Row]:
