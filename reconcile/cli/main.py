@@ -38,6 +38,7 @@ from reconcile.cli.logs import configure_logging
 from reconcile.cli.reload import reload
 from reconcile.cli.suggestions import app as suggestion
 from reconcile.cli.suggestions import hunt
+from reconcile.cli.what_if import what_if
 from reconcile.settings import load
 
 app = typer.Typer(
@@ -68,6 +69,7 @@ app.command("echo")(echo)
 app.command("reload")(reload)
 app.command("hunt")(hunt)
 app.command("import")(import_files)
+app.command("what-if")(what_if)
 
 
 @app.command("serve")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from reconcile.core.study import StudyRule
-from reconcile.db import events, evidence, filed, holds, merges, undoing
+from reconcile.db import asked_again, events, evidence, filed, holds, merges, undoing
 from reconcile.db.database import Connection
 from reconcile.db.undoing import Happened, Struck
 from reconcile.db.views import uuid_of
@@ -22,7 +22,7 @@ from reconcile.flows.arriving import Moment
 from reconcile.flows.attempt import Done, attempt
 from reconcile.flows.kept import KeptArrivals
 from reconcile.flows.restate import Restate
-from reconcile.flows.split import flag_split
+from reconcile.flows.split import close_healed, flag_split
 from reconcile.flows.steward import By
 
 #: Causes of arriving instances.
@@ -93,7 +93,7 @@ class Undo:
             studies |= struck.studies
             ids.append(moment.happening_id)
         last = Moment(connection, ids[-1], now)
-        self._settle(last, persons, studies)
+        self._settle(last, persons, studies, by.actor)
         effects = [f"takes back {each.cause} {each.id}" for each in chain]
         return last.happening_id, tuple(effects)
 
@@ -115,11 +115,11 @@ class Undo:
 
     def _strike(self, moment: Moment, each: Happened, by: By) -> Struck:
         connection, by_id = moment.connection, moment.happening_id
-        for item in undoing.opened_by(connection, each.id):
+        for item in asked_again.opened_by(connection, each.id):
             told = holds.answered_by(by_id)
             holds.close(connection, item, by.actor, moment.now, told)
         struck = undoing.strike(connection, each.id, by_id)
-        undoing.reopen_items(connection, each.id, by_id)
+        asked_again.reopen_items(connection, each.id, by_id)
         rule = StudyRule.ORDER_UID.value
         undoing.refuse(connection, rule, struck.received_uids, by_id)
         if each.cause in STORES:
@@ -147,7 +147,11 @@ class Undo:
         return taken.studies
 
     def _settle(
-        self, moment: Moment, persons: Collection[UUID], studies: set[UUID]
+        self,
+        moment: Moment,
+        persons: Collection[UUID],
+        studies: set[UUID],
+        actor: str,
     ) -> None:
         connection = moment.connection
         roots = merges.roots(connection, persons)
@@ -156,6 +160,7 @@ class Undo:
         undoing.touched(connection, concerned)
         Restate(self.kept.recording.rules).studies(moment, concerned)
         flag_split(moment, concerned)
+        close_healed(moment, concerned, actor)
 
 
 def is_from_outside(cause: str) -> bool:
