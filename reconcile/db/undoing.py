@@ -15,8 +15,10 @@ from uuid import UUID
 from sqlalchemy import (
     Connection,
     Table,
+    and_,
     delete,
     func,
+    not_,
     or_,
     select,
     text,
@@ -193,11 +195,26 @@ def _persons(
     return found
 
 
+_MOVES = ("adt-a43", "adt-a44", "steward")
+
+
 def _forget(connection: Connection, person_id: UUID) -> None:
-    """A person of whom no feed has spoken any more is provisional again."""
-    d, p = t.demographics.c, t.person.c
-    spoken = select(d.id).where(
-        d.person_id == person_id, d.authority > 0, func.upper_inf(d.recorded)
+    """A person of whom no feed has spoken any more is provisional again.
+
+    Nor has one of somebody whom a move made, with words that came along.
+    """
+    d, p, g = t.demographics.c, t.person.c, h.happening.c
+    came_along = and_(p.happening_id == d.happening_id, g.cause.in_(_MOVES))
+    spoken = (
+        select(d.id)
+        .join(t.person, p.id == d.person_id)
+        .join(h.happening, g.id == d.happening_id)
+        .where(
+            d.person_id == person_id,
+            d.authority > 0,
+            func.upper_inf(d.recorded),
+            not_(came_along),
+        )
     )
     if connection.execute(spoken).first() is None:
         change = update(t.person).where(p.id == person_id, p.state == "verified")

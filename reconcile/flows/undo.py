@@ -8,7 +8,7 @@ taken back in its turn.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -72,21 +72,47 @@ class Undo:
             found = undoing.happened(connection, wanted_id) if wanted_id else None
             if found is None:
                 raise NotFound("there is no happening of this id, and no event")
-            return self._undo(connection, found, by, of)
+            chain = _chain(connection, found)
+            effects = tuple(f"takes back {each.cause} {each.id}" for each in chain)
+            return self._undo(connection, chain, by, of), effects
 
         return attempt(self.kept.recording.database, step, dry_run=by.dry_run)
 
+    def together(
+        self, wanted: Sequence[UUID], by: By, of: UUID | None
+    ) -> tuple[list[UUID], list[tuple[UUID, str]]]:
+        """Take happenings back in one transaction, in this order; what follows once.
+
+        (what was taken back, (what was not, and why)); what was so before is neither.
+        """
+
+        def step(connection: Connection) -> tuple[list[UUID], list[tuple[UUID, str]]]:
+            merges.exclude(connection)
+            chains: list[Happened] = []
+            left: list[tuple[UUID, str]] = []
+            for wanted_id in wanted:
+                try:
+                    chain = _found(connection, wanted_id, {e.id for e in chains})
+                except RestsOnFacts as error:
+                    left.append((wanted_id, str(error)))
+                    continue
+                chains[:0] = chain  # the last ones are struck out first
+            if chains:
+                self._undo(connection, chains, by, of)
+            gone = {each.id for each in chains}
+            return [each for each in wanted if each in gone], left
+
+        return self.kept.recording.database.run(step)
+
     def _undo(
-        self, connection: Connection, wanted: Happened, by: By, of: UUID | None
-    ) -> tuple[UUID, tuple[str, ...]]:
-        if wanted.undone_by is not None:
-            raise AlreadyUndone(f"happening {wanted.undone_by} took it back")
-        chain = _with_dependents(connection, wanted)
+        self, connection: Connection, chain: Sequence[Happened], by: By, of: UUID | None
+    ) -> UUID:
+        """Strike out each of a chain, the last one first; the happening of the first."""
         now = self.kept.recording.clock()
         ids: list[UUID] = []
         persons: set[UUID] = set()
         studies: set[UUID] = set()
-        for each in reversed(chain):  # the newest first
+        for each in reversed(chain):
             moment = Moment(connection, self._happen(connection, each, by, of), now)
             struck = self._strike(moment, each, by)
             persons |= struck.persons
@@ -94,8 +120,7 @@ class Undo:
             ids.append(moment.happening_id)
         last = Moment(connection, ids[-1], now)
         self._settle(last, persons, studies, by.actor)
-        effects = [f"takes back {each.cause} {each.id}" for each in chain]
-        return last.happening_id, tuple(effects)
+        return last.happening_id
 
     def _happen(
         self, connection: Connection, each: Happened, by: By, of: UUID | None
@@ -168,13 +193,35 @@ def is_from_outside(cause: str) -> bool:
     return cause.startswith(_FROM_OUTSIDE)
 
 
-def _with_dependents(connection: Connection, wanted: Happened) -> list[Happened]:
+def _chain(connection: Connection, wanted: Happened) -> list[Happened]:
+    """What is taken back with a happening.
+
+    Raises:
+        AlreadyUndone: it is taken back.
+        RestsOnFacts: a message rests on it.
+    """
+    if wanted.undone_by is not None:
+        raise AlreadyUndone(f"happening {wanted.undone_by} took it back")
+    return _with_dependents(connection, wanted, set())
+
+
+def _found(connection: Connection, wanted_id: UUID, gone: set[UUID]) -> list[Happened]:
+    """The same, where some are to be taken back before; nothing if this one is."""
+    found = undoing.happened(connection, wanted_id)
+    if found is None or found.undone_by is not None or found.id in gone:
+        return []
+    return _with_dependents(connection, found, gone)
+
+
+def _with_dependents(
+    connection: Connection, wanted: Happened, gone: set[UUID]
+) -> list[Happened]:
     """A happening and all that rests on it, each after what it rests on.
 
     Raises:
         RestsOnFacts: one of them is a message.
     """
-    chain, seen = [wanted], {wanted.id}
+    chain, seen = [wanted], {wanted.id, *gone}
     for each in chain:
         for other in undoing.dependents(connection, each.id):
             if other.id not in seen:

@@ -1,7 +1,7 @@
 """Take back what a rule, a source or a person did between two times.
 
-The newest first, each happening with what stands on it in a transaction of its own, so
-that nobody waits longer than for one undo. All of them rest on one happening that says
+The newest first, a few happenings with what stands on them in one transaction, so that
+nobody waits long for it. All of them rest on one happening that says
 what was meant: asked again the same, it goes on under it; and taking that one back takes
 back all of it. What a fact from outside rests on is left, and told.
 """
@@ -17,14 +17,16 @@ from reconcile.db import events, taken
 from reconcile.db.database import Connection, Database
 from reconcile.db.taken import Doings, Studied
 from reconcile.db.undoing import Happened
-from reconcile.errors import ReconcileError, ServiceUnavailable, WrongUse
+from reconcile.errors import WrongUse
 from reconcile.flows.kept import KeptArrivals
 from reconcile.flows.questions import time_of
 from reconcile.flows.steward import By
-from reconcile.flows.undo import AlreadyUndone, Undo, is_from_outside
+from reconcile.flows.undo import Undo, is_from_outside
 
 #: Happenings that one request takes back; and studies that are told of.
 BATCH_MAX, STUDIES_MAX = 1000, 1000
+#: Happenings of one transaction: what follows from all of them is said once.
+TOGETHER = 25
 
 Progress = Callable[[int], None]
 
@@ -125,18 +127,11 @@ class UndoMany:
         What cannot be is put into `left`.
         """
         done: list[UUID] = []
-        undo = Undo(self.kept)
-        for happening_id in ids:
-            try:
-                undo.happening(str(happening_id), by, under)
-            except AlreadyUndone:
-                pass  # with another one that it stood on
-            except ServiceUnavailable:
-                raise
-            except ReconcileError as error:
-                left.append(Left(happening_id, "", str(error) or error.title))
-                continue
-            done.append(happening_id)
+        for start in range(0, len(ids), TOGETHER):
+            some = ids[start : start + TOGETHER]
+            gone, refused = Undo(self.kept).together(some, by, under)
+            done += gone
+            left += [Left(id_, "", f"a fact rests on it: {why}") for id_, why in refused]
             progress(len(done))
         return done
 
