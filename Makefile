@@ -75,11 +75,13 @@ bench: $(STAMP)
 	$(BIN)/python -m bench large --rounds 3
 	$(BIN)/python -m bench retrieve --rounds 3
 	$(BIN)/python -m bench idle
+	$(BIN)/python -m bench events
 
 bench-large: $(STAMP)
 	$(BIN)/python -m bench registry
 	$(BIN)/python -m bench history
 	$(BIN)/python -m bench find
+	$(BIN)/python -m bench events --sizes 100000 10000000
 
 bench-durability: $(STAMP)
 	$(BIN)/python -m bench durability

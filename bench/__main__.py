@@ -7,6 +7,7 @@ import sys
 
 from bench import (
     durability,
+    events,
     find,
     history,
     idle,
@@ -26,6 +27,7 @@ COMMANDS = {
     "idle": idle.main,
     "registry": registry.main,
     "history": history.main,
+    "events": events.main,
     "merge": merge.main,
     "find": find.main,
     "seal": seal.main,

@@ -28,6 +28,7 @@ SECTIONS: dict[str, Callable[[Rows], list[Table]]] = {
     "idle": lambda rows: [states.idle([Idle(**each) for each in rows])],
     "registry": lambda rows: figures.registry([Cell(**each) for each in rows]),
     "history": lambda rows: [states.history([Question(**each) for each in rows])],
+    "events": lambda rows: [states.events([Question(**each) for each in rows])],
     "merge": lambda rows: [states.merge([Question(**each) for each in rows])],
     "find": lambda rows: [states.find([Question(**each) for each in rows])],
     "seal": lambda rows: [states.sealing([Sealing(**each) for each in rows])],

@@ -95,6 +95,25 @@ def find(rows: Sequence[Question]) -> Table:
     return table
 
 
+def events(rows: Sequence[Question]) -> Table:
+    """What questions to the history take, by how many events there are."""
+    sizes = sorted({each.instances for each in rows})
+    heads = [f"ms of {size(each)}" for each in sizes]
+    table = Table("Questions by the number of events", ("question", *heads))
+    for question in dict.fromkeys(each.question for each in rows):
+        of = {each.instances: each for each in rows if each.question == question}
+        found = [of[each] for each in sizes if each in of]
+        if question.startswith("bytes"):
+            told = ", ".join(f"{figure(q.median_ms)} of {size(q.instances)}" for q in found)
+            table.notes.append(f"{question[0].upper()}{question[1:]}: {told} events.")
+            continue
+        said = [f"{figure(q.median_ms)} ({figure(q.greatest_ms)})" for q in found]
+        table.rows.append((question, *said))
+    table.notes.append("Milliseconds over HTTP: median (greatest). Pages of 100 events.")
+    table.notes.append("Cold: asked once, first of its kind after a restart.")
+    return table
+
+
 def retrieve(rows: Sequence[Retrieved]) -> list[Table]:
     """How fast instances are given out, a table for each way of asking."""
     found = []

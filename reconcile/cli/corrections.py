@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from reconcile.cli import wiring
 from reconcile.cli.audit import app as audit
-from reconcile.cli.context import AsJson, Config, Data, Opened, opened, say_json
+from reconcile.cli.context import (
+    FINDING,
+    AsJson,
+    Config,
+    Data,
+    Opened,
+    opened,
+    say_json,
+)
 from reconcile.cli.lookup import patient, study
+from reconcile.db.taken import Doings
 from reconcile.flows.attempt import Done
 from reconcile.flows.kept import KeptArrivals
 from reconcile.flows.regroup import Regroup
 from reconcile.flows.steward import By, Steward
 from reconcile.flows.steward_patients import StewardPatients
 from reconcile.flows.undo import Undo
+from reconcile.flows.undo_many import TakenBack, UndoMany, doings_of
 
 Cx = Annotated[str, typer.Argument(metavar="ID^^^DOMAIN")]
 Reason = Annotated[str, typer.Option(help="Why; kept in the history.")]
@@ -204,14 +215,63 @@ def move_series(
 
 @audit.command("undo")
 def undo(
-    event: Annotated[str, typer.Argument(metavar="EVENT|HAPPENING")],
     reason: Reason,
+    event: Annotated[str, typer.Argument(metavar="[EVENT|HAPPENING]")] = "",
+    rule: Annotated[str, typer.Option(help="All that this rule, or its rungs, did.")] = "",
+    source: Annotated[str, typer.Option(help="All that came of this AE or sender.")] = "",
+    actor: Annotated[str, typer.Option(help="All that they did.")] = "",
+    since: Annotated[str, typer.Option("--from", help="Time, inclusive.")] = "",
+    until: Annotated[str, typer.Option("--to", help="Time, exclusive.")] = "",
     dry_run: DryRun = False,
     config: Config = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take back a happening, or that of an event, with all that rests on it."""
+    """Take back a happening, or that of an event, with all that rests on it.
+
+    Or what a rule, a source or a person did between two times, the newest first; asked
+    again the same, it goes on where it was stopped. Exits 1 where something is left.
+    """
     with opened(config, data) as archive:
-        done = Undo(_kept(archive)).happening(event, By("local", reason, dry_run))
-        _say(done, as_json)
+        kept, by = _kept(archive), By("local", reason, dry_run)
+        if event:
+            _say(Undo(kept).happening(event, by), as_json)
+            return
+        doings = doings_of(rule, source, actor, since, until)
+        done = _undo_all(UndoMany(kept), doings, by)
+    _say_taken(done, as_json)
+    if done.left:
+        raise typer.Exit(FINDING)
+
+
+def _undo_all(flow: UndoMany, doings: Doings, by: By) -> TakenBack:
+    """Until there is no more; as one answer."""
+    first = found = flow.of(doings, by, progress=_progress)
+    happenings = found.happenings
+    while found.more:
+        found = flow.of(doings, by, progress=_progress)
+        happenings += found.happenings
+    return replace(first, happenings=happenings, left=found.left, more=0)
+
+
+def _progress(done: int) -> None:
+    if done % 100 == 0:
+        typer.echo(f"{done} happenings taken back", err=True)
+
+
+def _say_taken(done: TakenBack, as_json: bool) -> None:
+    """Without values, unless as JSON: they are patient data."""
+    if as_json:
+        say_json(done)
+        return
+    would = "would be " if done.dry_run else ""
+    typer.echo(f"{done.happenings} happenings {would}taken back, {done.along} with them")
+    if done.happening is not None:
+        typer.echo(f"under {done.happening}")
+    for each in done.left:
+        typer.echo(f"left: {each.cause} {each.happening}: {each.why}")
+    typer.echo(f"{done.studies} studies {would}given out otherwise")
+    for each_study in done.changes:
+        changed = " ".join(each_study.attributes)
+        uid = each_study.study_instance_uid or "-"
+        typer.echo(f"  {uid}  {each_study.instances} instances  {changed}")

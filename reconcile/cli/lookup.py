@@ -121,12 +121,17 @@ def instance_received(
 
 @instance.command("get")
 def instance_get(
-    uid: Uid, config: Config = None, data: Data = None, output: Output = None
+    uid: Uid,
+    config: Config = None,
+    data: Data = None,
+    output: Output = None,
+    as_of: Annotated[str, typer.Option(help="As it was given out at this time.")] = "",
 ) -> None:
-    """Write an instance as given out today."""
+    """Write an instance as given out today, or at a time."""
     with opened(config, data) as archive:
         flow = RetrieveFlow(archive.database, archive.parts.storage)
-        _write(flow.instance(uid).file(), output)
+        when = time_of("as_of", as_of)
+        _write((flow.as_of(uid, when) if when else flow.instance(uid)).file(), output)
 
 
 def _write(chunks: Generator[bytes, None, None], output: Path | None) -> None:

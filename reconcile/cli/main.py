@@ -29,6 +29,7 @@ from reconcile.cli import (
     notification,
     schema,
     sealed,  # noqa: F401 - adds its commands to those of `audit`
+    statistics,  # noqa: F401 - adds its commands to those of others
 )
 from reconcile.cli.backup import backup, restore
 from reconcile.cli.check import check
@@ -41,6 +42,7 @@ from reconcile.cli.logs import configure_logging
 from reconcile.cli.reload import reload
 from reconcile.cli.suggestions import app as suggestion
 from reconcile.cli.suggestions import hunt
+from reconcile.cli.what_if import what_if
 from reconcile.settings import load
 
 app = typer.Typer(
@@ -73,6 +75,7 @@ app.command("echo")(echo)
 app.command("reload")(reload)
 app.command("hunt")(hunt)
 app.command("import")(import_files)
+app.command("what-if")(what_if)
 
 
 @app.command("serve")

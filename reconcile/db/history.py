@@ -63,6 +63,12 @@ happening = Table(
     ),
     at("recorded_at"),
     Index("ix_happening_cause_id", "cause_id"),
+    # Few different values: each entry is small. For what is rare among them.
+    Index("ix_happening_recorded_at", "recorded_at"),
+    Index("ix_happening_cause", "cause"),
+    Index("ix_happening_actor", "actor"),
+    Index("ix_happening_rule", "rule"),
+    Index("ix_happening_rung", "rung"),
     Index("ix_happening_undo", "id", postgresql_where=text("undoes IS NOT NULL")),
 )
 
@@ -125,7 +131,21 @@ coercion_event = Table(
     Index("ix_coercion_event_study_id_position", "study_id", "position"),
     Index("ix_coercion_event_person_id_position", "person_id", "position"),
     Index("ix_coercion_event_sop_instance_uid", "sop_instance_uid"),
-    Index("ix_coercion_event_recorded_at", "recorded_at", "id"),
+    # From where to where a range of time reaches, and how many of each source are in it.
+    Index(
+        "ix_coercion_event_time", "recorded_at", "position", postgresql_include=["source"]
+    ),
+    # By the names that a study bore then: it may have been split or renamed since.
+    Index("ix_coercion_event_study_instance_uid", "study_instance_uid"),
+    Index("ix_coercion_event_received_study_instance_uid", "received_study_instance_uid"),
+    Index("ix_coercion_event_source_position", "source", "position"),
+    Index(
+        "ix_coercion_event_correct",
+        "position",
+        postgresql_where=text("reason = 'CORRECT'"),
+    ),
+    # For attributes that seldom change; those that often do are met soon by position.
+    Index("ix_coercion_event_attributes", "attributes", postgresql_using="gin"),
     # The sealer's watermark.
     Index("ix_coercion_event_xid", "xid"),
     # What changed stored studies: whoever tells of it reads nothing else.

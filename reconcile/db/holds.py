@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from reconcile.db import evidence
+from reconcile.db import history as h
 from reconcile.db import tables as t
 from reconcile.db.database import TryAgain
 from reconcile.db.ids import uuid7
@@ -192,6 +193,25 @@ def message_of(connection: Connection, hold_id: UUID) -> UUID | None:
 def answered_by(happening_id: UUID) -> dict[str, Any]:
     """The resolution of an item that closes of itself: what explained it."""
     return {"happening": str(happening_id)}
+
+
+def asked_by_undo(
+    connection: Connection, code: str, study_ids: Sequence[UUID]
+) -> list[UUID]:
+    """Open reviews of some studies that an undo has brought."""
+    hold, g = t.hold.c, h.happening.c
+    query = (
+        select(hold.id)
+        .join(h.happening, g.id == hold.happening_id)
+        .where(
+            hold.study_id.in_(study_ids),
+            hold.code == code,
+            hold.kind == "review",
+            hold.state == "open",
+            g.undoes.is_not(None),
+        )
+    )
+    return list(connection.execute(query.order_by(hold.id)).scalars())
 
 
 def open_reviews(connection: Connection, study_ids: Sequence[UUID]) -> list[Row[Any]]:

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 import time
 import uuid
+from datetime import datetime
 
 #: First part of the names of locks on identifiers of patients.
 PATIENT = "identity"
@@ -19,6 +20,11 @@ def uuid7() -> uuid.UUID:
     value = milliseconds << 80 | secrets.randbits(80)
     value &= ~(0xF << 76) & ~(0x3 << 62)
     return uuid.UUID(int=value | 0x7 << 76 | 0x2 << 62)
+
+
+def first_since(when: datetime) -> uuid.UUID:
+    """What sorts before every UUIDv7 that was made at a time or later."""
+    return uuid.UUID(int=max(0, int(when.timestamp() * 1000)) << 80)
 
 
 def new_uid(root: str) -> str:

@@ -285,14 +285,19 @@ def create(connection: Connection, state: str, happening_id: UUID) -> UUID:
     return person_id
 
 
-def verify(connection: Connection, person_id: UUID) -> None:
-    """A feed has spoken of this person: provisional, or retired, becomes verified."""
+def verify(connection: Connection, person_id: UUID) -> bool:
+    """A feed has spoken of this person: provisional, or retired, becomes verified.
+
+    Whether they were not before.
+    """
     change = update(t.person).where(
         t.person.c.id == person_id, t.person.c.state.in_(("provisional", "retired"))
     )
     change = change.values(state="verified", version=t.person.c.version + 1)
-    if connection.execute(change).rowcount:
+    changed = bool(connection.execute(change).rowcount)
+    if changed:
         evidence.raise_persons(connection, [person_id])
+    return changed
 
 
 def own(

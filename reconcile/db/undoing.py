@@ -15,18 +15,18 @@ from uuid import UUID
 from sqlalchemy import (
     Connection,
     Table,
-    Text,
-    cast,
+    and_,
     delete,
     func,
-    literal,
+    not_,
     or_,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from reconcile.db import evidence, incarnations, merges, regrouping
+from reconcile.db import asked_again, evidence, incarnations, merges, regrouping
 from reconcile.db import filed as f
 from reconcile.db import history as h
 from reconcile.db import links as k
@@ -37,6 +37,7 @@ from reconcile.db import tables as t
 from reconcile.db import unresolved as u
 from reconcile.db.ids import uuid7
 from reconcile.db.protection import protection
+from reconcile.db.standing import said, standing
 from reconcile.db.studies import held_id
 from reconcile.db.undecided import show
 
@@ -120,7 +121,7 @@ def strike(connection: Connection, happening_id: UUID, by: UUID) -> Struck:
     for table, name in _RANGED:
         opened[table.name] = _reopen(connection, table, name, happening_id, by)
     j.show_again(connection, _rejected(closed["rejection"], opened["rejection"]))
-    persons = _persons(connection, closed, opened)
+    persons = _persons(connection, happening_id, closed, opened)
     studies = {row.study_id for row in closed["study_order"]}
     studies |= {row.study_id for row in opened["study_order"]}
     studies |= _strike_assignments(connection, happening_id)
@@ -141,17 +142,20 @@ def hold_again(connection: Connection, happening_id: UUID, by: UUID) -> set[UUID
     studies = _strike_filings(connection, happening_id, by)
     linked = _close(connection, t.study_order, "recorded", happening_id, by)
     studies |= {row.study_id for row in linked}
-    reopen_items(connection, happening_id, by)
+    asked_again.reopen_items(connection, happening_id, by)
     return studies
 
 
 def _close(
     connection: Connection, table: Table, name: str, happening_id: UUID, by: UUID
 ) -> Sequence[Any]:
-    """End what a happening opened."""
+    """End what a happening opened, and what stands in its place since an undo."""
+    ids = standing(connection, table, name, happening_id)
+    if not ids:
+        return ()
     held = table.c[name]
     ended = func.tstzrange(func.lower(held), func.clock_timestamp())
-    change = update(table).where(table.c.happening_id == happening_id, func.upper_inf(held))
+    change = update(table).where(table.c.id.in_(ids), func.upper_inf(held))
     change = change.values({name: ended, "ended_by": by})
     return connection.execute(change.returning(*table.c)).all()
 
@@ -163,10 +167,7 @@ def _reopen(
     query = select(table).where(table.c.ended_by == happening_id).order_by(table.c.id)
     opened: list[Any] = []
     for row in connection.execute(query).all():
-        kept = {n: v for n, v in row._mapping.items() if n not in ("id", name, "ended_by")}
-        if "came_at" in kept:
-            kept["came_at"] = kept["came_at"] or row._mapping[name].lower
-        made = upsert(table).values({**kept, "id": uuid7(), "happening_id": by})
+        made = upsert(table).values({**said(row, name), "id": uuid7(), "happening_id": by})
         made = made.on_conflict_do_nothing()
         opened.extend(connection.execute(made.returning(*table.c)).all())
     return opened
@@ -177,6 +178,7 @@ def _reopen(
 
 def _persons(
     connection: Connection,
+    happening_id: UUID,
     closed: dict[str, Sequence[Any]],
     opened: dict[str, Sequence[Any]],
 ) -> set[UUID]:
@@ -189,17 +191,32 @@ def _persons(
             found |= {row.subsumed_id, row.survivor_id}
             merges.rebuild(connection, row.subsumed_id)
     for row in closed["merge_edge"]:
-        merges.open_again(connection, row.prior_identity_id, row.happening_id)
+        merges.open_again(connection, row.prior_identity_id, happening_id)
     for person_id in {row.person_id for row in closed["demographics"]}:
         _forget(connection, person_id)
     return found
 
 
+_MOVES = ("adt-a43", "adt-a44", "steward")
+
+
 def _forget(connection: Connection, person_id: UUID) -> None:
-    """A person of whom no feed has spoken any more is provisional again."""
-    d, p = t.demographics.c, t.person.c
-    spoken = select(d.id).where(
-        d.person_id == person_id, d.authority > 0, func.upper_inf(d.recorded)
+    """A person of whom no feed has spoken any more is provisional again.
+
+    Nor has one of somebody whom a move made, with words that came along.
+    """
+    d, p, g = t.demographics.c, t.person.c, h.happening.c
+    came_along = and_(p.happening_id == d.happening_id, g.cause.in_(_MOVES))
+    spoken = (
+        select(d.id)
+        .join(t.person, p.id == d.person_id)
+        .join(h.happening, g.id == d.happening_id)
+        .where(
+            d.person_id == person_id,
+            d.authority > 0,
+            func.upper_inf(d.recorded),
+            not_(came_along),
+        )
     )
     if connection.execute(spoken).first() is None:
         change = update(t.person).where(p.id == person_id, p.state == "verified")
@@ -226,11 +243,16 @@ def _strike_assignments(connection: Connection, happening_id: UUID) -> set[UUID]
 
 
 def _strike_filings(connection: Connection, happening_id: UUID, by: UUID) -> set[UUID]:
-    """Series that it filed are filed as they were before, and held again if they were."""
+    """Series that it filed are filed as they were before, and held again if they were.
+
+    Not how they were filed when they came: nothing was before that.
+    """
     filing, s = f.series_filing.c, t.series.c
     ended = func.tstzrange(func.lower(filing.recorded), func.clock_timestamp())
     change = update(f.series_filing).where(
-        filing.happening_id == happening_id, func.upper_inf(filing.recorded)
+        filing.happening_id == happening_id,
+        func.upper_inf(filing.recorded),
+        filing.series_id.not_in(select(s.id).where(s.happening_id == happening_id)),
     )
     change = change.values(recorded=ended).returning(filing.series_id)
     studies: set[UUID] = set()
@@ -290,6 +312,7 @@ class Taken:
 def as_they_came(connection: Connection, happening_id: UUID) -> Taken:
     """Let the instances that a happening stored be given out as they were received."""
     i, s, e = t.instance.c, t.series.c, h.coercion_event.c
+    connection.execute(_AS_GIVEN_UNTIL_NOW, {"happening": happening_id})
     change = update(t.instance).where(i.happening_id == happening_id)
     change = change.values(assignment_id=None, coerced_at=None, as_received=True)
     rows = connection.execute(change.returning(i.series_id, i.receipt_id)).all()
@@ -304,46 +327,26 @@ def as_they_came(connection: Connection, happening_id: UUID) -> Taken:
     return Taken(frozenset(alone), frozenset(studies), receipts, frozenset(named))
 
 
+# How they were given out stays known, as that of a version whose place another takes.
+_AS_GIVEN_UNTIL_NOW = text("""
+INSERT INTO later_assignment (
+    id, receipt_id, event_id, assignment_id, coerced_at, recorded, happening_id)
+SELECT gen_random_uuid(), i.receipt_id, e.id, i.assignment_id, i.coerced_at,
+    tstzrange(least(i.stored_at, clock_timestamp()), clock_timestamp()), i.happening_id
+FROM instance i JOIN LATERAL (
+    SELECT id FROM coercion_event
+    WHERE instance_id = i.id AND happening_id = i.happening_id ORDER BY position LIMIT 1
+) e ON true
+WHERE i.happening_id = :happening AND i.assignment_id IS NOT NULL
+""")
+
+
 def by_facts_again(connection: Connection, series_id: UUID) -> list[int]:
     """Let the instances of a series follow what is decided of it; their revisions."""
     i = t.instance.c
     change = update(t.instance).where(i.series_id == series_id)
     change = change.values(as_received=False).returning(i.stored_revision)
     return sorted(set(connection.execute(change).scalars()))
-
-
-# -- What waits for a person --------------------------------------------------------
-
-
-def reopen_items(connection: Connection, happening_id: UUID, by: UUID) -> None:
-    """Ask again what it answered, and ask no more what only it had asked."""
-    hold, held = t.hold.c, t.hold_instance.c
-    answered = cast(literal(str(happening_id)), Text)
-    query = select(t.hold).where(hold.resolution["happening"].astext == answered)
-    for row in connection.execute(query).all():
-        copied = ("kind", "code", "study_id", "message_id", "subject", "source")
-        made = upsert(t.hold).values(
-            id=uuid7(),
-            **{name: getattr(row, name) for name in copied},
-            received=row.received,
-            candidates=row.candidates,
-            happening_id=by,
-        )
-        new = connection.execute(made.on_conflict_do_nothing().returning(hold.id)).scalar()
-        if new is not None:
-            receipts = select(literal(new), held.receipt_id).where(held.hold_id == row.id)
-            connection.execute(
-                upsert(t.hold_instance)
-                .from_select(["hold_id", "receipt_id"], receipts)
-                .on_conflict_do_nothing()
-            )
-
-
-def opened_by(connection: Connection, happening_id: UUID) -> list[UUID]:
-    """Open items that a happening brought."""
-    hold = t.hold.c
-    query = select(hold.id).where(hold.happening_id == happening_id, hold.state == "open")
-    return list(connection.execute(query).scalars())
 
 
 def refuse(

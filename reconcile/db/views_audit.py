@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,11 +17,13 @@ from sqlalchemy import (
     Select,
     and_,
     any_,
+    cast,
     func,
-    literal,
     or_,
     select,
+    text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from reconcile.core.identity import PatientIdentifier
 from reconcile.db import filed as f
@@ -33,8 +35,8 @@ from reconcile.db.views import (
     Page,
     Where,
     decode_cursor,
+    encode_cursor,
     instances_named,
-    page,
     series_named,
     studies_named,
     uuid_of,
@@ -43,6 +45,7 @@ from reconcile.db.views_patients import persons_of
 from reconcile.errors import NotFound
 
 _e, _v, _h = h.coercion_event.c, h.coercion_value.c, h.happening.c
+_i = t.instance.c
 _undoing = h.happening.alias("undoing")
 _leaf = sealed.seal_leaf.c
 
@@ -115,13 +118,26 @@ class Event:
 
 
 def events(connection: Connection, query: AuditQuery, where: Where) -> Page[Event]:
-    """A page of events in the order in which they apply."""
-    asked = _select().where(*_conditions(connection, query))
-    if where.cursor:
-        asked = asked.where(_e.position > decode_cursor(where.cursor, int))
+    """A page of events in the order in which they apply.
+
+    What is recorded while pages are turned shifts none; each event that was there at the
+    first page is on one page.
+    """
+    connection.execute(_PLANNED_FOR_WHAT_IS_ASKED)
+    place = decode_cursor(where.cursor, _read_place) if where.cursor else None
+    place = place or _beginning(connection, query)
+    asked = _select().where(*_conditions(connection, query), *_within(place))
     asked = asked.order_by(_e.position).limit(where.limit + 1)
-    rows, following = page(connection.execute(asked).all(), where.limit, "position")
-    return Page(tuple(_event(row) for row in rows), following)
+    rows = connection.execute(asked).all()
+    shown = tuple(_event(row) for row in rows[: where.limit])
+    if len(rows) <= where.limit:
+        return Page(shown)
+    after = replace(place, after=shown[-1].position)
+    return Page(shown, encode_cursor(after))
+
+
+# What is common and what is rare in a column decides how it is best looked for.
+_PLANNED_FOR_WHAT_IS_ASKED = text("SET LOCAL plan_cache_mode = force_custom_plan")
 
 
 def all_events(connection: Connection, query: AuditQuery) -> Iterator[Event]:
@@ -162,9 +178,62 @@ def history(connection: Connection, sop_instance_uid: str) -> tuple[Event, ...]:
     """
     if connection.execute(instances_named(sop_instance_uid)).first() is None:
         raise NotFound("there is no instance of this SOP Instance UID")
-    asked = _select().where(_applies_to(connection, sop_instance_uid))
+    asked = _select().where(_applies_to(connection, instances_named(sop_instance_uid)))
     rows = connection.execute(asked.order_by(_e.position)).all()
     return tuple(_event(row) for row in rows)
+
+
+# -- Places -------------------------------------------------------------------------
+# Events are listed by position, and a range of time is one of positions, nearly: who
+# decides later may record first. So the first and the last position of a range are looked
+# up in the index of time, and what lies before and after is not read.
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a list goes on: after a position, and up to one, if that is known."""
+
+    after: int = 0
+    last: int | None = None
+
+    def __str__(self) -> str:
+        return str(self.after) if self.last is None else f"{self.after}.{self.last}"
+
+
+def _read_place(said: str) -> _Place:
+    after, _, last = said.partition(".")
+    found = _Place(int(after), int(last) if last else None)
+    if max(found.after, found.last or 0) > _POSITION_MAX:
+        raise ValueError("no such position")
+    return found
+
+
+_POSITION_MAX = 2**63 - 1
+
+
+def _within(place: _Place) -> Iterator[ColumnElement[bool]]:
+    yield _e.position > place.after
+    if place.last is not None:
+        yield _e.position <= place.last
+
+
+def _beginning(connection: Connection, query: AuditQuery) -> _Place:
+    """Before the first event of the time that is asked for."""
+    if query.since is None or _is_of_few(query):
+        return _Place()
+    # As a sum: the least position is not to be looked for from the first one on.
+    position = _e.position + 0
+    asked = select(func.min(position), func.max(position)).where(*_when(query))
+    first, last = connection.execute(asked).one()
+    if first is None:
+        return _Place(last=0)
+    return _Place(first - 1, last if query.until is not None else None)
+
+
+def _is_of_few(query: AuditQuery) -> bool:
+    """Whether something else says better than the time which events are meant."""
+    of = (query.patient, query.study, query.series, query.instance, query.accession)
+    return any((*of, query.cause_id))
 
 
 # -- Conditions ---------------------------------------------------------------------
@@ -197,17 +266,23 @@ def _of_whom(connection: Connection, query: AuditQuery) -> Iterator[ColumnElemen
 
 def _of_what(connection: Connection, query: AuditQuery) -> Iterator[ColumnElement[bool]]:
     if query.study:
-        once = _ids(connection, studies_named(query.study, ever=True))
-        as_then = and_(_e.study_id.in_(once), _e.received_study_instance_uid == query.study)
-        yield or_(_e.study_id.in_(_ids(connection, studies_named(query.study))), as_then)
+        yield _of_study(connection, query.study)
     if query.series:
         s = _ids(connection, series_named(query.series))
-        of_series = select(t.instance.c.id).where(t.instance.c.series_id.in_(s))
-        yield _e.instance_id.in_(of_series)
+        yield _applies_to(connection, select(_i.id).where(_i.series_id.in_(s)))
     if query.instance:
-        yield _applies_to(connection, query.instance)
+        yield _applies_to(connection, instances_named(query.instance))
     if query.attribute:
-        yield literal(query.attribute, t.Key) == any_(_e.attributes)
+        yield _e.attributes.contains([query.attribute])
+
+
+def _of_study(connection: Connection, uid: str) -> ColumnElement[bool]:
+    """Of the study that bears this UID today, or recorded of one that bore it then."""
+    return or_(
+        _e.study_id.in_(_ids(connection, studies_named(uid))),
+        _e.received_study_instance_uid == uid,
+        _e.study_instance_uid == uid,
+    )
 
 
 def _how(query: AuditQuery) -> Iterator[ColumnElement[bool]]:
@@ -223,6 +298,10 @@ def _how(query: AuditQuery) -> Iterator[ColumnElement[bool]]:
     if query.rule:
         versions = _h.rule.startswith(f"{query.rule}@", autoescape=True)
         yield or_(_h.rule == query.rule, _h.rung == query.rule, versions)
+    yield from _when(query)
+
+
+def _when(query: AuditQuery) -> Iterator[ColumnElement[bool]]:
     if query.since is not None:
         yield _e.recorded_at >= query.since
     if query.until is not None:
@@ -235,21 +314,25 @@ def _ids(connection: Connection, query: Select[Any] | CompoundSelect[Any]) -> li
     return list(connection.execute(query).scalars())
 
 
-def _applies_to(connection: Connection, sop_instance_uid: str) -> ColumnElement[bool]:
-    """Its own events, and those that its series was given after it was stored."""
-    i, scope = t.instance.c, f.series_assignment.c
-    query = select(i.id).where(i.id.in_(instances_named(sop_instance_uid)))
-    own = _ids(connection, query)
+def _applies_to(connection: Connection, instances: Select[Any]) -> ColumnElement[bool]:
+    """Their own events, and those that their series were given after they were stored."""
+    scope = f.series_assignment.c
+    own = _ids(connection, instances)
     since = select(scope.event_id).join(
         t.instance,
         and_(
-            i.series_id == scope.series_id,
-            i.stored_revision < scope.revision,
-            i.as_received.is_(False),
+            _i.series_id == scope.series_id,
+            _i.stored_revision < scope.revision,
+            _i.as_received.is_(False),
         ),
     )
-    later = _ids(connection, since.where(i.id.in_(own)).distinct())
-    return or_(_e.instance_id.in_(own), _e.id.in_(later))
+    later = _ids(connection, since.where(_i.id == _one_of(own)).distinct())
+    return or_(_e.instance_id == _one_of(own), _e.id == _one_of(later))
+
+
+def _one_of(ids: list[UUID]) -> ColumnElement[Any]:
+    """As one value, however many there are."""
+    return any_(cast(ids, ARRAY(t.instance.c.id.type)))
 
 
 # -- Rows ---------------------------------------------------------------------------

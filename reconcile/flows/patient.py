@@ -196,12 +196,12 @@ class PatientFlow:
     ) -> Patient:
         explanation = {"outcome": decision.outcome.value, "person": decision.person_id}
         happening_id = self.messages.happen(connection, message, explanation)
-        owner = _owner(said, known)
+        owner, first_word = _owner(said, known), False
         if owner is None:
             person_id = persons.create(connection, self._state(said), happening_id)
         else:
             person_id = owner.person_id
-            persons.verify(connection, person_id)
+            first_word = persons.verify(connection, person_id)
         root_id = owner.root_id if owner else person_id
         for identifier in decision.gains:
             ended = closed.get(identifier)
@@ -216,6 +216,8 @@ class PatientFlow:
             protection.say(connection, identity_id, update.protected, happening_id)
         patient = Patient(person_id, root_id, identity_id, happening_id, False, ())
         if decision.outcome is UpdateOutcome.ALREADY_SAME:
+            if first_word:  # it is kept: who takes it back finds that nobody had spoken
+                self._say(connection, message, update, patient)
             return patient
         self._change(connection, message, update, patient)
         self._review(connection, message, decision, patient)

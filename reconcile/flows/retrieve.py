@@ -12,6 +12,7 @@ import mmap
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID
 
 from reconcile.core.attributes import Change
@@ -22,7 +23,7 @@ from reconcile.dataset.inflate import deflate
 from reconcile.dataset.originals import Coercion, Reason
 from reconcile.dataset.overlay import Plan, given, pieces_of, steps, viewed
 from reconcile.dataset.part10 import file_meta
-from reconcile.db import removals, used, views_instances
+from reconcile.db import removals, used, views_as_of, views_instances
 from reconcile.db.database import Database, DatabaseFault
 from reconcile.db.views_instances import Holding, Kept, Live
 from reconcile.errors import CannotConvert, NotFound, ReconcileError
@@ -110,6 +111,17 @@ class RetrieveFlow:
         if unused is not None:
             self.use(unused)
         return self.as_given(found, syntaxes)
+
+    def as_of(self, sop_instance_uid: str, when: datetime) -> Outgoing:
+        """An instance as it was given out at a time, as it is stored.
+
+        Raises:
+            NotFound: there was none.
+            BytesMissing: there is a row and no file.
+        """
+        with self.database.read_only() as connection:
+            found = views_as_of.holding_at(connection, sop_instance_uid, when)
+        return self.as_given(found)
 
     def use(self, study_id: UUID) -> None:
         """Note that a study is used: it keeps its UID. Given out it is, come what may."""

@@ -8,12 +8,12 @@ taken back in its turn.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from reconcile.core.study import StudyRule
-from reconcile.db import events, evidence, filed, holds, merges, undoing
+from reconcile.db import asked_again, events, evidence, filed, holds, merges, undoing
 from reconcile.db.database import Connection
 from reconcile.db.undoing import Happened, Struck
 from reconcile.db.views import uuid_of
@@ -22,11 +22,13 @@ from reconcile.flows.arriving import Moment
 from reconcile.flows.attempt import Done, attempt
 from reconcile.flows.kept import KeptArrivals
 from reconcile.flows.restate import Restate
-from reconcile.flows.split import flag_split
+from reconcile.flows.split import close_healed, flag_split
 from reconcile.flows.steward import By
 
 #: Causes of arriving instances.
 STORES = frozenset({"c-store", "stow-rs", "import"})
+#: What cannot be had back.
+_DELETION = "deletion"
 _FROM_OUTSIDE = ("adt-", "orm-", "omi-", "omg-")
 
 
@@ -50,12 +52,13 @@ class Undo:
 
     kept: KeptArrivals
 
-    def happening(self, wanted: str, by: By) -> Done:
+    def happening(self, wanted: str, by: By, of: UUID | None = None) -> Done:
         """Take back a happening, or that of a coercion event.
 
         Args:
             wanted: id of either.
             by: who, and why; a dry run tells what would be taken back.
+            of: the happening that this is a part of, and is taken back with.
 
         Raises:
             NotFound: there is none.
@@ -71,34 +74,59 @@ class Undo:
             found = undoing.happened(connection, wanted_id) if wanted_id else None
             if found is None:
                 raise NotFound("there is no happening of this id, and no event")
-            return self._undo(connection, found, by)
+            chain = _chain(connection, found)
+            effects = tuple(f"takes back {each.cause} {each.id}" for each in chain)
+            return self._undo(connection, chain, by, of), effects
 
         return attempt(self.kept.recording.database, step, dry_run=by.dry_run)
 
+    def together(
+        self, wanted: Sequence[UUID], by: By, of: UUID | None
+    ) -> tuple[list[UUID], list[tuple[UUID, str]]]:
+        """Take happenings back in one transaction, in this order; what follows once.
+
+        (what was taken back, (what was not, and why)); what was so before is neither.
+        """
+
+        def step(connection: Connection) -> tuple[list[UUID], list[tuple[UUID, str]]]:
+            merges.exclude(connection)
+            chains: list[Happened] = []
+            left: list[tuple[UUID, str]] = []
+            for wanted_id in wanted:
+                try:
+                    chain = _found(connection, wanted_id, {e.id for e in chains})
+                except RestsOnFacts as error:
+                    left.append((wanted_id, str(error)))
+                    continue
+                chains[:0] = chain  # the last ones are struck out first
+            if chains:
+                self._undo(connection, chains, by, of)
+            gone = {each.id for each in chains}
+            return [each for each in wanted if each in gone], left
+
+        return self.kept.recording.database.run(step)
+
     def _undo(
-        self, connection: Connection, wanted: Happened, by: By
-    ) -> tuple[UUID, tuple[str, ...]]:
-        if wanted.cause.startswith("deletion"):
-            raise WrongUse("a deletion is cancelled before it is begun, and then never")
-        if wanted.undone_by is not None:
-            raise AlreadyUndone(f"happening {wanted.undone_by} took it back")
-        chain = _with_dependents(connection, wanted)
+        self, connection: Connection, chain: Sequence[Happened], by: By, of: UUID | None
+    ) -> UUID:
+        """Strike out each of a chain, the last one first; the happening of the first."""
         now = self.kept.recording.clock()
         ids: list[UUID] = []
         persons: set[UUID] = set()
         studies: set[UUID] = set()
-        for each in reversed(chain):  # the newest first
-            moment = Moment(connection, self._happen(connection, each, by), now)
+        for each in reversed(chain):
+            moment = Moment(connection, self._happen(connection, each, by, of), now)
             struck = self._strike(moment, each, by)
             persons |= struck.persons
             studies |= struck.studies
             ids.append(moment.happening_id)
         last = Moment(connection, ids[-1], now)
-        self._settle(last, persons, studies)
-        effects = [f"takes back {each.cause} {each.id}" for each in chain]
-        return last.happening_id, tuple(effects)
+        self._settle(last, persons, studies, by.actor)
+        return last.happening_id
 
-    def _happen(self, connection: Connection, each: Happened, by: By) -> UUID:
+    def _happen(
+        self, connection: Connection, each: Happened, by: By, of: UUID | None
+    ) -> UUID:
         recording = self.kept.recording
         happening = events.Happening(
             "undo",
@@ -107,17 +135,18 @@ class Undo:
             recording.rules.digest,
             recording.clock(),
             explanation={"reason": by.reason, "cause": each.cause},
+            depends_on=(of,) if of else (),
             undoes=each.id,
         )
         return events.happen(connection, happening)
 
     def _strike(self, moment: Moment, each: Happened, by: By) -> Struck:
         connection, by_id = moment.connection, moment.happening_id
-        for item in undoing.opened_by(connection, each.id):
+        for item in asked_again.opened_by(connection, each.id):
             told = holds.answered_by(by_id)
             holds.close(connection, item, by.actor, moment.now, told)
         struck = undoing.strike(connection, each.id, by_id)
-        undoing.reopen_items(connection, each.id, by_id)
+        asked_again.reopen_items(connection, each.id, by_id)
         rule = StudyRule.ORDER_UID.value
         undoing.refuse(connection, rule, struck.received_uids, by_id)
         if each.cause in STORES:
@@ -145,7 +174,11 @@ class Undo:
         return taken.studies
 
     def _settle(
-        self, moment: Moment, persons: Collection[UUID], studies: set[UUID]
+        self,
+        moment: Moment,
+        persons: Collection[UUID],
+        studies: set[UUID],
+        actor: str,
     ) -> None:
         connection = moment.connection
         roots = merges.roots(connection, persons)
@@ -154,21 +187,53 @@ class Undo:
         undoing.touched(connection, concerned)
         Restate(self.kept.recording.rules).studies(moment, concerned)
         flag_split(moment, concerned)
+        close_healed(moment, concerned, actor)
 
 
-def _with_dependents(connection: Connection, wanted: Happened) -> list[Happened]:
+def is_from_outside(cause: str) -> bool:
+    """Whether a happening of this cause is a fact that nobody here can take back."""
+    return cause.startswith(_FROM_OUTSIDE)
+
+
+def _chain(connection: Connection, wanted: Happened) -> list[Happened]:
+    """What is taken back with a happening.
+
+    Raises:
+        AlreadyUndone: it is taken back.
+        RestsOnFacts: a message rests on it.
+    """
+    if wanted.cause.startswith(_DELETION):
+        raise WrongUse("a deletion is cancelled before it is begun, and then never")
+    if wanted.undone_by is not None:
+        raise AlreadyUndone(f"happening {wanted.undone_by} took it back")
+    return _with_dependents(connection, wanted, set())
+
+
+def _found(connection: Connection, wanted_id: UUID, gone: set[UUID]) -> list[Happened]:
+    """The same, where some are to be taken back before; nothing if this one is."""
+    found = undoing.happened(connection, wanted_id)
+    if found is None or found.undone_by is not None or found.id in gone:
+        return []
+    if found.cause.startswith(_DELETION):
+        raise RestsOnFacts("what was deleted is gone")
+    return _with_dependents(connection, found, gone)
+
+
+def _with_dependents(
+    connection: Connection, wanted: Happened, gone: set[UUID]
+) -> list[Happened]:
     """A happening and all that rests on it, each after what it rests on.
 
     Raises:
         RestsOnFacts: one of them is a message.
     """
-    chain, seen = [wanted], {wanted.id}
+    chain, seen = [wanted], {wanted.id, *gone}
     for each in chain:
         for other in undoing.dependents(connection, each.id):
             if other.id not in seen:
                 seen.add(other.id)
                 chain.append(other)
-    facts = [o for o in chain[1:] if o.cause.startswith(_FROM_OUTSIDE)]
+    facts = [o for o in chain[1:] if is_from_outside(o.cause)]
     if facts:
         raise RestsOnFacts(", ".join(f"{o.cause} {o.id}" for o in facts))
     return chain

@@ -13,6 +13,7 @@ from reconcile.flows.regroup import Regroup
 from reconcile.flows.steward import By, Steward
 from reconcile.flows.steward_patients import StewardPatients
 from reconcile.flows.undo import Undo
+from reconcile.flows.undo_many import BATCH_MAX, TakenBack, UndoMany, doings_of
 from reconcile.web.paging import Json
 from reconcile.web.parts import Asking, PartsOf, Uid
 
@@ -83,6 +84,20 @@ class OneSeries(Reasoned):
     """A series, by received or assigned UID."""
 
     series: Annotated[str, Field(pattern=r"^[0-9.]{1,64}$")]
+
+
+class DoingsOf(Reasoned):
+    """Whose doings, and between which times; each that is given must hold.
+
+    `most`: happenings of one request; the answer tells how many are left.
+    """
+
+    rule: Annotated[str, Field(max_length=512)] = ""
+    source: Annotated[str, Field(max_length=512)] = ""
+    actor: Annotated[str, Field(max_length=512)] = ""
+    since: Annotated[str, Field(alias="from", min_length=1, max_length=64)]
+    until: Annotated[str, Field(alias="to", min_length=1, max_length=64)]
+    most: Annotated[int, Field(ge=1, le=BATCH_MAX)] = BATCH_MAX
 
 
 def _kept(parts: PartsOf) -> KeptArrivals:
@@ -196,3 +211,14 @@ def undo_happening(
 ) -> Json:
     """Take back a happening that changed no instance, or any other."""
     return _told(Undo(kept).happening(happening_id, _by(asking, said, dry_run)))
+
+
+@router.post("/undo", status_code=201, response_model=TakenBack)
+def undo_doings(
+    kept: Kept, asking: Asking, said: DoingsOf, dry_run: DryRun = False
+) -> Json:
+    """Take back what a rule, a source or a person did between two times."""
+    by = _by(asking, said, dry_run)
+    doings = doings_of(said.rule, said.source, said.actor, said.since, said.until)
+    done = UndoMany(kept).of(doings, by, said.most)
+    return Json(done, 200 if done.happening is None else 201)

@@ -17,10 +17,12 @@ from reconcile.core.querykeys import Level
 from reconcile.db import removals
 from reconcile.errors import CannotConvert, NotFound, ReconcileError
 from reconcile.flows.pixels import PixelFlow
+from reconcile.flows.questions import time_of
 from reconcile.flows.retrieve import Outgoing
 from reconcile.flows.several import Ready, Wanted
 from reconcile.web.accept import DICOM, Form, Taken, accept_of, taken
 from reconcile.web.auth import INSIDERS
+from reconcile.web.paging import AsOf
 from reconcile.web.parts import Asking, Parts, PartsOf, Uid, base_of
 from reconcile.web.related import Part, related, streamed
 
@@ -87,8 +89,11 @@ def retrieve_instance(
 @router.get(
     "/api/v1/instances/{sop_instance_uid}/file", responses=_FILE, response_class=Response
 )
-def instance_file(parts: PartsOf, sop_instance_uid: Uid) -> Response:
-    """Any instance as of today, with or without a patient, as a file."""
+def instance_file(parts: PartsOf, sop_instance_uid: Uid, as_of: AsOf = "") -> Response:
+    """Any instance as of today, or of a time, with or without a patient, as a file."""
+    when = time_of("as_of", as_of)
+    if when is not None:
+        return _file(parts.retrieve.as_of(sop_instance_uid, when))
     return _file(parts.retrieve.instance(sop_instance_uid))
 
 

@@ -20,12 +20,10 @@ from reconcile.db.views_patients import Person
 from reconcile.db.views_studies import StudyExplained, Uids
 from reconcile.flows.questions import time_of
 from reconcile.web.masking import Masked
-from reconcile.web.paging import Asked, Json, Listed, Text, listed
+from reconcile.web.paging import Asked, AsOf, Json, Listed, Text, listed
 from reconcile.web.parts import PartsOf, Uid
 
 router = APIRouter(prefix="/api/v1", tags=["look-ups"])
-
-AsOf = Annotated[str, Query(max_length=64, description="what was known at this time")]
 
 
 @router.get("/uids/{uid}", response_model=Uids)

@@ -16,6 +16,7 @@ T = TypeVar("T")
 #: The longest value that a filter is compared with: a CX with its universal ID.
 Text = Annotated[str, Query(max_length=512)]
 Cursor = Annotated[str, Query(max_length=256, description="`next` of the page before")]
+AsOf = Annotated[str, Query(max_length=64, description="what was known at this time")]
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
 
 
