@@ -7,6 +7,7 @@ from reconcile.cli.wiring import listed, now, sources
 from reconcile.cli.work import Work
 from reconcile.cli.work_hl7 import hl7_door
 from reconcile.db import migrate
+from reconcile.settings.shown import in_force
 from reconcile.web.app import make_app
 from reconcile.web.parts import Parts
 from reconcile.web.serve import run as serve
@@ -30,6 +31,8 @@ def run(work: Work) -> None:
             clock=now,
             act_again=hl7_door(work.parts).again,
             destinations=[each.ae_title for each in settings.destination],
+            doors=work.doors,
+            in_force=in_force(settings),
         )
     )
     serve(

@@ -20,7 +20,9 @@ from reconcile.flows.keys import ROLES, Principal, principal
 from reconcile.web.parts import Parts
 from reconcile.web.problems import of_error, problem
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+#: How the page looks that says that a key is needed.
+_ASSETS = frozenset({"/style.css", "/keys.js", "/sign.svg"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz"}) | _ASSETS
 LOCAL = Principal("local", "administrator")
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -45,6 +47,8 @@ class Rule(NamedTuple):
 STUDIES = "/dicom-web/studies"
 RULES = (
     Rule(True, "/api/v1/messages", INSIDERS),
+    Rule(True, "/inbox", INSIDERS),
+    Rule(True, "/configuration", INSIDERS),
     Rule(True, "/", _ALL),
     Rule(False, STUDIES, _ALL),
     Rule(False, "/api/v1/decide", _ALL),

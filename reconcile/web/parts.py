@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
@@ -20,6 +20,9 @@ from reconcile.flows.rules import Rules
 from reconcile.flows.several import SeveralFlow
 from reconcile.flows.store import StoreFlow
 from reconcile.storage.local import LocalStorage
+
+#: Tables of the configuration: (heading, rows of key, value, whether that is the default).
+InForce = Sequence[tuple[str, Sequence[tuple[str, str, bool]]]]
 
 
 def _nothing() -> Sequence[str]:
@@ -52,6 +55,8 @@ class Parts:
         destinations: AE titles that something can be forwarded to.
         act_again: reads a message that is kept and acts on it; the HL7 door's.
         decoding: undoes lossless compression.
+        doors: address of each that is open, by name.
+        in_force: the configuration without its secrets, for people.
     """
 
     database: Database
@@ -68,6 +73,8 @@ class Parts:
     act_again: ActAgain = no_door
     destinations: Collection[str] = ()
     decoding: Decoding = field(default_factory=Decoding)
+    doors: Mapping[str, str] = field(default_factory=dict)
+    in_force: InForce = ()
 
     @property
     def retrieve(self) -> RetrieveFlow:
