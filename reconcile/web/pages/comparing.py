@@ -20,6 +20,9 @@ SAME, DIFFERS, UNKNOWN = "same", "differs", "unknown"
 #: What persons are compared by, in this order; the rest of the header follows.
 COMPARED = (at.PATIENT_NAME, at.PATIENT_BIRTH_DATE, at.PATIENT_SEX)
 
+#: From which share of equal characters on it is worth to mark single ones.
+ALIKE = 0.6
+
 Pieces = tuple[tuple[str, bool], ...]
 
 
@@ -88,8 +91,10 @@ def _folded(value: str) -> str:
 
 
 def pieces(value: str, other: str) -> Pieces:
-    """`other` cut where it is not as `value`."""
+    """`other` cut where it is not as `value`; whole, where hardly anything is."""
     matcher = SequenceMatcher(None, value.casefold(), other.casefold(), autojunk=False)
+    if matcher.ratio() < ALIKE:
+        return ((other, True),)
     found = (
         (other[start:end], kind != "equal")
         for kind, _, _, start, end in matcher.get_opcodes()

@@ -68,9 +68,15 @@ def _environment() -> Environment:
     made.filters |= {
         "said": values.said,
         "named": values.named,
+        "whose": values.whose,
+        "words": values.words,
         "word": values.word,
         "when": values.when,
         "sop_class": values.sop_class,
+        "changed": values.changed,
+        "told_first": values.told_first,
+        "in_short": values.in_short,
+        "pieces_of": values.pieces_of,
     }
     made.globals |= {
         "ago": values.ago,

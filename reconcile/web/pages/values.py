@@ -1,21 +1,41 @@
 """How values are written on a page: elements, identifiers, times, UIDs.
 
-Every value of a patient that is shown passes through `said` or `named`: what somebody
-may not see is masked here, and nowhere else.
+Every value of a patient that is shown passes through `said`, `named`, `whose` or `words`:
+what somebody may not see is masked here, and nowhere else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from reconcile.core import attributes as at
 from reconcile.dataset.iods import name_of
-from reconcile.dataset.keywords import keyword
+from reconcile.dataset.keywords import keyword, tag_of
+from reconcile.db.views_audit import Event
+from reconcile.db.views_patients import Identifier
 
 #: Characters of one value, and values of one element, that a page shows.
 CHARACTERS_MAX = 512
 VALUES_MAX = 20
+
+#: What an event is named by, where it changed any of these: the first are told first.
+TOLD_FIRST = (
+    at.PATIENT_ID,
+    at.ISSUER_OF_PATIENT_ID,
+    at.PATIENT_NAME,
+    at.PATIENT_BIRTH_DATE,
+    at.PATIENT_SEX,
+    at.STUDY_INSTANCE_UID,
+    at.SERIES_INSTANCE_UID,
+    at.ACCESSION_NUMBER,
+)
+_TOLD_MAX = 3
+_MODIFIED_ATTRIBUTES = "04000550"
+_PERSON = re.compile(r"\bperson ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
@@ -35,6 +55,21 @@ def said(element: Mapping[str, Any] | None) -> str:
 def named(identifiers: Sequence[str]) -> str:
     """The identifiers of a patient, as HL7 writes CX, in one line."""
     return _cut("  ·  ".join(identifiers))
+
+
+def whose(patient: Mapping[str, str] | Identifier | None) -> str:
+    """A patient by one identifier, as HL7 writes CX."""
+    if not patient:
+        return ""
+    if isinstance(patient, Identifier):
+        return named([f"{patient.id}^^^{patient.issuer}"])
+    issuer = patient.get("issuer")
+    return named([f"{patient.get('id', '')}" + (f"^^^{issuer}" if issuer else "")])
+
+
+def words(text: str) -> str:
+    """A message as it came."""
+    return text
 
 
 def _value(value: Any) -> str:
@@ -76,3 +111,72 @@ def ago(at: datetime | None, now: datetime) -> str:
 def sop_class(uid: str) -> str:
     """The name of a SOP class."""
     return name_of(uid)
+
+
+# -- What an event changed ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One attribute before and since; empty: it has no value, or is not there."""
+
+    tag: str
+    vr: str
+    before: str
+    since: str
+    was_there: bool
+    is_there: bool
+
+
+def changed(event: Event) -> tuple[Changed, ...]:
+    """What an event changed, as far as its values are kept; nothing where they are not."""
+    before, since = _modified(event), event.new_attributes or {}
+    told = (_changed(tag, before, since, event.absent) for tag in {**before, **since})
+    return tuple(each for each in told if each.was_there or each.is_there)
+
+
+def _modified(event: Event) -> Mapping[str, Any]:
+    element = (event.original_attributes or {}).get(_MODIFIED_ATTRIBUTES, {})
+    item: Mapping[str, Any] = (element.get("Value") or [{}])[0]
+    return item
+
+
+def _changed(
+    tag: str,
+    before: Mapping[str, Any],
+    since: Mapping[str, Any],
+    absent: Sequence[str],
+) -> Changed:
+    vr = (since.get(tag) or before.get(tag) or {}).get("vr", "")
+    was_there = tag in before and tag not in absent
+    said_before = said(before.get(tag)) if was_there else ""
+    return Changed(tag, vr, said_before, said(since.get(tag)), was_there, tag in since)
+
+
+def told_first(event: Event) -> tuple[str, ...]:
+    """Keywords of what an event changed, what people look for first."""
+    return tuple(sorted(event.attributes, key=_place))
+
+
+def in_short(event: Event) -> tuple[Changed, ...]:
+    """The few changes by which an event is known at a glance."""
+    found = {each.tag: each for each in changed(event)}
+    first = [found[tag] for tag in TOLD_FIRST if tag in found]
+    return tuple(first[:_TOLD_MAX])
+
+
+def _place(attribute: str) -> int:
+    tag = tag_of(attribute) or attribute
+    return TOLD_FIRST.index(tag) if tag in TOLD_FIRST else len(TOLD_FIRST)
+
+
+def pieces_of(
+    sentence: str, persons: Mapping[str, Sequence[str]]
+) -> Iterable[tuple[str, str]]:
+    """A sentence in pieces, (text, person): a person's id as what they are named by."""
+    end = 0
+    for found in _PERSON.finditer(sentence):
+        yield sentence[end : found.start(1)], ""
+        yield _cut(" · ".join(persons.get(found[1], ())) or found[1]), found[1]
+        end = found.end()
+    yield sentence[end:], ""
