@@ -17,6 +17,9 @@ from reconcile.settings.model import Settings
 #: Of a key whose name ends so, the value is an address that may hold a secret.
 _ADDRESSES = ("url",)
 
+#: Of a key whose name says so, the value is not shown at all; a file's name may be.
+_SECRETS = ("password", "secret", "token")
+
 Row = tuple[str, str, bool]
 Table = tuple[str, tuple[Row, ...]]
 
@@ -46,6 +49,8 @@ def _said(name: str, value: Any) -> str:
     """A value as the file spells it."""
     if isinstance(value, str) and name.endswith(_ADDRESSES):
         value = _without_secrets(value)
+    elif value and name.endswith(_SECRETS):
+        return "(kept back)"
     return json.dumps(value, ensure_ascii=False, default=str)
 
 

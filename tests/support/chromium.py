@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+PATH = shutil.which("chromium")
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-quic",
@@ -27,9 +28,8 @@ Scheme = Literal["light", "dark"]
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A browser without a window."""
-    path = shutil.which("chromium") or "/usr/bin/chromium"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=PATH, args=list(ARGUMENTS))
         try:
             yield browser
         finally:

@@ -108,7 +108,6 @@ def page(
         may_change=may(asking.role, "POST", "/worklist"),
         may_see=lambda path: may(asking.role, "GET", path),
         path=request.url.path,
-        here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         token=token_of(request),
         now=now,
         **facts,
