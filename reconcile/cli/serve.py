@@ -184,6 +184,7 @@ class Supervisor:
                 "owner": urls.owner if role == "web" else "",
                 "fds": fds,
                 "require_keys": self.keys_required,
+                "doors": self.addresses(),
             }
             children.append(Child(role, orders, tuple(fds.values())))
         return children

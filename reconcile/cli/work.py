@@ -20,6 +20,7 @@ class Work:
         at_once: set when that must not take long; another process goes on otherwise.
         owner_url: of the database, for whoever looks at the schema.
         require_keys: nobody is let in over HTTP without one.
+        doors: addresses of all doors of the archive, by name.
     """
 
     parts: Parts
@@ -28,6 +29,7 @@ class Work:
     owner_url: str
     require_keys: bool
     at_once: threading.Event = field(default_factory=threading.Event)
+    doors: Mapping[str, str] = field(default_factory=dict)
 
     def say_ready(self) -> None:
         """Tell the supervisor that the door is open."""

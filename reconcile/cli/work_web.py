@@ -12,6 +12,7 @@ from reconcile.db import migrate
 from reconcile.db.database import Database
 from reconcile.flows.people import Claims, People
 from reconcile.settings.model import Settings
+from reconcile.settings.shown import in_force
 from reconcile.web.app import make_app
 from reconcile.web.openid import Client, Entrance, Provider
 from reconcile.web.parts import Parts
@@ -58,6 +59,8 @@ def run(work: Work) -> None:
             protected_roles=settings.auth.protected,
             two_persons=settings.deletion.two_persons,
             destinations=[each.ae_title for each in settings.destination],
+            doors=work.doors,
+            in_force=in_force(settings),
         )
     )
     serve(

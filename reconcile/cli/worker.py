@@ -52,7 +52,15 @@ def main() -> None:
     pool = POOL.get(role) or max(4, RECEIVERS_POOL // wiring.receiver_count(settings))
     parts = wiring.parts(settings, orders["writer"], orders["reader"], pool_size=pool)
     sockets = {name: socket.socket(fileno=fd) for name, fd in orders["fds"].items()}
-    work = Work(parts, sockets, stop, orders["owner"], orders["require_keys"], at_once)
+    work = Work(
+        parts,
+        sockets,
+        stop,
+        orders["owner"],
+        orders["require_keys"],
+        at_once,
+        orders["doors"],
+    )
     door.run(work)
     parts.database.close()
     logging.shutdown()

@@ -164,9 +164,12 @@ def event(connection: Connection, event_id: str) -> Event:
     return _event(row)
 
 
-def of_happening(connection: Connection, happening_id: UUID) -> tuple[Event, ...]:
-    """The events of one happening, in the order in which they apply."""
+def of_happening(
+    connection: Connection, happening_id: UUID, most: int | None = None
+) -> tuple[Event, ...]:
+    """The events of one happening, in the order in which they apply; the first `most`."""
     asked = _select().where(_e.happening_id == happening_id).order_by(_e.position)
+    asked = asked.limit(most)
     return tuple(_event(row) for row in connection.execute(asked).all())
 
 

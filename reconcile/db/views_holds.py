@@ -18,6 +18,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    true,
 )
 
 from reconcile.db import tables as t
@@ -111,23 +112,26 @@ def holds(
     kind: str = "",
     code: str = "",
     state: str = "",
+    source: str = "",
     grace: Grace | None = None,
 ) -> Page[Hold]:
     """A page of items, the oldest first."""
     query = _holds()
-    for column, wanted in ((_hold.kind, kind), (_hold.code, code), (_hold.state, state)):
+    filters = ((_hold.kind, kind), (_hold.code, code), (_hold.state, state))
+    for column, wanted in (*filters, (_hold.source, source)):
         if wanted:
             query = query.where(column == wanted)
     if grace and grace.domains:
-        query = query.where(not_(_is_expected(grace)))
+        query = query.where(not_(is_expected(grace)))
     if where.cursor:
         query = query.where(_hold.id > decode_cursor(where.cursor, UUID))
     query = query.order_by(_hold.id).limit(where.limit + 1)
     rows, following = page(connection.execute(query).all(), where.limit, "id")
-    return Page(tuple(_item(connection, row, NESTED_MAX) for row in rows), following)
+    return Page(_items(connection, rows, NESTED_MAX), following)
 
 
-def _is_expected(grace: Grace) -> ColumnElement[bool]:
+def is_expected(grace: Grace) -> ColumnElement[bool]:
+    """Whether an item is about somebody of whom a feed will speak soon."""
     temporary = (
         _hold.subject.endswith(f"^^^{name}", autoescape=True) for name in grace.domains
     )
@@ -149,14 +153,14 @@ def hold(connection: Connection, hold_id: str) -> Hold:
     row = connection.execute(_holds().where(_hold.id == wanted)).first() if wanted else None
     if row is None:
         raise NotFound("there is no hold of this id")
-    return _item(connection, row, None)
+    return _items(connection, [row], None)[0]
 
 
 def holds_of_study(connection: Connection, study_id: UUID) -> tuple[Hold, ...]:
     """What is open for a study."""
     query = _holds().where(_hold.study_id == study_id, _hold.state == "open")
     rows = connection.execute(query.order_by(_hold.id)).all()
-    return tuple(_item(connection, row, NESTED_MAX) for row in rows)
+    return _items(connection, rows, NESTED_MAX)
 
 
 def _holds() -> Select[Any]:
@@ -165,32 +169,58 @@ def _holds() -> Select[Any]:
     )
 
 
-def _item(connection: Connection, row: Row[Any], most: int | None) -> Hold:
+def _items(
+    connection: Connection, rows: Sequence[Row[Any]], most: int | None
+) -> tuple[Hold, ...]:
+    """Items as they are told, with the first `most` of their instances each."""
+    ids = [row.id for row in rows]
+    uids, counts = _instances(connection, ids, most), _counts(connection, ids)
+    return tuple(
+        Hold(
+            row.id,
+            row.kind,
+            row.code,
+            row.state,
+            row.version,
+            row.opened_at,
+            row.closed_at,
+            row.closed_by,
+            row.study_instance_uid,
+            tuple(dict.fromkeys(uids.get(row.id, ()))),
+            counts.get(row.id, 0),
+            row.message_id,
+            row.source,
+            row.received,
+            row.candidates,
+        )
+        for row in rows
+    )
+
+
+def _instances(
+    connection: Connection, ids: Sequence[UUID], most: int | None
+) -> dict[UUID, list[str]]:
     held, receipt = t.hold_instance.c, t.receipt.c
-    of_hold = held.hold_id == row.id
-    count = select(func.count()).select_from(t.hold_instance).where(of_hold)
-    named = select(receipt.sop_instance_uid).join(
-        t.hold_instance, held.receipt_id == receipt.id
+    first = (
+        select(receipt.sop_instance_uid)
+        .join(t.hold_instance, held.receipt_id == receipt.id)
+        .where(held.hold_id == _hold.id)
+        .order_by(held.receipt_id)
+        .limit(most)
+        .correlate(t.hold)
+        .lateral("first")
     )
-    named = named.where(of_hold).order_by(held.receipt_id).limit(most)
-    uids = connection.execute(named).scalars()
-    return Hold(
-        row.id,
-        row.kind,
-        row.code,
-        row.state,
-        row.version,
-        row.opened_at,
-        row.closed_at,
-        row.closed_by,
-        row.study_instance_uid,
-        tuple(dict.fromkeys(uids)),
-        connection.execute(count).scalar_one(),
-        row.message_id,
-        row.source,
-        row.received,
-        row.candidates,
-    )
+    query = select(_hold.id, first.c.sop_instance_uid).join(first, true())
+    found: dict[UUID, list[str]] = {}
+    for row in connection.execute(query.where(_hold.id.in_(ids))):
+        found.setdefault(row.id, []).append(row.sop_instance_uid)
+    return found
+
+
+def _counts(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, int]:
+    held = t.hold_instance.c
+    query = select(held.hold_id, func.count()).where(held.hold_id.in_(ids))
+    return {row[0]: row[1] for row in connection.execute(query.group_by(held.hold_id))}
 
 
 # -- Messages -----------------------------------------------------------------------

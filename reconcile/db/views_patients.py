@@ -254,10 +254,11 @@ def _demographics(
         said.setdefault(row.person_id, []).append(word)
     own = said.pop(person_id, [])
     known = known_as(own, [said[each] for each in sorted(said)])
-    return _as_dicom(known) if known else {}
+    return as_dicom(known) if known else {}
 
 
-def _as_dicom(known: Demographics) -> dict[str, Any]:
+def as_dicom(known: Demographics) -> dict[str, Any]:
+    """What a person is known as, in the DICOM JSON model."""
     shown: dict[str, Any] = {}
     if known.name:
         shown[at.PATIENT_NAME] = name_element(known.name)

@@ -44,6 +44,7 @@ from reconcile.web.guard import Guard
 from reconcile.web.health import Readiness
 from reconcile.web.idempotency import Idempotent
 from reconcile.web.metrics import Metrics
+from reconcile.web.pages import site
 from reconcile.web.parts import Parts
 from reconcile.web.stores import Stores
 
@@ -102,4 +103,5 @@ def make_app(parts: Parts) -> FastAPI:
     app.add_middleware(
         Guard, metrics=app.state.metrics, body_bytes_max=parts.body_bytes_max
     )
+    site.install(app)
     return app

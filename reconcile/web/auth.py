@@ -27,7 +27,9 @@ from reconcile.web.cookies import SESSION, is_from_here, kept
 from reconcile.web.parts import Parts
 from reconcile.web.problems import of_error, problem
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/login", "/login/callback"})
+#: How the page looks that says that a key is needed.
+_ASSETS = frozenset({"/style.css", "/keys.js", "/sign.svg"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/login", "/login/callback"}) | _ASSETS
 LOCAL = Principal("local", "administrator")
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -58,6 +60,8 @@ RULES = (
     Rule(True, "/api/v1/messages", INSIDERS),
     Rule(True, "/api/v1/associations", INSIDERS),
     Rule(True, "/api/v1/audit-readings", frozenset({"auditor", "administrator"})),
+    Rule(True, "/inbox", INSIDERS),
+    Rule(True, "/configuration", INSIDERS),
     Rule(True, "/", _ALL),
     Rule(False, STUDIES, _ALL),
     Rule(False, "/api/v1/decide", _ALL),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
@@ -21,6 +21,9 @@ from reconcile.flows.several import SeveralFlow
 from reconcile.flows.store import StoreFlow
 from reconcile.storage.local import LocalStorage
 from reconcile.web.openid import Entrance
+
+#: Tables of the configuration: (heading, rows of key, value, whether that is the default).
+InForce = Sequence[tuple[str, Sequence[tuple[str, str, bool]]]]
 
 
 def _nothing() -> Sequence[str]:
@@ -56,6 +59,8 @@ class Parts:
         entrance: how people come in by their browser; None: they do not.
         protected_roles: who sees patients who are marked as protected.
         two_persons: who planned a deletion does not confirm it.
+        doors: address of each that is open, by name.
+        in_force: the configuration without its secrets, for people.
     """
 
     database: Database
@@ -75,6 +80,8 @@ class Parts:
     entrance: Entrance | None = None
     protected_roles: Collection[str] = ROLES
     two_persons: bool = True
+    doors: Mapping[str, str] = field(default_factory=dict)
+    in_force: InForce = ()
 
     def sees_protected(self, asking: Principal) -> bool:
         """Whether somebody sees patients who are marked as protected."""
