@@ -18,6 +18,7 @@ from reconcile import __version__
 from reconcile.cli import (
     audit,
     corrections,  # noqa: F401 - adds its commands to those of others
+    exporting,  # noqa: F401 - so does this one
     forward,
     holds,
     keys,

@@ -36,6 +36,7 @@ from reconcile.dataset.part10 import (
 from reconcile.db.views_audit import Event
 from reconcile.dicom.policy import storage_extended
 from reconcile.dicom.status import normalized_statuses, statuses
+from reconcile.flows import exporting
 from reconcile.flows.identifiers import TAKEN, UNKNOWN_VISIT
 from reconcile.flows.merge import MERGE_FAULTS
 from reconcile.flows.outcome import WAITS
@@ -315,6 +316,16 @@ def test_filters_of_the_history_are_documented() -> None:
     known = [spelled.get(name, name) for name in parameters if name != "parts"]
     rows = tables(page("audit.md"))["Filters"][1:]
     assert [row[0] for row in rows] == known
+
+
+def test_columns_of_the_export_are_documented() -> None:
+    """
+    audit.md lists the columns of the table in their order, those of the event in one row.
+    """
+    rows = tables(page("audit.md"))["Export"][1:]
+    repeated = re.findall(r"`(\w+)`", f"`{rows[0][1]}`")
+    assert tuple(repeated) == exporting.OF_EVENT
+    assert tuple(row[0] for row in rows[1:]) == exporting.OF_CHANGE
 
 
 def test_rules_and_rungs_are_documented() -> None:
