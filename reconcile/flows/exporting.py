@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from reconcile.core import attributes as at
@@ -100,7 +100,7 @@ def rows(event: Event) -> Iterator[tuple[str, ...]]:
         yield (*begin, *change)
 
 
-def _changes(event: Event) -> list[tuple[str, ...]]:
+def _changes(event: Event) -> Sequence[tuple[str, ...]]:
     """(keyword, tag, before, after, note) for each attribute that the item holds."""
     if event.original_attributes is None or event.new_attributes is None:
         return [(name, tag_of(name) or "", "", "", ERASED) for name in event.attributes]

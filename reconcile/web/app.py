@@ -17,6 +17,7 @@ from reconcile.web import (
     deliveries,
     dicomweb,
     docs,
+    fhir,
     frames,
     health,
     holds,
@@ -73,6 +74,7 @@ def make_app(parts: Parts) -> FastAPI:
         performed,
         rejections,
         suggestions,
+        fhir,
         docs,
     )
     for topic in topics:
@@ -84,4 +86,5 @@ def make_app(parts: Parts) -> FastAPI:
     app.add_middleware(
         Guard, metrics=app.state.metrics, body_bytes_max=parts.body_bytes_max
     )
+    app.add_middleware(fhir.FhirErrors)
     return app

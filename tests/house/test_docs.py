@@ -57,6 +57,7 @@ from reconcile.web import (
     deliveries,
     dicomweb,
     docs,
+    fhir,
     frames,
     health,
     holds,
@@ -70,6 +71,7 @@ from reconcile.web import (
     stow,
     suggestions,
 )
+from reconcile.web.fhir_search import AUDIT_EVENT, PROVENANCE
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -365,6 +367,7 @@ def test_routes_are_documented() -> None:
         performed,
         rejections,
         suggestions,
+        fhir,
         docs,
     )
     known = {
@@ -375,6 +378,15 @@ def test_routes_are_documented() -> None:
     }
     rows = tables(page("http.md"))["Routes"][1:]
     assert {row[0] for row in rows} == known | {"GET /openapi.json"}
+
+
+def test_search_parameters_of_fhir_are_documented() -> None:
+    """
+    http.md lists every parameter of FHIR that is acted on, and no other.
+    """
+    rows = [row for row in tables(page("http.md"))["FHIR"] if len(row) == 3]
+    told = {name.strip("` ") for row in rows[1:] for name in row[0].split(",")}
+    assert told == {*AUDIT_EVENT, *PROVENANCE} - {"_cursor"}
 
 
 # -- Holds --------------------------------------------------------------------------
