@@ -18,6 +18,7 @@ from reconcile.cli.context import (
     say_json,
     say_next,
 )
+from reconcile.cli.wiring import note_reading
 from reconcile.core.attributes import Element, values
 from reconcile.dataset.keywords import keyword
 from reconcile.db import views_audit
@@ -64,6 +65,7 @@ def list_events(
     said = {**context.params, "from": since, "to": until}
     with opened(config, data) as archive:
         query = audit_query(said, archive.parts.rules.domains)
+        note_reading(archive.parts, "audit list")
         with archive.database.read_only() as connection:
             page = views_audit.events(connection, query, Where(limit, cursor))
     for event in page.items:
@@ -83,6 +85,7 @@ def show_event(
     """Show one coercion event with previous and new values: patient data."""
     with opened(config, data) as archive, archive.database.read_only() as connection:
         event = views_audit.event(connection, event_id)
+        note_reading(archive.parts, "audit show")
     if as_json:
         say_json(event)
         return

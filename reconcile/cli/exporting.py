@@ -14,6 +14,7 @@ import typer
 
 from reconcile.cli.audit import _filter, app
 from reconcile.cli.context import Config, Data, nothing_found, opened
+from reconcile.cli.wiring import note_reading
 from reconcile.errors import WrongUse
 from reconcile.flows.exporting import FORMATS, HEADERS
 from reconcile.flows.questions import audit_query
@@ -55,6 +56,7 @@ def export_events(
     said = {**context.params, "from": since, "to": until}
     with opened(config, data) as archive:
         query = audit_query(said, archive.parts.rules.domains)
+        note_reading(archive.parts, "audit export")
         with _written(output) as file:
             chunks = [file.write(each) for each in FORMATS[form](archive.database, query)]
     if len(chunks) == HEADERS[form]:

@@ -18,6 +18,7 @@ from reconcile.cli.work import Work
 from reconcile.db.commitments import COMMITMENT
 from reconcile.db.outgoing import Wanted
 from reconcile.errors import ServiceUnavailable
+from reconcile.flows.auditing import AuditFlow
 from reconcile.flows.forward import ForwardFlow, OnCorrection, Recipient
 from reconcile.flows.notify import AVAILABILITY, Notice, NotifyFlow, Target
 from reconcile.settings import Settings
@@ -36,10 +37,12 @@ def run(work: Work) -> None:
     started = _in_reach(flow.start)
     nightly.begin(work.parts, work.stop)
     work.say_ready()
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         sent_on = pool.submit(_send_on, sending, work.stop)
+        reported = pool.submit(_report, auditing(work.parts), work.stop)
         _tell(flow, work.stop, sent_on, started=started)
         sent_on.result()
+        reported.result()
 
 
 def _tell(flow: NotifyFlow, stop: Event, beside: Future[None], *, started: bool) -> None:
@@ -56,6 +59,14 @@ def _send_on(flow: ForwardFlow, stop: Event) -> None:
     """Until it is to stop; for nobody, if there is no destination."""
     started = more = False
     while flow.recipients and not stop.wait(0 if more else SECONDS_OF_SENDING):
+        started = started or _in_reach(flow.start)
+        more = started and _in_reach(partial(flow.round, stop))
+
+
+def _report(flow: AuditFlow | None, stop: Event) -> None:
+    """Until it is to stop; to nobody, if there is no audit repository."""
+    started = more = False
+    while flow is not None and not stop.wait(0 if more else SECONDS):
         started = started or _in_reach(flow.start)
         more = started and _in_reach(partial(flow.round, stop))
 
@@ -78,6 +89,22 @@ def notifying(parts: Parts) -> NotifyFlow:
     return NotifyFlow(
         parts.database, [*named, *peers], now, quiet, settings.serve.public_url
     )
+
+
+def auditing(parts: Parts) -> AuditFlow | None:
+    """What tells the audit repository; None: there is none."""
+    from reconcile.cli.tls import audit_context
+    from reconcile.web.syslog import repository
+
+    settings = parts.settings
+    if not settings.audit.repository:
+        return None
+    host, _, port = settings.audit.repository.rpartition(":")
+    title = settings.archive.ae_title
+    address = (host.strip("[]"), int(port))
+    source_id = settings.archive.modifying_system
+    send = repository(address, audit_context(settings), source_id, settings.audit.site)
+    return AuditFlow(parts.database, title, send, now)
 
 
 def forwarding(parts: Parts) -> ForwardFlow:

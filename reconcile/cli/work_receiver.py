@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from reconcile.cli.tls import client_context, tls_context
-from reconcile.cli.wiring import address_of, asking, receiver_count, source
+from reconcile.cli.wiring import address_of, asking, receiver_count, source, spooling
 from reconcile.cli.work import Work
 from reconcile.dicom.acceptor import DicomDoor
 from reconcile.dicom.destinations import Giving, Remote
 from reconcile.dicom.limits import Limits
 from reconcile.dicom.policy import Peer, Policy
 from reconcile.flows.settling import Settler
+from reconcile.flows.spooling import unheard
 from reconcile.settings import Settings
 
 #: The supervisor waits half a minute for its processes: what began must have ended then.
@@ -23,6 +24,7 @@ def run(work: Work) -> None:
     """Take associations until the work is to stop."""
     parts = work.parts
     settler = Settler(parts.store().begin)
+    spooler = spooling(parts)
     door = DicomDoor(
         policy(parts.settings),
         settler.submit,
@@ -35,6 +37,7 @@ def run(work: Work) -> None:
             destinations(parts.settings).get,
         ),
         parts.normalized,
+        spooler.note if spooler else unheard,
     )
     for name, opened in work.sockets.items():
         door.serve(opened, tls_context(parts.settings, name))
@@ -43,6 +46,8 @@ def run(work: Work) -> None:
     door.drain(DRAIN_SECONDS, work.at_once)
     door.stop(GRACE_SECONDS, FINISH_SECONDS)
     settler.stop()
+    if spooler:
+        spooler.stop()
     parts.storage.close()
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from reconcile.cli.tls import tls_context
-from reconcile.cli.wiring import listed, now, sources
+from reconcile.cli.wiring import listed, now, sources, spooling
 from reconcile.cli.work import Work
 from reconcile.cli.work_hl7 import hl7_door
 from reconcile.db import migrate
+from reconcile.flows.spooling import unheard
 from reconcile.web.app import make_app
 from reconcile.web.parts import Parts
 from reconcile.web.serve import run as serve
@@ -15,6 +16,7 @@ from reconcile.web.serve import run as serve
 def run(work: Work) -> None:
     """Answer requests until the work is to stop."""
     settings = work.parts.settings
+    spooler = spooling(work.parts)
     app = make_app(
         Parts(
             work.parts.database,
@@ -30,6 +32,7 @@ def run(work: Work) -> None:
             clock=now,
             act_again=hl7_door(work.parts).again,
             destinations=[each.ae_title for each in settings.destination],
+            heard=spooler.note if spooler else unheard,
         )
     )
     serve(
@@ -40,5 +43,7 @@ def run(work: Work) -> None:
         tls=lambda door: tls_context(settings, door),
     )
     app.state.stores.stop()
+    if spooler:
+        spooler.stop()
     app.state.parts.decoding.close()
     work.parts.storage.close()

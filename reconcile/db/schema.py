@@ -3,6 +3,7 @@
 from reconcile.db import (
     access,
     answered,
+    auditing,
     commitments,
     deliveries,
     evidence,
@@ -25,6 +26,7 @@ from reconcile.db.tables import metadata
 __all__ = [
     "access",
     "answered",
+    "auditing",
     "commitments",
     "deliveries",
     "evidence",

@@ -37,7 +37,9 @@ from reconcile.dicom.policy import CLOSING, LIMIT_EXCEEDED, Policy, Refusal
 from reconcile.dicom.spool import Spools
 from reconcile.errors import ConfigurationError, SOPClassNotSupported
 from reconcile.flows.arrival import Arrival
+from reconcile.flows.auditing import Heard
 from reconcile.flows.settling import Answer
+from reconcile.flows.spooling import Note, unheard
 
 __all__ = ["DicomDoor", "listen"]
 
@@ -70,6 +72,7 @@ class DicomDoor:
             does; called in other threads. None: nothing is answered here.
         giving: what gives instances out, and to whom. None: nothing is retrieved here.
         normalized: carries out N-services. None: nobody does here.
+        heard: takes note of queries; may not wait for anything.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class DicomDoor:
         find: Callable[[Question, str], Pages] | None = None,
         giving: Giving | None = None,
         normalized: Normalized | None = None,
+        heard: Note = unheard,
     ) -> None:
         configure_pynetdicom()
         if not is_title(policy.ae_title):
@@ -89,6 +93,7 @@ class DicomDoor:
         self.submit = submit
         self.limits = limits or Limits()
         self._find = find
+        self._heard = heard
         self.giving = giving
         self.normalized = normalized
         self._workers = ThreadPoolExecutor(FINDERS, thread_name_prefix="find")
@@ -138,14 +143,15 @@ class DicomDoor:
         with suppress(RuntimeError):  # the door has closed
             self._givers.submit(call)
 
-    def find(self, question: Question, view: str) -> Pages:
-        """Answers to a question, page by page.
+    def find(self, question: Question, view: str, asked: Heard) -> Pages:
+        """Answers to a question, page by page; what was asked is taken note of.
 
         Raises:
             SOPClassNotSupported: nothing is answered here.
         """
         if self._find is None:
             raise SOPClassNotSupported("queries are not answered here")
+        self._heard(asked)
         return self._find(question, view)
 
     # -- Coming in ---------------------------------------------------------------------

@@ -18,14 +18,7 @@ from reconcile.core.matchkeys import Question
 from reconcile.dicom.commands import event_report
 from reconcile.dicom.destinations import Giving
 from reconcile.dicom.limits import Limits
-from reconcile.dicom.messages import (
-    Context,
-    Messages,
-    Normalized,
-    Pages,
-    Report,
-    Request,
-)
+from reconcile.dicom.messages import Context, Messages, Normalized, Pages, Report, Request
 from reconcile.dicom.negotiation import Answered, AssociateRequest, Roles
 from reconcile.dicom.pdus import Fragment
 from reconcile.dicom.policy import ACCEPTANCE, Certificate, Refusal, agree
@@ -35,6 +28,7 @@ from reconcile.dicom.states import State
 from reconcile.dicom.upper_layer import Aborted, UpperLayer
 from reconcile.errors import CannotUnderstand, ReconcileError
 from reconcile.flows.arrival import Arrival
+from reconcile.flows.auditing import Heard
 from reconcile.flows.settling import Answer
 
 LOG = logging.getLogger(__name__)
@@ -85,7 +79,7 @@ class Door(Protocol):
     def give(self, call: Callable[[], None]) -> None:
         """Have something called in another thread that may wait for peers."""
 
-    def find(self, question: Question, view: str) -> Pages:
+    def find(self, question: Question, view: str, asked: Heard) -> Pages:
         """Answers to a question, page by page."""
 
 

@@ -14,6 +14,7 @@ import logging
 from functools import partial
 
 from reconcile.core import attributes as at
+from reconcile.core.audit_message import QUERY_BYTES_MAX
 from reconcile.core.matchkeys import Question, question_of
 from reconcile.core.querykeys import Level
 from reconcile.core.worklist import question_of_steps
@@ -41,6 +42,7 @@ from reconcile.errors import (
     SOPClassNotSupported,
     WrongUse,
 )
+from reconcile.flows.auditing import QUERY, Heard
 from reconcile.flows.query import Answer as Found
 from reconcile.flows.query import only
 
@@ -73,7 +75,9 @@ class FindRequest(Request):
         """Begin to answer, or say why not."""
         try:
             self._question = self._asked()
-            self._pages = self.peer.find(self._question, self.peer.source.domain)
+            self._pages = self.peer.find(
+                self._question, self.peer.source.domain, self._heard()
+            )
         except Exception as error:  # noqa: BLE001 - every way out is an answer
             self._end(error)
             return
@@ -97,6 +101,17 @@ class FindRequest(Request):
         if level is None:
             raise WrongUse("Query/Retrieve Level is none that is served here")
         return question_of(level, keys)
+
+    def _heard(self) -> Heard:
+        """For whoever takes note of what was asked: the identifier as it came."""
+        return Heard(
+            QUERY,
+            self.peer.calling,
+            self.peer.address,
+            self.command.sop_class_uid,
+            bytes(self.identifier[:QUERY_BYTES_MAX]),
+            self.context.transfer_syntax,
+        )
 
     def cancel(self) -> None:
         """Answer no more than what is on its way."""

@@ -42,6 +42,7 @@ ALLOWED = {
 # Tables, and which of their keys name files.
 FILES = {
     "tls": ("certificate", "key", "ca"),
+    "audit": ("certificate", "key", "ca"),
     "mail": ("password_file",),
     "notify": ("secret_file",),
 }

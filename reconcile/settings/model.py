@@ -236,6 +236,17 @@ class Mail(_Table):
     password_file: str = ""
 
 
+class Audit(_Table):
+    """The audit repository that is told what happened, by syslog over TLS; empty: none."""
+
+    repository: Address = ""
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    site: str = ""
+    queries: bool = True
+
+
 class Notify(_Table):
     """Who is told of what: by webhook or by mail. Minutes."""
 
@@ -269,6 +280,7 @@ class Settings(_Table):
     destination: Annotated[tuple[Destination, ...], Field(strict=False)] = ()
     forward: Annotated[tuple[Forward, ...], Field(strict=False)] = ()
     mail: Mail = Mail()
+    audit: Audit = Audit()
     notify: Annotated[tuple[Notify, ...], Field(strict=False)] = ()
 
     @property

@@ -32,6 +32,7 @@ from reconcile.web import (
     stow,
     suggestions,
 )
+from reconcile.web.audited import Audited
 from reconcile.web.auth import Authenticate
 from reconcile.web.guard import Guard
 from reconcile.web.health import Readiness
@@ -82,6 +83,7 @@ def make_app(parts: Parts) -> FastAPI:
     problems.install(app)
     # The last one added is the outermost.
     app.add_middleware(Idempotent, parts=parts)
+    app.add_middleware(Audited, note=parts.heard)
     app.add_middleware(Authenticate, parts=parts)
     app.add_middleware(
         Guard, metrics=app.state.metrics, body_bytes_max=parts.body_bytes_max

@@ -18,6 +18,7 @@ from reconcile.flows.replay import ActAgain, ReplayFlow, no_door
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules
 from reconcile.flows.several import SeveralFlow
+from reconcile.flows.spooling import Note, unheard
 from reconcile.flows.store import StoreFlow
 from reconcile.storage.local import LocalStorage
 
@@ -52,6 +53,7 @@ class Parts:
         destinations: AE titles that something can be forwarded to.
         act_again: reads a message that is kept and acts on it; the HL7 door's.
         decoding: undoes lossless compression.
+        heard: takes note of queries and of who reads the history.
     """
 
     database: Database
@@ -68,6 +70,7 @@ class Parts:
     act_again: ActAgain = no_door
     destinations: Collection[str] = ()
     decoding: Decoding = field(default_factory=Decoding)
+    heard: Note = unheard
 
     @property
     def retrieve(self) -> RetrieveFlow:
