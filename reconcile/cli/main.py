@@ -34,6 +34,7 @@ from reconcile.cli.context import Config, Data, reported
 from reconcile.cli.doctor import doctor
 from reconcile.cli.echo import echo
 from reconcile.cli.importing import import_files
+from reconcile.cli.inventory import inventory
 from reconcile.cli.logs import configure_logging
 from reconcile.cli.reload import reload
 from reconcile.cli.suggestions import app as suggestion
@@ -68,6 +69,7 @@ app.command("echo")(echo)
 app.command("reload")(reload)
 app.command("hunt")(hunt)
 app.command("import")(import_files)
+app.command("inventory")(inventory)
 
 
 @app.command("serve")

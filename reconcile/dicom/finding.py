@@ -22,6 +22,7 @@ from reconcile.dicom.commands import CommandSet, response
 from reconcile.dicom.identifiers import read_identifier, write_identifier
 from reconcile.dicom.messages import Context, Pages, Peer, Request
 from reconcile.dicom.sop_classes import (
+    INVENTORY_FIND,
     PATIENT_ROOT_FIND,
     STUDY_ROOT_FIND,
     WORKLIST_FIND,
@@ -49,11 +50,12 @@ from reconcile.flows.query import only
 LOG = logging.getLogger(__name__)
 
 # PS3.4 sections C.6.1.1 and C.6.2.1: the levels of each information model; the worklist
-# has none to name
+# and inventories have none to name
 LEVELS = {
     PATIENT_ROOT_FIND: (Level.PATIENT, Level.STUDY, Level.SERIES, Level.IMAGE),
     STUDY_ROOT_FIND: (Level.STUDY, Level.SERIES, Level.IMAGE),
     WORKLIST_FIND: (Level.WORKLIST,),
+    INVENTORY_FIND: (Level.INVENTORY,),
 }
 _LEVEL, _RETRIEVE_AE, _AVAILABILITY = "00080052", "00080054", "00080056"
 
@@ -96,6 +98,8 @@ class FindRequest(Request):
         )
         if levels == (Level.WORKLIST,):
             return question_of_steps(keys)
+        if levels == (Level.INVENTORY,):
+            return question_of(Level.INVENTORY, keys)
         said = at.text(keys.get(_LEVEL))
         level = next((each for each in levels if each == said), None)
         if level is None:
@@ -148,7 +152,8 @@ class FindRequest(Request):
         found = only(answer, question)
         if question.level is Level.WORKLIST:
             return write_identifier(found, self.context.transfer_syntax)
-        found[_LEVEL] = at.element("CS", question.level.value)
+        if question.level is not Level.INVENTORY:
+            found[_LEVEL] = at.element("CS", question.level.value)
         found[_RETRIEVE_AE] = at.element("AE", self.peer.called)
         if _AVAILABILITY in question.shown:
             found[_AVAILABILITY] = at.element("CS", "ONLINE")
