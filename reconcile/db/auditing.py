@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -79,6 +79,22 @@ def told(connection: Connection, done: Stretch, spooled: Sequence[UUID]) -> None
     """Everything of a stretch was told, and this of the spool: go on behind it."""
     connection.execute(spool.delete().where(spool.c.id.in_(spooled)))
     telling.move(connection, telling.AUDIT, str(done.high))
+
+
+def waiting_since(connection: Connection) -> datetime | None:
+    """Up to when it was told, if there is something to tell from then on; else None."""
+    known = telling.cursors(connection).get(telling.AUDIT)
+    if known is None or not _WAITS.first(connection, low=UUID(known)).waits:
+        return None
+    return telling.EPOCH + timedelta(milliseconds=UUID(known).int >> 80)
+
+
+_WAITS = Prepared(
+    lambda: text("""
+SELECT EXISTS (SELECT FROM receipt WHERE id >= CAST(:low AS uuid))
+    OR EXISTS (SELECT FROM happening WHERE id >= CAST(:low AS uuid)) AS waits
+""").bindparams(bindparam("low", type_=postgresql.UUID(as_uuid=True)))
+)
 
 
 # -- Rows ---------------------------------------------------------------------------

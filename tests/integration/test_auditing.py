@@ -11,6 +11,7 @@ import pytest
 
 from reconcile.db import auditing
 from reconcile.flows.auditing import LOG_USED, QUERY, AuditFlow, Heard
+from reconcile.flows.doctor import Doctor
 from reconcile.flows.spooling import Spooler
 from reconcile.web.parts import Parts
 from reconcile.web.syslog import repository as told_to
@@ -159,6 +160,24 @@ def test_nothing_is_lost_while_the_repository_is_away(hospital, contexts):
         assert [each.event for each in there.logged] == ["110104"]
         tell(again)
         assert len(there.logged) == 1
+
+
+def test_the_doctor_sees_a_repository_that_takes_nothing(hospital, contexts):
+    """
+    What waits to be told for long is a finding, until it is told.
+    """
+
+    def codes(minutes):
+        later = datetime.now(UTC) + timedelta(minutes=minutes)
+        doctor = Doctor(hospital.database, hospital.storage, lambda: later, reports=True)
+        return [finding.code for finding in doctor.findings()]
+
+    with reporting(hospital, contexts) as (_, flow):
+        hospital.store(instance(), CT_A)
+        assert codes(5) == []
+        assert codes(20) == ["audit-repository"]
+        tell(flow)
+    assert codes(20) == []
 
 
 def test_what_broke_off_is_told_again(hospital, contexts):

@@ -16,9 +16,11 @@ from reconcile.core.identity import PatientIdentifier
 from reconcile.db.ids import new_uid
 from reconcile.dicom.acceptor import DicomDoor, listen
 from reconcile.dicom.destinations import Giving, Remote
+from reconcile.dicom.identifiers import read_identifier
 from reconcile.dicom.policy import Peer, Policy
 from reconcile.errors import NotFound, WrongUse
 from reconcile.flows import inventory
+from reconcile.flows.auditing import QUERY, Heard
 from reconcile.flows.inventory import InventoryFlow, Scope
 from reconcile.flows.query import QueryFlow
 from reconcile.flows.retrieve import RetrieveFlow
@@ -31,6 +33,7 @@ from tests.support.retrieving import free_port, get, move, taker
 
 ROOT = "1.2.840.10008.5.1.4.1.1.201."
 STORAGE, FIND, MOVE, GET = (f"{ROOT}{number}" for number in (1, 2, 3, 4))
+HEARD: list[Heard] = []
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 
 # PS3.3 Tables C.7-8, C.12-1 and C.38.1-1: what is of type 1, and of type 2, in all cases,
@@ -86,6 +89,7 @@ def door(filled):
         hospital.storage.spool_dir,
         find=query.pages,
         giving=Giving(SeveralFlow(retrieve, query), "RECONCILE", {"VIEWER": remote}.get),
+        heard=HEARD.append,
     )
     listening = listen("127.0.0.1", 0)
     port = listening.getsockname()[1]
@@ -235,6 +239,9 @@ def test_it_is_found_by_its_own_class(filled, door):
     assert find(InventoryLevel="STUDY", SOPInstanceUID=uid) == []
     assert find(SOPInstanceUID=filled.ordered_instances[0]) == []
     assert uid in [each.SOPInstanceUID for each in find(ContentDate="20200101-")]
+    last = HEARD[-1]
+    assert (last.what, last.actor, last.object_id) == (QUERY, "CT_A", FIND)
+    assert read_identifier(last.query, last.transfer_syntax)["00080023"]["Value"]
 
 
 def test_it_is_retrieved_by_its_own_classes(filled, door):
