@@ -33,8 +33,12 @@ def upgrade() -> None:
         sa.Column("asked", postgresql.JSONB, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_audit_spool"),
     )
+    op.create_index("ix_merge_edge_happening_id", "merge_edge", ["happening_id"])
+    op.create_index("ix_merge_edge_ended_by", "merge_edge", ["ended_by"])
     op.execute(GRANT)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_merge_edge_ended_by", "merge_edge")
+    op.drop_index("ix_merge_edge_happening_id", "merge_edge")
     op.drop_table("audit_spool")

@@ -14,9 +14,21 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Connection, Integer, Row, Table, bindparam, select, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Index,
+    Integer,
+    Row,
+    Table,
+    bindparam,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql
 
+from reconcile.db import tables as t
 from reconcile.db import telling
 from reconcile.db.ids import uuid7
 from reconcile.db.prepared import Prepared
@@ -34,6 +46,10 @@ spool = Table(
     identifier(),
     Column("asked", postgresql.JSONB, nullable=False),
 )
+
+# By which happening two became one, or are two again.
+Index("ix_merge_edge_happening_id", t.merge_edge.c.happening_id)
+Index("ix_merge_edge_ended_by", t.merge_edge.c.ended_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +117,10 @@ SELECT EXISTS (SELECT FROM receipt WHERE id >= CAST(:low AS uuid))
 
 
 def stored(connection: Connection, within: Stretch) -> Sequence[Row[Any]]:
-    """Receipts by association, study, patient and SOP class: how many, and the last one."""
+    """Receipts by association, study, patient and SOP class: how many, and the last one.
+
+    Of instances that are of a study: what is told of is a patient's.
+    """
     return list(_STORED(connection, low=within.low, high=within.high))
 
 
@@ -119,8 +138,8 @@ SELECT r.source, r.peer_address, r.association, i.sop_class_uid,
     count(*) AS instances, max(r.received_at) AS last_at
 FROM receipt r
 JOIN instance i ON i.sop_instance_uid = r.sop_instance_uid AND i.uid_domain = r.uid_domain
-LEFT JOIN series s ON s.id = i.series_id
-LEFT JOIN study st ON st.id = s.study_id
+JOIN series s ON s.id = i.series_id
+JOIN study st ON st.id = s.study_id
 LEFT JOIN identity n ON n.id = s.identity_id
 LEFT JOIN coercion_event e ON e.instance_id = i.id AND e.receipt_id = r.id
 LEFT JOIN coercion_value v ON v.event_id = e.id
@@ -201,19 +220,13 @@ ORDER BY h.id
 
 def keep(connection: Connection, asked: Sequence[dict[str, Any]]) -> int:
     """Remember what was asked, until it is told; how much of it there was room for."""
-    waiting = _WAITING.first(connection, most=SPOOL_MAX).waiting
+    some = select(spool.c.id).limit(SPOOL_MAX).subquery()
+    waiting = connection.execute(select(func.count()).select_from(some)).scalar_one()
     kept = asked[: max(0, SPOOL_MAX - waiting)]
     if kept:
         rows = [{"id": uuid7(), "asked": each} for each in kept]
         connection.execute(spool.insert(), rows)
     return len(kept)
-
-
-_WAITING = Prepared(
-    lambda: text("""
-SELECT count(*) AS waiting FROM (SELECT FROM audit_spool LIMIT :most) w
-""").bindparams(bindparam("most", type_=Integer()))
-)
 
 
 def asked(connection: Connection, within: Stretch) -> Sequence[Row[Any]]:

@@ -199,7 +199,7 @@ class AuditFlow:
             max(row.last_at for row in rows),
             (sender, Participant(self.title, a.DESTINATION)),
             (
-                a.study(first.study_instance_uid or "", classes, _said(details)),
+                a.study(first.study_instance_uid, classes, _said(details)),
                 a.patient(_patient(first)),
             ),
         )
@@ -290,7 +290,8 @@ def _patient(row: Any) -> str:
 
 
 def _cx(value: str | None, issuer: str | None) -> str:
-    return f"{value}^^^{issuer or ''}" if value else ""
+    bare = (value or "").strip()
+    return f"{bare}^^^{issuer or ''}" if bare else ""
 
 
 def _said(details: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
