@@ -19,6 +19,7 @@ from reconcile.cli.context import (
     say_next,
     told,
 )
+from reconcile.cli.wiring import note_reading
 from reconcile.core.attributes import Element, values
 from reconcile.dataset.keywords import keyword
 from reconcile.db import views_audit, views_erasures
@@ -67,6 +68,7 @@ def list_events(
     with opened(config, data) as archive:
         query = audit_query(said, archive.parts.rules.domains)
         told(archive, "audit list", **{n: str(said[n]) for n in FILTERS if said.get(n)})
+        note_reading(archive.parts, "audit list")
         with archive.database.read_only() as connection:
             page = views_audit.events(connection, query, Where(limit, cursor))
     for event in page.items:
@@ -86,6 +88,7 @@ def show_event(
     """Show one coercion event with previous and new values: patient data."""
     with opened(config, data) as archive:
         told(archive, "audit show", event=event_id)
+        note_reading(archive.parts, "audit show")
         with archive.database.read_only() as connection:
             event = views_audit.event(connection, event_id)
             erased = views_erasures.of_event(connection, event.id)

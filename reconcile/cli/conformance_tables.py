@@ -75,7 +75,7 @@ def _keys() -> Rows:
     above: set[str] = set()
     for level, keys in KEYS.items():
         for tag, vr in keys.items():
-            if level is Level.WORKLIST or tag not in above:
+            if level in (Level.WORKLIST, Level.INVENTORY) or tag not in above:
                 yield (
                     level.value,
                     *_named(tag),

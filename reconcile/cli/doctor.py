@@ -33,7 +33,9 @@ def _findings(archive: Opened) -> list[Finding]:
         advice = "give the writer a role of its own: then the history is guarded by grants"
         roles = [Finding("one-role", "one URL for all: only triggers guard it", advice)]
     parts = archive.parts
-    return [*roles, *Doctor(parts.database, parts.storage, now).findings()]
+    reports = bool(parts.settings.audit.repository)
+    doctor = Doctor(parts.database, parts.storage, now, reports=reports)
+    return [*roles, *doctor.findings()]
 
 
 def _line(finding: Finding) -> str:

@@ -20,6 +20,7 @@ from reconcile.cli.context import (
     say_json,
     told,
 )
+from reconcile.cli.wiring import note_reading
 from reconcile.core.naming import identifier_of
 from reconcile.db import views_patients, views_studies
 from reconcile.db.views_patients import Person
@@ -99,6 +100,7 @@ def instance_history(
         told(archive, "instance history", instance=uid)
         retrieve = RetrieveFlow(archive.database, archive.parts.storage)
         found = HistoryFlow(retrieve).instance(uid)
+        note_reading(archive.parts, "instance history")
     for event in found:
         say_json(event) if as_json else typer.echo(line(event))
     if not found:

@@ -21,6 +21,7 @@ from reconcile.cli import (
     corrections,  # noqa: F401 - adds its commands to those of others
     delete,
     erase,  # noqa: F401 - adds its command to that of others
+    exporting,  # noqa: F401 - so does this one
     forward,
     holds,
     keys,
@@ -38,6 +39,7 @@ from reconcile.cli.context import Config, Data, reported
 from reconcile.cli.doctor import doctor
 from reconcile.cli.echo import echo
 from reconcile.cli.importing import import_files
+from reconcile.cli.inventory import inventory
 from reconcile.cli.logs import configure_logging
 from reconcile.cli.reload import reload
 from reconcile.cli.suggestions import app as suggestion
@@ -76,6 +78,7 @@ app.command("reload")(reload)
 app.command("hunt")(hunt)
 app.command("import")(import_files)
 app.command("what-if")(what_if)
+app.command("inventory")(inventory)
 
 
 @app.command("serve")

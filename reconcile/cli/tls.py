@@ -25,6 +25,20 @@ def client_context(settings: Settings) -> ssl.SSLContext:
     return context
 
 
+def audit_context(settings: Settings) -> ssl.SSLContext:
+    """TLS towards the audit repository: its certificate is of `ca`, and names its host."""
+    audit = settings.audit
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if audit.ca:
+        context.load_verify_locations(audit.ca)
+    else:
+        context.load_default_certs()
+    if audit.certificate:
+        context.load_cert_chain(audit.certificate, audit.key)
+    return context
+
+
 def tls_context(settings: Settings, door: str) -> ssl.SSLContext | None:
     """TLS of a door, after the BCP 195 profile (PS3.15 B.12): 1.2 or newer."""
     if not door.endswith("_tls"):

@@ -5,19 +5,23 @@ No door is imported here: a process loads the one that it opens, and no other.
 
 from __future__ import annotations
 
+import getpass
 import ipaddress
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from reconcile.core.deletion import Cause
 from reconcile.core.facts import Source
 from reconcile.core.identity import Domain
 from reconcile.core.rejection import Again, Code, Treatment
+from reconcile.db import auditing
 from reconcile.db.database import Database
 from reconcile.errors import ConfigurationError
+from reconcile.flows.auditing import LOG_USED, Heard
 from reconcile.flows.commitment import CommitmentFlow
 from reconcile.flows.decoding import Decoding
 from reconcile.flows.kept import KeptArrivals
@@ -27,6 +31,7 @@ from reconcile.flows.query import QueryFlow
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules, built_in
 from reconcile.flows.several import SeveralFlow
+from reconcile.flows.spooling import Spooler
 from reconcile.flows.store import StoreFlow
 from reconcile.settings import Settings, digest
 from reconcile.settings.model import Destination
@@ -166,6 +171,21 @@ def sources(settings: Settings) -> Callable[[str], Source]:
 def listed(settings: Settings) -> Callable[[str], Source | None]:
     """How instances of a configured peer are read, by AE title."""
     return {each.ae_title: source(each) for each in settings.source}.get
+
+
+def spooling(parts: Parts) -> Spooler | None:
+    """What takes note of what is asked, in a process; None: nobody wants to know."""
+    audit = parts.settings.audit
+    if not (audit.repository and audit.queries):
+        return None
+    return Spooler(parts.database, now)
+
+
+def note_reading(parts: Parts, command: str) -> None:
+    """Tell the audit repository, where there is one, who read the history here."""
+    if parts.settings.audit.repository:
+        said = Heard(LOG_USED, getpass.getuser(), "", f"reconcile {command}", at=now())
+        parts.database.run(partial(auditing.keep, asked=[said.plain()]))
 
 
 def receiver_count(settings: Settings) -> int:

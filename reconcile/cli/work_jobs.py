@@ -21,6 +21,7 @@ from reconcile.cli.work import Work
 from reconcile.db.commitments import COMMITMENT
 from reconcile.db.outgoing import Wanted
 from reconcile.errors import ConfigurationError, ServiceUnavailable
+from reconcile.flows.auditing import AuditFlow
 from reconcile.flows.delivering import Opened
 from reconcile.flows.forward import ForwardFlow, Recipient
 from reconcile.flows.notify import AVAILABILITY, Notice, NotifyFlow, Target
@@ -44,13 +45,15 @@ def run(work: Work) -> None:
     tidying.begin(work.parts, work.stop)
     deletion.begin(work.parts, work.stop)
     work.say_ready()
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(3) as pool:
         sent_on = pool.submit(_send_on, sending, relays, work.stop)
         sealed = pool.submit(_seal, work.parts, work.stop)
-        _tell(flow, work.stop, (sent_on, sealed), started=started)
+        reported = pool.submit(_report, auditing(work.parts), work.stop)
+        _tell(flow, work.stop, (sent_on, sealed, reported), started=started)
         work.stop.set()
         sent_on.result()
         sealed.result()
+        reported.result()
 
 
 def _tell(
@@ -88,6 +91,14 @@ def _seal(parts: Parts, stop: Event) -> None:
     found.run(stop)
 
 
+def _report(flow: AuditFlow | None, stop: Event) -> None:
+    """Until it is to stop; to nobody, if there is no audit repository."""
+    started = more = False
+    while flow is not None and not stop.wait(0 if more else SECONDS):
+        started = started or _in_reach(flow.start)
+        more = started and _in_reach(partial(flow.round, stop))
+
+
 def _in_reach(step: Callable[[], bool | None]) -> bool:
     """What a step answers, nothing being yes; no, while the database is away."""
     try:
@@ -106,6 +117,22 @@ def notifying(parts: Parts) -> NotifyFlow:
     return NotifyFlow(
         parts.database, [*named, *peers], now, quiet, settings.serve.public_url
     )
+
+
+def auditing(parts: Parts) -> AuditFlow | None:
+    """What tells the audit repository; None: there is none."""
+    from reconcile.cli.tls import audit_context
+    from reconcile.web.syslog import repository
+
+    settings = parts.settings
+    if not settings.audit.repository:
+        return None
+    host, _, port = settings.audit.repository.rpartition(":")
+    title = settings.archive.ae_title
+    address = (host.strip("[]"), int(port))
+    source_id = settings.archive.modifying_system
+    send = repository(address, audit_context(settings), source_id, settings.audit.site)
+    return AuditFlow(parts.database, title, send, now)
 
 
 def forwarding(parts: Parts) -> ForwardFlow:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from reconcile.cli.tls import client_context, tls_context
-from reconcile.cli.wiring import address_of, asking, now, receiver_count, source
+from reconcile.cli.wiring import (
+    address_of,
+    asking,
+    now,
+    receiver_count,
+    source,
+    spooling,
+)
 from reconcile.cli.work import Work
 from reconcile.dicom.acceptor import DicomDoor
 from reconcile.dicom.destinations import Giving, Remote
@@ -11,6 +18,7 @@ from reconcile.dicom.limits import Limits
 from reconcile.dicom.policy import Peer, Policy
 from reconcile.flows.associations import AssociationLog
 from reconcile.flows.settling import Settler
+from reconcile.flows.spooling import unheard
 from reconcile.settings import Settings
 
 #: The supervisor waits half a minute for its processes: what began must have ended then.
@@ -25,6 +33,7 @@ def run(work: Work) -> None:
     parts = work.parts
     settler = Settler(parts.store().begin)
     journal = AssociationLog(parts.database, now)
+    spooler = spooling(parts)
     door = DicomDoor(
         policy(parts.settings),
         settler.submit,
@@ -39,6 +48,7 @@ def run(work: Work) -> None:
         parts.normalized,
         journal.note,
         parts.storage.room.require,
+        spooler.note if spooler else unheard,
     )
     for name, opened in work.sockets.items():
         door.serve(opened, tls_context(parts.settings, name))
@@ -48,6 +58,8 @@ def run(work: Work) -> None:
     door.stop(GRACE_SECONDS, FINISH_SECONDS)
     settler.stop()
     journal.stop()
+    if spooler:
+        spooler.stop()
     parts.storage.close()
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from reconcile.cli.tls import tls_context
-from reconcile.cli.wiring import listed, now, sources
+from reconcile.cli.wiring import listed, now, sources, spooling
 from reconcile.cli.work import Work
 from reconcile.cli.work_hl7 import hl7_door
 from reconcile.db import migrate
 from reconcile.db.database import Database
 from reconcile.flows.people import Claims, People
+from reconcile.flows.spooling import unheard
 from reconcile.settings.model import Settings
 from reconcile.settings.shown import in_force
 from reconcile.web.app import make_app
@@ -41,6 +42,7 @@ def entrance(settings: Settings, database: Database) -> Entrance | None:
 def run(work: Work) -> None:
     """Answer requests until the work is to stop."""
     settings = work.parts.settings
+    spooler = spooling(work.parts)
     app = make_app(
         Parts(
             work.parts.database,
@@ -61,6 +63,7 @@ def run(work: Work) -> None:
             destinations=[each.ae_title for each in settings.destination],
             doors=work.doors,
             in_force=in_force(settings),
+            heard=spooler.note if spooler else unheard,
         )
     )
     serve(
@@ -72,5 +75,7 @@ def run(work: Work) -> None:
     )
     app.state.stores.stop()
     app.state.readings.stop()
+    if spooler:
+        spooler.stop()
     app.state.parts.decoding.close()
     work.parts.storage.close()

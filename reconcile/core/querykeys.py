@@ -4,7 +4,8 @@ What is matched, and what is only answered, is said by their VR: a sequence is a
 
 Source:
     PS3.4 section C.6.1 and C.6.2 (Query/Retrieve), Table K.6-1 (Modality Worklist);
-    PS3.18 section 10.6.1 and 10.6.3. VRs: PS3.6.
+    PS3.18 section 10.6.1 and 10.6.3. Inventories: PS3.4 Annex JJ, whose text was
+    not read: their keys are what the IOD has above its records. VRs: PS3.6.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from reconcile.core.attributes import Tag
 
 
 class Level(StrEnum):
-    """What is answered: of Query/Retrieve Level (0008,0052), from the top; and steps."""
+    """What is answered: of Query/Retrieve Level (0008,0052), from the top; others."""
 
     PATIENT = "PATIENT"
     STUDY = "STUDY"
     SERIES = "SERIES"
     IMAGE = "IMAGE"
     WORKLIST = "WORKLIST"
+    INVENTORY = "INVENTORY"
 
 
 PATIENT_RELATED_STUDIES = "00201200"
@@ -170,11 +172,28 @@ _ABOUT = {
     "00403001": "LO",  # Confidentiality Constraint on Patient Data Description
 }
 
+# PS3.3 Table C.38.1-1, without what is inventoried
+_INVENTORY = {
+    SOP_CLASS_UID: "UI",
+    SOP_INSTANCE_UID: "UI",
+    "00080023": "DA",  # Content Date
+    "00080033": "TM",  # Content Time
+    "00080400": "SQ",  # Scope of Inventory Sequence
+    "00080401": "LT",  # Inventory Purpose
+    "00080402": "LT",  # Inventory Instance Description
+    "00080403": "CS",  # Inventory Level
+    "00080426": "CS",  # Inventory Completion Status
+    "00080427": "UL",  # Number of Study Records in Instance
+    "00080428": "UV",  # Total Number of Study Records
+    "00081195": "UI",  # Transaction UID
+}
+
 KEYS: Mapping[Level, Mapping[Tag, str]] = {
     Level.PATIENT: _PATIENT,
     Level.STUDY: _PATIENT | _STUDY,
     Level.SERIES: _PATIENT | _STUDY | _SERIES,
     Level.IMAGE: _PATIENT | _STUDY | _SERIES | _IMAGE,
+    Level.INVENTORY: _INVENTORY,
     Level.WORKLIST: WHO
     | _ABOUT
     | _REQUESTED

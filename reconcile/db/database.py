@@ -257,13 +257,15 @@ def _engine(url: str, pool_size: int, *, read_only: bool, alone: bool = False) -
         "default_transaction_read_only": "on" if read_only else "off",
         # Our statements are always the same, and planning one anew costs as much as it.
         "plan_cache_mode": "force_generic_plan",
+        # Compiling a plan takes longer than any of our questions.
+        "jit": "off",
         "timezone": "UTC",
     }
     if not read_only:
         # What decides and records asks by key. A plan that was made while a table was
         # small would read all of it for ever.
         options |= dict.fromkeys(
-            ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off"
+            ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"), "off"
         )
     return create_engine(
         url,

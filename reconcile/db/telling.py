@@ -46,6 +46,7 @@ BATCH = 500
 ARRIVALS, CHANGES, UNDONE = "arrivals", "changes", "undone"
 SINGLES = "singles"
 ITEMS, FORWARD = "items:", "forward:"
+AUDIT = "audit"
 _NEVER = UUID(int=2**128 - 1)
 #: The place before all items.
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -54,7 +55,8 @@ cursor = Table(
     "telling_cursor",
     metadata,
     # "arrivals", "changes", "undone", or "items:" with what a target wants to be told;
-    # and "forward:" with the first three, "singles" and "steps", for what is forwarded.
+    # and "forward:" with the first three, "singles" and "steps", for what is forwarded;
+    # and "audit", for what an audit repository is told: an id.
     Column("name", key("name").type, primary_key=True),
     # A time, or the number of a transaction and the id of an event.
     key("position"),
@@ -125,7 +127,8 @@ def move(connection: Connection, name: str, position: str) -> None:
 
 def forget_all_but(connection: Connection, names: Collection[str]) -> None:
     """Nobody wants to be told what these other places are for."""
-    others = ~cursor.c.name.startswith(FORWARD) & cursor.c.name.not_in(list(names))
+    kept = (AUDIT, *names)
+    others = ~cursor.c.name.startswith(FORWARD) & cursor.c.name.not_in(kept)
     connection.execute(delete(cursor).where(others))
     if ARRIVALS not in names:
         connection.execute(delete(arrival))

@@ -39,7 +39,9 @@ from reconcile.dicom.spool import Spools
 from reconcile.errors import ConfigurationError, SOPClassNotSupported
 from reconcile.flows.arrival import Arrival
 from reconcile.flows.associations import Ended
+from reconcile.flows.auditing import Heard
 from reconcile.flows.settling import Answer
+from reconcile.flows.spooling import Note, unheard
 
 __all__ = ["DicomDoor", "listen"]
 
@@ -75,6 +77,7 @@ class DicomDoor:
         ended: told of each association that is over, and of each that came to nothing;
             may not wait. None: nobody is.
         require_room: raises where nothing more is to be written.
+        heard: takes note of queries; may not wait for anything.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class DicomDoor:
         normalized: Normalized | None = None,
         ended: Callable[[Ended], None] | None = None,
         require_room: Callable[[], None] = lambda: None,
+        heard: Note = unheard,
     ) -> None:
         configure_pynetdicom()
         if not is_title(policy.ae_title):
@@ -96,6 +100,7 @@ class DicomDoor:
         self.submit = submit
         self.limits = limits or Limits()
         self._find = find
+        self._heard = heard
         self.giving = giving
         self.normalized = normalized
         self._ended = ended or (lambda _: None)
@@ -146,14 +151,15 @@ class DicomDoor:
         with suppress(RuntimeError):  # the door has closed
             self._givers.submit(call)
 
-    def find(self, question: Question, view: str) -> Pages:
-        """Answers to a question, page by page.
+    def find(self, question: Question, view: str, asked: Heard) -> Pages:
+        """Answers to a question, page by page; what was asked is taken note of.
 
         Raises:
             SOPClassNotSupported: nothing is answered here.
         """
         if self._find is None:
             raise SOPClassNotSupported("queries are not answered here")
+        self._heard(asked)
         return self._find(question, view)
 
     # -- Coming in ---------------------------------------------------------------------

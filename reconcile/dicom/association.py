@@ -19,14 +19,7 @@ from reconcile.dicom.commands import event_report
 from reconcile.dicom.destinations import Giving
 from reconcile.dicom.journal import ABORTED, RELEASED, Journal
 from reconcile.dicom.limits import Limits
-from reconcile.dicom.messages import (
-    Context,
-    Messages,
-    Normalized,
-    Pages,
-    Report,
-    Request,
-)
+from reconcile.dicom.messages import Context, Messages, Normalized, Pages, Report, Request
 from reconcile.dicom.negotiation import Answered, AssociateRequest, Roles
 from reconcile.dicom.pdus import Fragment
 from reconcile.dicom.policy import ACCEPTANCE, Certificate, Refusal, agree
@@ -36,6 +29,7 @@ from reconcile.dicom.states import State
 from reconcile.dicom.upper_layer import Aborted, UpperLayer
 from reconcile.errors import CannotUnderstand, ReconcileError
 from reconcile.flows.arrival import Arrival
+from reconcile.flows.auditing import Heard
 from reconcile.flows.settling import Answer
 
 LOG = logging.getLogger(__name__)
@@ -88,7 +82,7 @@ class Door(Protocol):
     def give(self, call: Callable[[], None]) -> None:
         """Have something called in another thread that may wait for peers."""
 
-    def find(self, question: Question, view: str) -> Pages:
+    def find(self, question: Question, view: str, asked: Heard) -> Pages:
         """Answers to a question, page by page."""
 
 

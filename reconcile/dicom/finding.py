@@ -14,6 +14,7 @@ import logging
 from functools import partial
 
 from reconcile.core import attributes as at
+from reconcile.core.audit_message import QUERY_BYTES_MAX
 from reconcile.core.matchkeys import Question, question_of
 from reconcile.core.querykeys import Level
 from reconcile.core.worklist import question_of_steps
@@ -21,6 +22,7 @@ from reconcile.dicom.commands import CommandSet, response
 from reconcile.dicom.identifiers import read_identifier, write_identifier
 from reconcile.dicom.messages import Context, Pages, Peer, Request
 from reconcile.dicom.sop_classes import (
+    INVENTORY_FIND,
     PATIENT_ROOT_FIND,
     STUDY_ROOT_FIND,
     WORKLIST_FIND,
@@ -41,17 +43,19 @@ from reconcile.errors import (
     SOPClassNotSupported,
     WrongUse,
 )
+from reconcile.flows.auditing import QUERY, Heard
 from reconcile.flows.query import Answer as Found
 from reconcile.flows.query import only
 
 LOG = logging.getLogger(__name__)
 
 # PS3.4 sections C.6.1.1 and C.6.2.1: the levels of each information model; the worklist
-# has none to name
+# and inventories have none to name
 LEVELS = {
     PATIENT_ROOT_FIND: (Level.PATIENT, Level.STUDY, Level.SERIES, Level.IMAGE),
     STUDY_ROOT_FIND: (Level.STUDY, Level.SERIES, Level.IMAGE),
     WORKLIST_FIND: (Level.WORKLIST,),
+    INVENTORY_FIND: (Level.INVENTORY,),
 }
 _LEVEL, _RETRIEVE_AE, _AVAILABILITY = "00080052", "00080054", "00080056"
 
@@ -73,7 +77,9 @@ class FindRequest(Request):
         """Begin to answer, or say why not."""
         try:
             self._question = self._asked()
-            self._pages = self.peer.find(self._question, self.peer.source.domain)
+            self._pages = self.peer.find(
+                self._question, self.peer.source.domain, self._heard()
+            )
         except Exception as error:  # noqa: BLE001 - every way out is an answer
             self._end(error)
             return
@@ -92,11 +98,24 @@ class FindRequest(Request):
         )
         if levels == (Level.WORKLIST,):
             return question_of_steps(keys)
+        if levels == (Level.INVENTORY,):
+            return question_of(Level.INVENTORY, keys)
         said = at.text(keys.get(_LEVEL))
         level = next((each for each in levels if each == said), None)
         if level is None:
             raise WrongUse("Query/Retrieve Level is none that is served here")
         return question_of(level, keys)
+
+    def _heard(self) -> Heard:
+        """For whoever takes note of what was asked: the identifier as it came."""
+        return Heard(
+            QUERY,
+            self.peer.calling,
+            self.peer.address,
+            self.command.sop_class_uid,
+            bytes(self.identifier[:QUERY_BYTES_MAX]),
+            self.context.transfer_syntax,
+        )
 
     def cancel(self) -> None:
         """Answer no more than what is on its way."""
@@ -133,7 +152,8 @@ class FindRequest(Request):
         found = only(answer, question)
         if question.level is Level.WORKLIST:
             return write_identifier(found, self.context.transfer_syntax)
-        found[_LEVEL] = at.element("CS", question.level.value)
+        if question.level is not Level.INVENTORY:
+            found[_LEVEL] = at.element("CS", question.level.value)
         found[_RETRIEVE_AE] = at.element("AE", self.peer.called)
         if _AVAILABILITY in question.shown:
             found[_AVAILABILITY] = at.element("CS", "ONLINE")

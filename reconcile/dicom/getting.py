@@ -19,7 +19,7 @@ from reconcile.dicom.destinations import Giving
 from reconcile.dicom.messages import Context, Peer
 from reconcile.dicom.requestor import ANSWER_SECONDS, Lost
 from reconcile.dicom.retrieving import Kinds, RetrieveRequest, blocks
-from reconcile.dicom.sop_classes import PATIENT_ROOT_GET, STUDY_ROOT_GET
+from reconcile.dicom.sop_classes import INVENTORY_GET, PATIENT_ROOT_GET, STUDY_ROOT_GET
 from reconcile.errors import SOPClassNotSupported
 from reconcile.flows.retrieve import Outgoing
 from reconcile.flows.several import Ready
@@ -30,7 +30,7 @@ _MESSAGE_IDS = 0xFFFF
 class GetRequest(RetrieveRequest):
     """A C-GET-RQ (PS3.4 section C.4.3)."""
 
-    classes = frozenset({PATIENT_ROOT_GET, STUDY_ROOT_GET})
+    classes = frozenset({PATIENT_ROOT_GET, STUDY_ROOT_GET, INVENTORY_GET})
 
     def __init__(
         self, peer: Peer, context_id: int, context: Context, command: CommandSet

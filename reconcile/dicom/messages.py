@@ -20,6 +20,7 @@ from reconcile.dicom.pdus import Fragment
 from reconcile.dicom.spool import Spools
 from reconcile.errors import CannotUnderstand, LimitExceeded
 from reconcile.flows.arrival import Arrival
+from reconcile.flows.auditing import Heard
 from reconcile.flows.commitment import Asked, Commitment
 from reconcile.flows.performed import Told
 from reconcile.flows.query import Answer as Found
@@ -97,7 +98,7 @@ class Peer(Protocol):
     def work(self, call: Callable[[], None]) -> None:
         """Have something that takes time called in another thread."""
 
-    def find(self, question: Question, view: str) -> Pages:
+    def find(self, question: Question, view: str, asked: Heard) -> Pages:
         """Answers to a question, page by page; each is made when it is asked for."""
 
     def look(self) -> None:

@@ -17,7 +17,7 @@ from reconcile.dicom.limits import Limits
 from reconcile.dicom.proposing import CONTEXTS_MAX, Pair
 from reconcile.dicom.requestor import Lost, Requestor
 from reconcile.dicom.retrieving import Kinds, RetrieveRequest, blocks
-from reconcile.dicom.sop_classes import PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE
+from reconcile.dicom.sop_classes import INVENTORY_MOVE, PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE
 from reconcile.dicom.status import DESTINATION_UNKNOWN
 from reconcile.errors import ReconcileError, SOPClassNotSupported
 from reconcile.flows.retrieve import Outgoing
@@ -39,7 +39,7 @@ class DestinationUnknown(ReconcileError):
 class MoveRequest(RetrieveRequest):
     """A C-MOVE-RQ (PS3.4 section C.4.2)."""
 
-    classes = frozenset({PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE})
+    classes = frozenset({PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE, INVENTORY_MOVE})
     _mover: Mover | None = None
 
     @property

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from reconcile.core import attributes as at
 from reconcile.core.attributes import Element, Tag
-from reconcile.core.matchkeys import Wild, question_of
+from reconcile.core.matchkeys import Question, Wild, question_of
 from reconcile.core.querykeys import Level
 from reconcile.errors import WrongUse
 from reconcile.flows.several import Wanted
@@ -49,8 +49,21 @@ def wanted_of(keys: Mapping[Tag, Element], *, patients: bool) -> tuple[str, Want
     question = question_of(Level.SERIES if level == "IMAGE" else Level(level), narrowing)
     if any(isinstance(test, Wild) for test in question.tests.values()):
         raise WrongUse("a unique key of a retrieve has no wild cards")
-    only: tuple[str, ...] = ()
-    if level == "IMAGE":
-        values = (str(value or "") for value in at.values(keys.get(at.SOP_INSTANCE_UID)))
-        only = tuple(dict.fromkeys(filter(None, values)))
-    return level, Wanted(question, only)
+    return level, Wanted(question, _instances(keys) if level == "IMAGE" else ())
+
+
+def inventories_of(keys: Mapping[Tag, Element]) -> tuple[str, Wanted]:
+    """The same of inventories, which are named by their SOP Instance UIDs alone.
+
+    Raises:
+        WrongUse: it names nothing.
+    """
+    only = _instances(keys)
+    if not only:
+        raise WrongUse("the identifier names nothing to be retrieved")
+    return Level.INVENTORY.value, Wanted(Question(Level.INVENTORY), only)
+
+
+def _instances(keys: Mapping[Tag, Element]) -> tuple[str, ...]:
+    values = (str(value or "") for value in at.values(keys.get(at.SOP_INSTANCE_UID)))
+    return tuple(dict.fromkeys(filter(None, values)))

@@ -23,8 +23,13 @@ from reconcile.dicom.commands import CommandSet, Counts, response
 from reconcile.dicom.destinations import Giving
 from reconcile.dicom.identifiers import read_identifier, write_identifier
 from reconcile.dicom.messages import Context, Peer, Request
-from reconcile.dicom.retrieve_keys import wanted_of
-from reconcile.dicom.sop_classes import PATIENT_ROOT_GET, PATIENT_ROOT_MOVE
+from reconcile.dicom.retrieve_keys import inventories_of, wanted_of
+from reconcile.dicom.sop_classes import (
+    INVENTORY_GET,
+    INVENTORY_MOVE,
+    PATIENT_ROOT_GET,
+    PATIENT_ROOT_MOVE,
+)
 from reconcile.dicom.status import (
     CANCELLED,
     NOT_COUNTED,
@@ -54,6 +59,7 @@ Kinds = Mapping[tuple[str, str], int]
 
 _FAILED_UIDS = "00080058"
 _PATIENT_ROOT = frozenset({PATIENT_ROOT_GET, PATIENT_ROOT_MOVE})
+_INVENTORIES = frozenset({INVENTORY_GET, INVENTORY_MOVE})
 
 #: Of a data set, what is sent at once: many small pieces would be as many PDUs.
 _BLOCK_BYTES = 256 * 1024
@@ -173,6 +179,9 @@ class RetrieveRequest(Request):
         keys = read_identifier(
             self.identifier, self.context.transfer_syntax, self.peer.source.charset
         )
+        if self.command.sop_class_uid in _INVENTORIES:
+            self._wanted, wanted = inventories_of(keys)
+            return wanted
         patients = self.command.sop_class_uid in _PATIENT_ROOT
         self._wanted, wanted = wanted_of(keys, patients=patients)
         return replace(wanted, view=view)

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from reconcile.db import views_checks, views_deliveries, views_outbox, views_seal
+from reconcile.db import (
+    auditing,
+    views_checks,
+    views_deliveries,
+    views_outbox,
+    views_seal,
+)
 from reconcile.db.database import Database
 from reconcile.errors import NotFound
 from reconcile.storage.content import Location
@@ -19,6 +25,8 @@ from reconcile.storage.local import LocalStorage
 HOLD_AGE_MAX = timedelta(days=3)
 #: A target that could not be told for longer is a finding.
 UNTOLD_AGE_MAX = timedelta(minutes=5)
+#: An audit repository that was told nothing for longer is a finding.
+UNREPORTED_AGE_MAX = timedelta(minutes=15)
 #: What is younger may be on its way: its bytes are there, its row is not committed.
 STORING_SECONDS_MAX = 60.0
 SECOND_LOOK_SECONDS = 2.0
@@ -38,12 +46,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Doctor:
-    """Compares bytes, rows and history; changes nothing."""
+    """Compares bytes, rows and history; changes nothing.
+
+    Attributes:
+        reports: there is an audit repository.
+    """
 
     database: Database
     storage: LocalStorage
     clock: Callable[[], datetime]
     pause: Callable[[float], None] = time.sleep
+    reports: bool = False
 
     def findings(self) -> Iterator[Finding]:
         """Everything that is wrong, as it is found."""
@@ -54,6 +67,7 @@ class Doctor:
         yield from self._untold()
         yield from self._undelivered()
         yield from self._unsealed()
+        yield from self._unreported()
         yield from self._rows()
 
     def _fence(self) -> Iterator[Finding]:
@@ -146,6 +160,17 @@ class Doctor:
         if staller is not None:
             advice += f"; PostgreSQL process {staller.pid} has the oldest transaction"
         yield Finding("unsealed-events", subject, advice)
+
+    def _unreported(self) -> Iterator[Finding]:
+        """What an audit repository has not taken for a while."""
+        if not self.reports:
+            return
+        with self.database.read_only() as connection:
+            since = auditing.waiting_since(connection)
+        if since is not None and self.clock() - since > UNREPORTED_AGE_MAX:
+            advice = "nothing is lost: look at [audit], at its server, and at the log"
+            subject = f"told of nothing since {since.isoformat(timespec='seconds')}"
+            yield Finding("audit-repository", subject, advice)
 
     def _rows(self) -> Iterator[Finding]:
         with self.database.read_only() as connection:

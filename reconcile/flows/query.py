@@ -24,6 +24,7 @@ from reconcile.db.database import Connection, Database
 from reconcile.db.views_counted import Counted, OfPatient
 from reconcile.db.views_found import Asked, narrowing
 from reconcile.db.views_query import After, Part
+from reconcile.flows.inventories import Inventories
 from reconcile.flows.meant import Meant, Nobody, values_of
 from reconcile.flows.query_images import ImageAnswers, after
 from reconcile.flows.retrieve import RetrieveFlow
@@ -76,9 +77,11 @@ class QueryFlow:
         if question.level is Level.WORKLIST:
             scheduled = ScheduledFlow(self.database, self.rules)
             return after(scheduled.pages(question, view), skip)
+        retrieve = RetrieveFlow(self.database, self.storage)
+        if question.level is Level.INVENTORY:
+            return after(Inventories(retrieve).pages(question), skip)
         parts = self._parts(question, view)
         if question.level is Level.IMAGE:
-            retrieve = RetrieveFlow(self.database, self.storage)
             series = ((row.series_id, answer) for page in parts for row, answer in page)
             return ImageAnswers(self.database, retrieve, question).pages(series, skip)
         return after(([answer for _, answer in page] for page in parts), skip)

@@ -23,6 +23,7 @@ from reconcile.db.database import Connection
 from reconcile.db.views_found import Asked
 from reconcile.db.views_instances import Holding
 from reconcile.db.views_retrieve import After, Given
+from reconcile.flows.inventories import Inventories
 from reconcile.flows.query import QueryFlow
 from reconcile.flows.retrieve import Outgoing, RetrieveFlow
 
@@ -129,6 +130,8 @@ class SeveralFlow:
         Raises:
             ServiceUnavailable: the database is away.
         """
+        if wanted.question.level is Level.INVENTORY:
+            return Inventories(self.retrieve).kinds(wanted.sop_instance_uids)
         asked = self.query.narrowed(wanted.question, wanted.view)
         if asked is None:
             return {}
@@ -147,6 +150,9 @@ class SeveralFlow:
         Raises:
             ServiceUnavailable: the database is away.
         """
+        if wanted.question.level is Level.INVENTORY:
+            yield from self._inventories(wanted)
+            return
         asked = self.query.narrowed(wanted.question, wanted.view)
         after: After | None = None
         used: set[UUID] = set()
@@ -159,6 +165,10 @@ class SeveralFlow:
                 yield self._ready(given, view)
             if after is None:
                 return
+
+    def _inventories(self, wanted: Wanted) -> Iterator[Ready]:
+        for holding in Inventories(self.retrieve).holdings(wanted.sop_instance_uids):
+            yield self._ready(Given(holding, "", "", None, True, None), ())
 
     def of(
         self, connection: Connection, instance_ids: Collection[UUID], view: str = ""

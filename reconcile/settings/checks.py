@@ -23,6 +23,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
     yield from _repeated("notify", [each.name for each in settings.notify], "name")
     yield from _repeated("retention", [each.name for each in settings.retention], "name")
     yield from _notify(settings)
+    yield from _audit(settings)
     yield from _forward(settings)
     yield from _destinations(settings)
     yield from _ambiguous_domains(settings)
@@ -123,6 +124,13 @@ def _notify(settings: Settings) -> Iterator[Problem]:
         yield Problem(("mail", "user"), "`user` and `password_file`, or neither")
     if mail.user and not mail.starttls:
         yield Problem(("mail", "starttls"), "true, where a password is sent")
+
+
+def _audit(settings: Settings) -> Iterator[Problem]:
+    """Who shows a certificate has its key."""
+    audit = settings.audit
+    if bool(audit.certificate) != bool(audit.key):
+        yield Problem(("audit", "certificate"), "`certificate` and `key`, or neither")
 
 
 def _doors(settings: Settings) -> Iterator[Problem]:

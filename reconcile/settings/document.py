@@ -42,7 +42,7 @@ ALLOWED = {
 # Tables, and which of their keys name files.
 FILES = {
     "tls": ("certificate", "key", "ca"),
-    "audit": ("key_file",),
+    "audit": ("key_file", "certificate", "key", "ca"),
     "mail": ("password_file",),
     "notify": ("secret_file",),
     "auth": ("oidc_client_secret_file",),

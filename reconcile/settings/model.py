@@ -120,9 +120,19 @@ class Auth(_Table):
 
 
 class Audit(_Table):
-    """The sealed history. `key_file` signs it; empty: `audit.key` in the data folder."""
+    """The sealed history, and the audit repository that is told what happened.
+
+    `key_file` signs the log; empty: `audit.key` in the data folder. `repository` is told by
+    syslog over TLS; empty: none is.
+    """
 
     key_file: str = ""
+    repository: Address = ""
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    site: str = ""
+    queries: bool = True
 
 
 class Serve(_Table):

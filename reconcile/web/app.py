@@ -21,6 +21,7 @@ from reconcile.web import (
     dicomweb,
     docs,
     erasures,
+    fhir,
     frames,
     health,
     holds,
@@ -39,6 +40,7 @@ from reconcile.web import (
     suggestions,
     tlog,
 )
+from reconcile.web.audited import Audited
 from reconcile.web.auth import Authenticate
 from reconcile.web.guard import Guard
 from reconcile.web.health import Readiness
@@ -72,6 +74,7 @@ TOPICS = (
     associations,
     statistics,
     suggestions,
+    fhir,
     readings,
     tlog,
     login,
@@ -99,9 +102,11 @@ def make_app(parts: Parts) -> FastAPI:
     problems.install(app)
     # The last one added is the outermost.
     app.add_middleware(Idempotent, parts=parts)
+    app.add_middleware(Audited, note=parts.heard)
     app.add_middleware(Authenticate, parts=parts)
     app.add_middleware(
         Guard, metrics=app.state.metrics, body_bytes_max=parts.body_bytes_max
     )
     site.install(app)
+    app.add_middleware(fhir.FhirErrors)
     return app

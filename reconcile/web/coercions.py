@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
+from starlette.responses import Response, StreamingResponse
 
 from reconcile.db import views_audit, views_seal
 from reconcile.db.views_audit import AuditQuery, Event
+from reconcile.flows import exporting
 from reconcile.flows.history import HistoryFlow
 from reconcile.flows.proof import prove
 from reconcile.flows.questions import audit_query
@@ -15,6 +17,7 @@ from reconcile.web.masking import Masked
 from reconcile.web.paging import Asked, Json, ListedEvents, Text, listed
 from reconcile.web.parts import PartsOf, Uid
 from reconcile.web.readings import Told
+from reconcile.web.related import begun, streamed
 
 router = APIRouter(prefix="/api/v1", tags=["coercions"], dependencies=[Told])
 
@@ -69,6 +72,31 @@ def list_coercions(parts: PartsOf, query: Filters, where: Asked, mask: Masked) -
         found = mask.page(found, mask.events(connection, found.items))
         through = views_seal.sealed_through(connection)
     return listed(found, sealed_through=through)
+
+
+_NDJSON, _CSV = "application/x-ndjson", "text/csv; charset=utf-8; header=present"
+
+
+def _file(kind: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"description": "The events as a file", "content": {kind: {}}}}
+
+
+@router.get("/coercions.ndjson", responses=_file(_NDJSON), response_class=Response)
+def export_ndjson(parts: PartsOf, query: Filters) -> Response:
+    """All events that the filters leave, one JSON object a line."""
+    made = exporting.ndjson(parts.database, query)
+    return _attached(made, _NDJSON, "coercions.ndjson")
+
+
+@router.get("/coercions.csv", responses=_file("text/csv"), response_class=Response)
+def export_csv(parts: PartsOf, query: Filters) -> Response:
+    """The same as a table for people, one row for each attribute that changed."""
+    return _attached(exporting.csv(parts.database, query), _CSV, "coercions.csv")
+
+
+def _attached(made: exporting.Chunks, media_type: str, name: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(streamed(begun(made)), 200, headers, media_type)
 
 
 @router.get("/coercions/{event_id}", response_model=Event)

@@ -18,6 +18,7 @@ from reconcile.flows.replay import ActAgain, ReplayFlow, no_door
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules
 from reconcile.flows.several import SeveralFlow
+from reconcile.flows.spooling import Note, unheard
 from reconcile.flows.store import StoreFlow
 from reconcile.storage.local import LocalStorage
 from reconcile.web.openid import Entrance
@@ -61,6 +62,7 @@ class Parts:
         two_persons: who planned a deletion does not confirm it.
         doors: address of each that is open, by name.
         in_force: the configuration without its secrets, for people.
+        heard: takes note of queries and of who reads the history.
     """
 
     database: Database
@@ -82,6 +84,7 @@ class Parts:
     two_persons: bool = True
     doors: Mapping[str, str] = field(default_factory=dict)
     in_force: InForce = ()
+    heard: Note = unheard
 
     def sees_protected(self, asking: Principal) -> bool:
         """Whether somebody sees patients who are marked as protected."""

@@ -37,6 +37,7 @@ from reconcile.dataset.part10 import (
 from reconcile.db.views_audit import Event
 from reconcile.dicom.policy import storage_extended
 from reconcile.dicom.status import normalized_statuses, statuses
+from reconcile.flows import exporting
 from reconcile.flows.identifiers import TAKEN, UNKNOWN_VISIT
 from reconcile.flows.merge import MERGE_FAULTS
 from reconcile.flows.outcome import WAITS
@@ -52,6 +53,7 @@ from reconcile.settings import OVERRIDES
 from reconcile.settings.model import Settings
 from reconcile.web import coercions
 from reconcile.web.app import TOPICS
+from reconcile.web.fhir_search import AUDIT_EVENT, PROVENANCE
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -302,6 +304,16 @@ def test_filters_of_the_history_are_documented() -> None:
     assert [row[0] for row in rows] == known
 
 
+def test_columns_of_the_export_are_documented() -> None:
+    """
+    audit.md lists the columns of the table in their order, those of the event in one row.
+    """
+    rows = tables(page("audit.md"))["Export"][1:]
+    repeated = re.findall(r"`(\w+)`", f"`{rows[0][1]}`")
+    assert tuple(repeated) == exporting.OF_EVENT
+    assert tuple(row[0] for row in rows[1:]) == exporting.OF_CHANGE
+
+
 def test_rules_and_rungs_are_documented() -> None:
     """
     Every study rule, every answer of the gate and the rule in force are explained.
@@ -338,6 +350,15 @@ def test_routes_are_documented() -> None:
     }
     rows = tables(page("http.md"))["Routes"][1:]
     assert {row[0] for row in rows} == known | {"GET /openapi.json"}
+
+
+def test_search_parameters_of_fhir_are_documented() -> None:
+    """
+    http.md lists every parameter of FHIR that is acted on, and no other.
+    """
+    rows = [row for row in tables(page("http.md"))["FHIR"] if len(row) == 3]
+    told = {name.strip("` ") for row in rows[1:] for name in row[0].split(",")}
+    assert told == {*AUDIT_EVENT, *PROVENANCE} - {"_cursor"}
 
 
 # -- Holds --------------------------------------------------------------------------

@@ -69,6 +69,27 @@ def test_audit_list_shows_no_value_without_json(filled):
     assert rows("audit", "show", events[0]["id"]) == events[:1]
 
 
+def test_audit_export_writes_a_whole_file(filled, tmp_path):
+    """
+    What is exported is what the list tells; nothing found is an empty file and exit 1.
+    """
+    events = rows("audit", "list", "--study", filled.ordered)
+    told = run("audit", "export", "--study", filled.ordered).stdout
+    assert [json.loads(line) for line in told.splitlines()] == events
+
+    file = tmp_path / "history.csv"
+    run("audit", "export", "--format", "csv", "-o", file)
+    lines = file.read_text("utf-8-sig").splitlines()
+    assert lines[0].startswith('"id","number"')
+    assert all(event["id"] in file.read_text() for event in events)
+    assert file.stat().st_mode & 0o077 == 0
+
+    run("audit", "export", "--format", "csv", "--source", "NOBODY", "-o", file, code=1)
+    assert file.read_text("utf-8-sig").splitlines() == lines[:1]
+    assert run("audit", "export", "-o", tmp_path / "no" / "such", code=2)
+    assert not list(tmp_path.glob("tmp*"))
+
+
 def test_audit_list_pages(filled):
     """
     The cursor is told beside the list, and leads on.

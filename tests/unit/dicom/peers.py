@@ -15,6 +15,7 @@ from reconcile.dicom.messages import Context, Normalized, Pages, Report, Request
 from reconcile.dicom.policy import Certificate, Refusal
 from reconcile.dicom.spool import WORKERS, Spools
 from reconcile.flows.arrival import Arrival
+from reconcile.flows.auditing import Heard
 from reconcile.flows.query import Answer as Found
 from reconcile.flows.settling import Answer
 
@@ -75,7 +76,7 @@ class SomePeer:
     def abort(self) -> None:
         self.aborts += 1
 
-    def find(self, question: Question, view: str) -> Pages:
+    def find(self, question: Question, view: str, asked: Heard) -> Pages:
         self.asked.append((question, view))
         return iter(self.pages)
 
@@ -138,7 +139,7 @@ class Line:
     def give(self, call: Callable[[], None]) -> None:
         self.works.append(call)
 
-    def find(self, question: Question, view: str) -> Pages:
+    def find(self, question: Question, view: str, asked: Heard) -> Pages:
         return iter(self.pages)
 
     def settle(self) -> None:
