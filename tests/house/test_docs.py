@@ -69,6 +69,7 @@ from reconcile.web import (
     stow,
     suggestions,
 )
+from reconcile.web.pages import site
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -364,6 +365,19 @@ def test_routes_are_documented() -> None:
     }
     rows = tables(page("http.md"))["Routes"][1:]
     assert {row[0] for row in rows} == known | {"GET /openapi.json"}
+
+
+def test_pages_are_documented() -> None:
+    """
+    http.md lists every page and every form, and no other.
+    """
+    known = {
+        f"{method} {route.path}"
+        for topic in site.TOPICS
+        for route in topic.router.routes
+        for method in getattr(route, "methods", ())
+    }
+    assert {row[0] for row in tables(page("http.md"))["Pages"][1:]} == known
 
 
 # -- Holds --------------------------------------------------------------------------
