@@ -17,14 +17,14 @@ export PYTHONUTF8 := 1
 export PIP_NO_CACHE_DIR ?= 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help venv run demo test lint table scenarios safety peers orthanc corpus bench bench-large \
+.PHONY: help venv run demo test lint table scenarios safety peers pictures orthanc corpus bench bench-large \
 	bench-durability soak lock clean
 
 help:
 	@echo 'make demo    a small hospital, played through the front doors, and served'
 	@echo 'make run     the archive without it'
 	@echo 'make test    the whole test suite'
-	@echo 'also: venv lint table scenarios safety peers orthanc corpus bench bench-large bench-durability soak lock clean'
+	@echo 'also: venv lint table scenarios safety peers pictures orthanc corpus bench bench-large bench-durability soak lock clean'
 
 venv: $(STAMP)
 
@@ -59,6 +59,9 @@ scenarios: $(STAMP)
 
 peers: $(STAMP)
 	$(BIN)/python -m tests.interop.table -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+pictures: $(STAMP)
+	$(BIN)/python -m tests.e2e.pictures
 
 orthanc: $(STAMP)
 	$(BIN)/python -m examples.orthanc.try_it

@@ -54,6 +54,7 @@ from reconcile.settings.model import Settings
 from reconcile.web import coercions
 from reconcile.web.app import TOPICS
 from reconcile.web.fhir_search import AUDIT_EVENT, PROVENANCE
+from reconcile.web.pages import site
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -359,6 +360,19 @@ def test_search_parameters_of_fhir_are_documented() -> None:
     rows = [row for row in tables(page("http.md"))["FHIR"] if len(row) == 3]
     told = {name.strip("` ") for row in rows[1:] for name in row[0].split(",")}
     assert told == {*AUDIT_EVENT, *PROVENANCE} - {"_cursor"}
+
+
+def test_pages_are_documented() -> None:
+    """
+    http.md lists every page and every form, and no other.
+    """
+    known = {
+        f"{method} {route.path}"
+        for topic in site.TOPICS
+        for route in topic.router.routes
+        for method in getattr(route, "methods", ())
+    }
+    assert {row[0] for row in tables(page("http.md"))["Pages"][1:]} == known
 
 
 # -- Holds --------------------------------------------------------------------------

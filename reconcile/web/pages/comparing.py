@@ -44,19 +44,27 @@ class Row:
 
 
 def side_by_side(
-    received: Mapping[str, Any], candidates: Sequence[Known]
+    received: Mapping[str, Any], candidates: Sequence[Known], domain: str = ""
 ) -> tuple[Row, ...]:
-    """All attributes of a header, those first by which persons are told apart."""
-    first = _identifier(received, candidates)
+    """All attributes of a header, those first by which persons are told apart.
+
+    Args:
+        received: the header.
+        candidates: persons who may have been meant.
+        domain: of the source; issuer of a Patient ID that comes without one.
+    """
+    first = _identifier(received, candidates, domain)
     compared = [_row(tag, received, candidates) for tag in COMPARED]
     done = {at.PATIENT_ID, *COMPARED}
     rest = [Row(tag, said(received[tag]), ()) for tag in received if tag not in done]
     return (first, *compared, *rest)
 
 
-def _identifier(received: Mapping[str, Any], candidates: Sequence[Known]) -> Row:
+def _identifier(
+    received: Mapping[str, Any], candidates: Sequence[Known], domain: str
+) -> Row:
     value = said(received.get(at.PATIENT_ID))
-    issuer = said(received.get(at.ISSUER_OF_PATIENT_ID))
+    issuer = said(received.get(at.ISSUER_OF_PATIENT_ID)) or domain
     return Row(
         at.PATIENT_ID,
         value,
@@ -65,10 +73,13 @@ def _identifier(received: Mapping[str, Any], candidates: Sequence[Known]) -> Row
 
 
 def _owned(value: str, issuer: str, identifiers: Sequence[str]) -> Cell:
-    """Whether a person has the ID that was received, of whatever issuer if none is."""
+    """Whether a person has the ID that was received; without an issuer nobody can say."""
     own = [named.partition("^^^")[::2] for named in identifiers]
-    has = any(i == value and (not issuer or d == issuer) for i, d in own)
-    verdict = UNKNOWN if not value else SAME if has else DIFFERS
+    alike = [issued_by for own_value, issued_by in own if own_value == value]
+    if not value or (alike and not issuer):
+        verdict = UNKNOWN
+    else:
+        verdict = SAME if issuer in alike else DIFFERS
     return Cell(verdict, ((", ".join(identifiers), False),))
 
 

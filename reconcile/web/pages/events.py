@@ -6,14 +6,16 @@ import json
 from collections.abc import Generator
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
-from reconcile.db import views_audit, views_happenings, views_summary
+from reconcile.db import views_audit, views_happenings, views_people, views_summary
 from reconcile.db.database import Database
-from reconcile.db.views import Where, plain
+from reconcile.db.views import Where, plain, uuid_of
 from reconcile.db.views_audit import AuditQuery
+from reconcile.db.views_happenings import Happening
 from reconcile.errors import WrongUse
 from reconcile.flows.questions import PLAIN, audit_query
 from reconcile.flows.undo import Undo
@@ -95,6 +97,7 @@ def happening(request: Request, parts: PartsOf, happening_id: str) -> Response:
         now = views_summary.now(connection)
         found = views_happenings.happening(connection, happening_id)
         events = views_audit.of_happening(connection, found.id, EVENTS_MAX + 1)
+        names = views_people.own_identifiers(connection, _persons(found))
     return page(
         request,
         "happening.html",
@@ -102,9 +105,17 @@ def happening(request: Request, parts: PartsOf, happening_id: str) -> Response:
         happening=found,
         events=events[:EVENTS_MAX],
         more=len(events) > EVENTS_MAX,
+        names={str(person): held for person, held in names.items()},
         done=request.query_params.get("done") == "1",
         back=_ours(request.query_params.get("back", "")),
     )
+
+
+def _persons(happening: Happening) -> set[UUID]:
+    """Whom the evidence of a decision names."""
+    evidence = happening.said.get("evidence", ())
+    named = (uuid_of(str(each.get("person", ""))) for each in evidence)
+    return {each for each in named if each}
 
 
 def _ours(back: str) -> str:

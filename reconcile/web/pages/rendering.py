@@ -68,6 +68,7 @@ def _environment() -> Environment:
     made.filters |= {
         "said": values.said,
         "named": values.named,
+        "in_two": values.in_two,
         "whose": values.whose,
         "words": values.words,
         "word": values.word,

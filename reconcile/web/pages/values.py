@@ -54,7 +54,12 @@ def said(element: Mapping[str, Any] | None) -> str:
 
 def named(identifiers: Sequence[str]) -> str:
     """The identifiers of a patient, as HL7 writes CX, in one line."""
-    return _cut("  ·  ".join(identifiers))
+    return _cut(" · ".join(identifiers))
+
+
+def in_two(identifiers: Sequence[str]) -> str:
+    """The first two identifiers of a patient, and whether there are more."""
+    return named(identifiers[:2]) + (" …" if len(identifiers) > 2 else "")
 
 
 def whose(patient: Mapping[str, str] | Identifier | None) -> str:
@@ -118,7 +123,10 @@ def sop_class(uid: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """One attribute before and since; empty: it has no value, or is not there."""
+    """One attribute before and since; empty: it has no value, or is not there.
+
+    `varies`: what was there differs from instance to instance.
+    """
 
     tag: str
     vr: str
@@ -126,12 +134,14 @@ class Changed:
     since: str
     was_there: bool
     is_there: bool
+    varies: bool = False
 
 
 def changed(event: Event) -> tuple[Changed, ...]:
     """What an event changed, as far as its values are kept; nothing where they are not."""
     before, since = _modified(event), event.new_attributes or {}
-    told = (_changed(tag, before, since, event.absent) for tag in {**before, **since})
+    tags = (tag for tag in {**before, **since} if tag != at.INSTANCE_COERCION_DATETIME)
+    told = (_changed(tag, before, since, event) for tag in tags)
     return tuple(each for each in told if each.was_there or each.is_there)
 
 
@@ -145,12 +155,20 @@ def _changed(
     tag: str,
     before: Mapping[str, Any],
     since: Mapping[str, Any],
-    absent: Sequence[str],
+    event: Event,
 ) -> Changed:
     vr = (since.get(tag) or before.get(tag) or {}).get("vr", "")
-    was_there = tag in before and tag not in absent
+    was_there = tag in before and tag not in event.absent
     said_before = said(before.get(tag)) if was_there else ""
-    return Changed(tag, vr, said_before, said(since.get(tag)), was_there, tag in since)
+    return Changed(
+        tag,
+        vr,
+        said_before,
+        said(since.get(tag)),
+        was_there,
+        tag in since,
+        word(tag) in event.varies,
+    )
 
 
 def told_first(event: Event) -> tuple[str, ...]:
@@ -177,6 +195,6 @@ def pieces_of(
     end = 0
     for found in _PERSON.finditer(sentence):
         yield sentence[end : found.start(1)], ""
-        yield _cut(" · ".join(persons.get(found[1], ())) or found[1]), found[1]
+        yield in_two(persons.get(found[1], ())) or found[1], found[1]
         end = found.end()
     yield sentence[end:], ""

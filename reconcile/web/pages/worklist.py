@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -118,7 +117,7 @@ def _item(
 ) -> Response:
     with parts.database.read_only() as connection:
         now = views_summary.now(connection)
-        facts = _facts(connection, views_holds.hold(connection, hold_id), now)
+        facts = _facts(connection, parts, views_holds.hold(connection, hold_id))
     return page(
         request,
         "hold.html",
@@ -131,9 +130,10 @@ def _item(
     )
 
 
-def _facts(connection: Connection, hold: Hold, now: datetime) -> dict[str, Any]:
+def _facts(connection: Connection, parts: Parts, hold: Hold) -> dict[str, Any]:
     candidates = _candidates(connection, hold)
     shown = candidates[:BESIDE_MAX]
+    domain = parts.sources(hold.source).domain
     happening, reason = views_happenings.that_closed(connection, hold.id)
     closed_by = (
         views_happenings.happening(connection, str(happening)) if happening else None
@@ -142,7 +142,7 @@ def _facts(connection: Connection, hold: Hold, now: datetime) -> dict[str, Any]:
         "hold": hold,
         "actions": actions_of(hold),
         "candidates": candidates,
-        "rows": side_by_side(hold.received, [known for _, known in shown]),
+        "rows": side_by_side(hold.received, [known for _, known in shown], domain),
         "beside": shown,
         "explained": _explained(connection, hold),
         "arrivals": _arrivals(connection, hold),

@@ -43,9 +43,8 @@ HEADER = {
 
 def test_what_differs_is_marked_and_what_nobody_said_is_not() -> None:
     """Case and empty components are no difference; the identifier may be any of theirs."""
-    first, *rows = side_by_side(
-        HEADER, [known("Doe^Jane^^", "19800201", "E1^^^E", "100^^^A")]
-    )
+    jane = known("Doe^Jane^^", "19800201", "E1^^^E", "100^^^A")
+    first, *rows = side_by_side(HEADER, [jane], "A")
     assert (first.tag, first.cells[0].verdict) == ("00100020", SAME)
     verdicts = {row.tag: row.cells[0].verdict for row in rows if row.cells}
     assert verdicts == {"00100010": SAME, "00100030": DIFFERS, "00100040": UNKNOWN}
@@ -53,10 +52,12 @@ def test_what_differs_is_marked_and_what_nobody_said_is_not() -> None:
 
 
 def test_an_identifier_of_another_issuer_is_another_one() -> None:
-    """Where the header names the issuer, the same bare ID elsewhere does not agree."""
+    """The same bare ID elsewhere does not agree; where nobody names one, who can say?"""
     header = {**HEADER, "00100021": {"vr": "LO", "Value": ["B"]}}
-    first = side_by_side(header, [known("DOE^JANE", "19800102", "100^^^A")])[0]
-    assert first.cells[0].verdict == DIFFERS
+    of_a = [known("DOE^JANE", "19800102", "100^^^A")]
+    assert side_by_side(header, of_a, "A")[0].cells[0].verdict == DIFFERS
+    assert side_by_side(HEADER, of_a, "B")[0].cells[0].verdict == DIFFERS
+    assert side_by_side(HEADER, of_a)[0].cells[0].verdict == UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -177,6 +178,6 @@ def test_no_secret_of_the_configuration_is_shown(tmp_path: Path) -> None:
     tables = dict(in_force(settings))
     assert "hunter" not in repr(tables)
     shown = {key: value for key, value, _ in tables["[database]"]}
-    assert shown["url"] == '"postgresql://db.example/…"'
+    assert shown["url"] == '"postgresql+psycopg://db.example/…"'
     assert ("ae_title", '"CT_A"', False) in tables["[[source]]"]
     assert ("coerce", "true", True) in tables["[[source]]"]
