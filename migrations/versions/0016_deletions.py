@@ -228,11 +228,9 @@ def _erasure() -> None:
         "erased_event",
         sa.Column("event_id", _ID, nullable=False),
         sa.Column("erasure_id", _ID, nullable=False),
-        sa.Column("leaf", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("event_id", name="pk_erased_event"),
         _refers("erased_event", "event_id", "coercion_event"),
         _refers("erased_event", "erasure_id", "erasure"),
-        sa.CheckConstraint("octet_length(leaf) = 32", name="ck_erased_event_leaf"),
     )
     op.create_index("ix_erased_event_erasure_id", "erased_event", ["erasure_id"])
 

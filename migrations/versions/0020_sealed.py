@@ -21,7 +21,6 @@ TABLES = (
     "seal_happening",
     "seal_checkpoint",
     "seal_anchor",
-    "erased_event",
     "audit_reading",
 )
 TRIGGER = """
@@ -53,14 +52,6 @@ class Xid8(UserDefinedType[str]):
 def upgrade() -> None:
     op.execute("SET lock_timeout = '5s'")
     _seal()
-    op.create_table(
-        "erased_event",
-        sa.Column("event_id", _ID, nullable=False),
-        sa.Column("erased_at", _TIME, nullable=False, server_default=_NOW),
-        sa.Column("actor", _KEY, nullable=False),
-        sa.Column("reason", sa.Text, nullable=False),
-        sa.PrimaryKeyConstraint("event_id", name="pk_erased_event"),
-    )
     op.create_table(
         "audit_reading",
         sa.Column("id", _ID, nullable=False),

@@ -2,21 +2,18 @@
 
 What an event's canonical bytes say of its values is a digest over a random nonce and
 them: without both nobody can tell what they were, and the bytes that are sealed do not
-change. Each erased event keeps its leaf beside that, so that a log can be compared.
+change.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import (
-    CheckConstraint,
     Column,
     Connection,
     ForeignKey,
-    LargeBinary,
     Table,
     Text,
     func,
@@ -48,15 +45,7 @@ erased_event = Table(
         primary_key=True,
     ),
     refers("erasure_id", "erasure", index=True),
-    # RFC 9162 section 2.1.1: SHA-256 of 0x00 and the canonical bytes of the event.
-    Column("leaf", LargeBinary, nullable=False),
-    CheckConstraint("octet_length(leaf) = 32", name="leaf"),
 )
-
-
-def leaf_of(body: bytes) -> bytes:
-    """The leaf of an event's canonical bytes in a Merkle tree (RFC 9162 2.1.1)."""
-    return hashlib.sha256(b"\0" + body).digest()
 
 
 def erase(
@@ -76,13 +65,12 @@ def erase(
     connection.execute(insert(erasure).values(id=erasure_id, **said))
     e, v = h.coercion_event.c, h.coercion_value.c
     wanted = (
-        select(e.id, e.body)
+        select(e.id)
         .join(h.coercion_value, v.event_id == e.id)
         .where(e.id.in_(list(events)))
     )
     rows = [
-        {"event_id": row.id, "erasure_id": erasure_id, "leaf": leaf_of(row.body)}
-        for row in connection.execute(wanted)
+        {"event_id": row.id, "erasure_id": erasure_id} for row in connection.execute(wanted)
     ]
     if rows:
         connection.execute(insert(erased_event), rows)

@@ -67,16 +67,6 @@ seal_anchor = Table(
     at("anchored_at"),
 )
 
-# Whose values were erased, by whom: what verifies takes nobody's word for it without.
-erased_event = Table(
-    "erased_event",
-    metadata,
-    Column("event_id", UUID(as_uuid=True), primary_key=True),
-    at("erased_at"),
-    key("actor"),
-    Column("reason", Text, nullable=False),
-)
-
 # Who asked the history what, and when. What was asked may name a patient.
 audit_reading = Table(
     "audit_reading",
