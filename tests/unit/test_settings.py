@@ -210,7 +210,7 @@ def test_tls_files_are_beside_the_configuration(tmp_path: Path) -> None:
 WRONG = [
     # text, line, what the message names
     ("[archive]\nae_titel = 'X'\n", 2, ["[archive] ae_titel", "ae_title, deidentified"]),
-    ("[archiv]\n", 1, ["[archiv]", "archive, auth, database"]),
+    ("[archiv]\n", 1, ["[archiv]", "archive, audit, auth, database"]),
     ("data_dir = '/x'\n", 1, ["data_dir", "one of archive"]),
     ("[archive]\n\nae_title = 'SEVENTEEN_LETTERS'\n", 3, ["1 to 16"]),
     ("[archive]\nae_title = ''\n", 2, ["1 to 16"]),
