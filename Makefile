@@ -79,6 +79,7 @@ bench: $(STAMP)
 	$(BIN)/python -m bench retrieve --rounds 3
 	$(BIN)/python -m bench idle
 	$(BIN)/python -m bench events
+	$(BIN)/python -m bench seal
 
 bench-large: $(STAMP)
 	$(BIN)/python -m bench registry

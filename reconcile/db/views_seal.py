@@ -18,7 +18,8 @@ from reconcile.errors import NotFound
 
 #: More than so many are not counted.
 COUNTED_MAX = 10_000
-_BATCH = 1000
+#: Positions that are looked at in one statement.
+_WINDOW = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +179,11 @@ def added(connection: Connection, since: datetime) -> Iterator[Row[Any]]:
     """Events without a number that should have one: their transaction is older than what
     is sealed, or they say that they were recorded before `since`.
     """
-    last = -1
-    while True:
-        values = {"since": since, "after": last, "limit": _BATCH}
-        rows = connection.execute(_ADDED, values).all()
-        yield from rows
-        if len(rows) < _BATCH:
-            return
-        last = rows[-1].position
+    last = func.max(h.coercion_event.c.position)
+    most: int = connection.execute(select(func.coalesce(last, 0))).scalar_one()
+    for after in range(-1, most, _WINDOW):
+        values = {"since": since, "after": after, "until": after + _WINDOW}
+        yield from connection.execute(_ADDED, values).all()
 
 
 # Only where transaction ids are still those of the server that sealed.
@@ -197,7 +195,8 @@ w AS (SELECT greatest(a.watermark,
         (SELECT k.watermark FROM k WHERE k.size > a.size)) AS xid
     FROM a JOIN c ON a.cluster = c.cluster)
 SELECT e.id, e.position, e.recorded_at FROM coercion_event e, w
-WHERE e.position > :after AND (e.xid < w.xid OR e.recorded_at < :since)
+WHERE e.position > :after AND e.position <= :until
+    AND (e.xid < w.xid OR e.recorded_at < :since)
     AND NOT EXISTS (SELECT FROM seal_leaf l WHERE l.event_id = e.id)
-ORDER BY e.position LIMIT :limit
+ORDER BY e.position
 """)

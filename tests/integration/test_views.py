@@ -337,9 +337,10 @@ def test_doctor_finds_a_state_that_is_not_the_fold(fresh):
 
 def test_old_holds_are_a_finding(filled):
     """
-    A held study that nobody decides for days is told, by code and age.
+    A held study that nobody decides for days is told, by code and age; and what nobody
+    has sealed.
     """
     later = datetime.now(UTC) + timedelta(days=10)
     doctor = Doctor(filled.hospital.database, filled.hospital.storage, lambda: later)
 
-    assert [f.code for f in doctor.findings()] == ["open-hold"]
+    assert [f.code for f in doctor.findings()] == ["open-hold", "unsealed-events"]

@@ -51,9 +51,10 @@ def served(hospital, *, require_keys=False, **more):
     )
     opened = socket.create_server(("127.0.0.1", 0))
     stop, ready = threading.Event(), threading.Event()
+    app = make_app(parts)
     door = threading.Thread(
         target=run,
-        args=(make_app(parts), {"http": opened}, stop),
+        args=(app, {"http": opened}, stop),
         kwargs={"on_ready": ready.set},
     )
     door.start()
@@ -65,6 +66,7 @@ def served(hospital, *, require_keys=False, **more):
         stop.set()
         door.join(30)
         assert not door.is_alive()
+        app.state.readings.stop()
 
 
 @pytest.fixture(scope="module")

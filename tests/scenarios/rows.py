@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 ROWS_COUNT = 88
 
-SEAL = "the sealed log and its verification"
 PRIVACY = "roles that may see protected patients"
 
 
@@ -102,8 +101,8 @@ ROWS: dict[int, Row] = {
     62: Row("a protected patient", PRIVACY),
     63: Row("a correction of what was forwarded"),
     # I. Audit
-    64: Row("a decision that is told", SEAL),
-    65: Row("a history that was tampered with", SEAL),
+    64: Row("a decision that is told"),
+    65: Row("a history that was tampered with"),
     # J. Studies, orders, duplicates, corrections
     66: Row("yesterday's name"),
     67: Row("an order with a Study UID"),
