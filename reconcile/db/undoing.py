@@ -192,11 +192,20 @@ def _persons(
             merges.rebuild(connection, row.subsumed_id)
     for row in closed["merge_edge"]:
         merges.open_again(connection, row.prior_identity_id, happening_id)
-    for person_id in {row.person_id for row in closed["demographics"]}:
+    named = closed["identity_link"] if _renamed(connection, happening_id) else ()
+    for person_id in {row.person_id for row in (*closed["demographics"], *named)}:
         _forget(connection, person_id)
     return found
 
 
+def _renamed(connection: Connection, happening_id: UUID) -> bool:
+    """Whether it has named somebody anew: a feed's word, if without description."""
+    g = h.happening.c
+    query = select(g.id).where(g.id == happening_id, g.cause == _RENAMES)
+    return connection.execute(query).first() is not None
+
+
+_RENAMES = "adt-a47"
 _MOVES = ("adt-a43", "adt-a44", "steward")
 
 
@@ -218,7 +227,14 @@ def _forget(connection: Connection, person_id: UUID) -> None:
             not_(came_along),
         )
     )
-    if connection.execute(spoken).first() is None:
+    link = t.identity_link.c
+    renamed = (
+        select(link.id)
+        .join(h.happening, g.id == link.happening_id)
+        .where(link.person_id == person_id, func.upper_inf(link.recorded))
+        .where(g.cause == _RENAMES)
+    )
+    if all(connection.execute(q.limit(1)).first() is None for q in (spoken, renamed)):
         change = update(t.person).where(p.id == person_id, p.state == "verified")
         connection.execute(change.values(state="provisional", version=p.version + 1))
 
