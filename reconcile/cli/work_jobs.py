@@ -6,7 +6,7 @@ It has no door: it is ready when it has begun.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -38,18 +38,24 @@ def run(work: Work) -> None:
     nightly.begin(work.parts, work.stop)
     work.say_ready()
     with ThreadPoolExecutor(2) as pool:
-        sent_on = pool.submit(_send_on, sending, work.stop)
-        reported = pool.submit(_report, auditing(work.parts), work.stop)
-        _tell(flow, work.stop, sent_on, started=started)
-        sent_on.result()
-        reported.result()
+        beside = [
+            pool.submit(_send_on, sending, work.stop),
+            pool.submit(_report, auditing(work.parts), work.stop),
+        ]
+        _tell(flow, work.stop, beside, started=started)
+        if any(each.done() and each.exception() for each in beside):
+            work.stop.set()  # what still runs ends, and the process is started anew
+        for each in beside:
+            each.result()
 
 
-def _tell(flow: NotifyFlow, stop: Event, beside: Future[None], *, started: bool) -> None:
-    """Until it is to stop, or what runs beside it has failed."""
+def _tell(
+    flow: NotifyFlow, stop: Event, beside: Sequence[Future[None]], *, started: bool
+) -> None:
+    """Until it is to stop, or something that runs beside it has failed."""
     more = started
     while not stop.wait(0 if more else SECONDS):
-        if beside.done() and beside.exception() is not None:
+        if any(each.done() and each.exception() for each in beside):
             return
         started = started or _in_reach(flow.start)
         more = bool(started and flow.targets) and _in_reach(partial(flow.round, stop))

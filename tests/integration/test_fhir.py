@@ -16,7 +16,7 @@ from reconcile.db.views import Where
 from reconcile.db.views_audit import AuditQuery
 from reconcile.errors import WrongUse
 from reconcile.web import fhir_resources as fhir
-from reconcile.web.fhir_search import period
+from reconcile.web.fhir_search import AUDIT_EVENT, period
 from reconcile.web.parts import Parts
 from tests.support.archive import http_door, open_door
 from tests.support.filled import fill
@@ -224,6 +224,19 @@ def test_the_capability_statement_says_what_is_searched_by(client):
         each.name for each in kinds["AuditEvent"].searchParam
     }
     assert statement.fhirVersion == "4.0.1"
+
+
+def test_the_interface_is_described(client):
+    """
+    /openapi.json tells of each search its parameters, and that errors are FHIR's own.
+    """
+    paths = client.get("/openapi.json").json()["paths"]
+    search = paths["/fhir/AuditEvent"]["get"]
+    assert {each["name"] for each in search["parameters"]} == set(AUDIT_EVENT)
+    for path in (each for each in paths if each.startswith("/fhir")):
+        for status, said in paths[path]["get"]["responses"].items():
+            if status != "422":
+                assert set(said["content"]) == {fhir.MEDIA_TYPE}, (path, status)
 
 
 @pytest.mark.parametrize(
