@@ -134,6 +134,19 @@ def test_stores_corrections_merges_queries_and_readings_are_told(hospital, conte
     assert times == sorted(times)
 
 
+def test_no_value_of_a_stranger_stops_it(hospital, contexts):
+    """
+    A NUL in a name, in what is told of an instance or of who asks, is told or replaced.
+    """
+    with reporting(hospital, contexts) as (there, flow):
+        hospital.store(instance(PatientID="1\0", StudyDescription="a\0<&>"), CT_A)
+        spooler = Spooler(hospital.database, clock)
+        spooler.note(Heard(QUERY, "V\0", "", "/x\0", b"\0", ""))
+        spooler.stop()
+        tell(flow)
+        assert [each.event for each in there.logged] == ["110104", "110112"]
+
+
 def test_a_correction_of_what_is_stored_is_told(hospital, contexts):
     """
     A merge that changes stored studies is told of each study too: before and after.
