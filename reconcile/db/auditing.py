@@ -124,6 +124,7 @@ def stored(connection: Connection, within: Stretch) -> Sequence[Row[Any]]:
     return list(_STORED(connection, low=within.low, high=within.high))
 
 
+# Not as jsonb: that refuses values with a NUL in them, which instances have.
 # `action`: the instance is new (C), was replaced by what came (U), or stays as it is (R).
 _STORED = Prepared(
     lambda: _between("""
@@ -144,7 +145,7 @@ LEFT JOIN identity n ON n.id = s.identity_id
 LEFT JOIN coercion_event e ON e.instance_id = i.id AND e.receipt_id = r.id
 LEFT JOIN coercion_value v ON v.event_id = e.id
 LEFT JOIN LATERAL (
-    SELECT CAST(convert_from(v.body, 'UTF8') AS jsonb) -> 'patient' AS patient) p ON true
+    SELECT CAST(convert_from(v.body, 'UTF8') AS json) -> 'patient' AS patient) p ON true
 WHERE r.id >= :low AND r.id < :high
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 ORDER BY last_at, 3, 5, 4
@@ -173,7 +174,7 @@ JOIN happening h ON h.id = x.happening_id
 JOIN coercion_event e ON e.id = x.event_id
 LEFT JOIN coercion_value v ON v.event_id = e.id
 LEFT JOIN LATERAL (
-    SELECT CAST(convert_from(v.body, 'UTF8') AS jsonb) -> 'patient' AS patient) p ON true
+    SELECT CAST(convert_from(v.body, 'UTF8') AS json) -> 'patient' AS patient) p ON true
 ORDER BY h.id, e.position
 """)
 )

@@ -74,9 +74,9 @@ class Heard:
         return {
             "what": self.what,
             "at": self.at.isoformat(),
-            "actor": self.actor,
+            "actor": self.actor.replace("\0", "?"),  # which JSONB has none of
             "address": self.address,
-            "object_id": self.object_id,
+            "object_id": self.object_id.replace("\0", "?")[:1024],
             "query": base64.b64encode(self.query[: a.QUERY_BYTES_MAX]).decode("ascii"),
             "transfer_syntax": self.transfer_syntax,
         }

@@ -58,14 +58,15 @@ def ndjson(database: Database, query: AuditQuery) -> Chunks:
     """Each event as the outer face tells it, one JSON object a line."""
     for page in pages(database, query):
         lines = (json.dumps(plain(each), ensure_ascii=False) + "\n" for each in page)
-        yield "".join(lines).encode()
+        yield "".join(lines).encode(errors="replace")
 
 
 def csv(database: Database, query: AuditQuery) -> Chunks:
     """One row for each attribute that an event changed (RFC 4180, UTF-8, a header)."""
     yield (_MARK + _line(COLUMNS)).encode()
     for page in pages(database, query):
-        yield "".join(_line(row) for each in page for row in rows(each)).encode()
+        table = "".join(_line(row) for each in page for row in rows(each))
+        yield table.encode(errors="replace")
 
 
 #: What makes a file, by its format.

@@ -16,7 +16,7 @@ from datetime import datetime
 from functools import partial
 
 from reconcile.db import auditing
-from reconcile.db.database import Database
+from reconcile.db.database import Database, DatabaseFault
 from reconcile.errors import ReconcileError
 from reconcile.flows.auditing import Heard
 
@@ -79,6 +79,9 @@ class Spooler:
             except ReconcileError as error:
                 log.warning("what was asked is not written now: %s", error)
                 return held
+            except DatabaseFault as error:  # it would be refused again
+                log.warning("what was asked is not written: %s", type(error).__name__)
+                kept = 0
             self._lost += len(rows) - kept
             held = []
         if self._lost:

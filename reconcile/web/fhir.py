@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -34,8 +35,9 @@ router = APIRouter(prefix=PREFIX, tags=["fhir"])
 _FORMATS = ("json", "application/json", fhir.MEDIA_TYPE)
 _STATED_ON = "2026-11-25"
 _STATED: dict[int | str, dict[str, Any]] = {
-    200: {"description": "OK", "content": {fhir.MEDIA_TYPE: {}}},
-    406: {"description": "Not Acceptable", "content": {fhir.MEDIA_TYPE: {}}},
+    status: {"description": HTTPStatus(status).phrase, "content": {fhir.MEDIA_TYPE: {}}}
+    for status in (200, 406, *problems.RESPONSES)
+    if isinstance(status, int)
 }
 
 
@@ -56,6 +58,17 @@ KINDS = {
 }
 
 
+def _described(kind: Kind) -> dict[str, Any]:
+    """The parameters of a search, for the description of the interface."""
+    text = {"type": "string"}
+    return {
+        "parameters": [
+            {"name": name, "in": "query", "required": False, "schema": text}
+            for name in kind.known
+        ]
+    }
+
+
 class FhirJson(JSONResponse):
     """A resource."""
 
@@ -68,7 +81,12 @@ def capabilities(request: Request) -> Response:
     return _unless_refused(request) or FhirJson(_statement(f"{base_of(request)}{PREFIX}"))
 
 
-@router.get("/AuditEvent", responses=_STATED, response_class=FhirJson)
+@router.get(
+    "/AuditEvent",
+    responses=_STATED,
+    response_class=FhirJson,
+    openapi_extra=_described(KINDS["AuditEvent"]),
+)
 def search_audit_events(request: Request, parts: PartsOf) -> Response:
     """Coercion events as AuditEvents; parameters of FHIR."""
     return _search(request, parts, KINDS["AuditEvent"])
@@ -80,7 +98,12 @@ def read_audit_event(request: Request, parts: PartsOf, event_id: str) -> Respons
     return _read(request, parts, KINDS["AuditEvent"], event_id)
 
 
-@router.get("/Provenance", responses=_STATED, response_class=FhirJson)
+@router.get(
+    "/Provenance",
+    responses=_STATED,
+    response_class=FhirJson,
+    openapi_extra=_described(KINDS["Provenance"]),
+)
 def search_provenances(request: Request, parts: PartsOf) -> Response:
     """Coercion events as Provenances; parameters of FHIR."""
     return _search(request, parts, KINDS["Provenance"])

@@ -9,10 +9,13 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from reconcile.cli import wiring
+from reconcile.cli.work_jobs import auditing as auditing_of
 from reconcile.db import auditing
 from reconcile.flows.auditing import LOG_USED, QUERY, AuditFlow, Heard
 from reconcile.flows.doctor import Doctor
 from reconcile.flows.spooling import Spooler
+from reconcile.settings import load
 from reconcile.web.parts import Parts
 from reconcile.web.syslog import repository as told_to
 from tests.support.archive import open_door
@@ -23,6 +26,14 @@ from tests.support.repository import repository
 
 STUDY_FIND, IMPLICIT = "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.1.2"
 STOP = threading.Event()
+CONFIGURATION = """
+[audit]
+repository = "127.0.0.1:{port}"
+ca = "certificate.pem"
+certificate = "certificate.pem"
+key = "certificate.pem"
+site = "Here"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +134,19 @@ def test_stores_corrections_merges_queries_and_readings_are_told(hospital, conte
     assert times == sorted(times)
 
 
+def test_no_value_of_a_stranger_stops_it(hospital, contexts):
+    """
+    A NUL in a name, in what is told of an instance or of who asks, is told or replaced.
+    """
+    with reporting(hospital, contexts) as (there, flow):
+        hospital.store(instance(PatientID="1\0", StudyDescription="a\0<&>"), CT_A)
+        spooler = Spooler(hospital.database, clock)
+        spooler.note(Heard(QUERY, "V\0", "", "/x\0", b"\0", ""))
+        spooler.stop()
+        tell(flow)
+        assert [each.event for each in there.logged] == ["110104", "110112"]
+
+
 def test_a_correction_of_what_is_stored_is_told(hospital, contexts):
     """
     A merge that changes stored studies is told of each study too: before and after.
@@ -208,6 +232,41 @@ def test_a_repository_that_is_not_ours_is_told_nothing(hospital, contexts, tmp_p
         tell(flow)
         assert flow.failures == 1
         assert there.streams == []
+
+
+def test_the_configured_repository_is_told(database_urls, tmp_path, hospital):
+    """
+    [audit] says where it is and who we are; without it nobody remembers what was asked.
+    """
+    server, _, _ = server_and_client(tmp_path)
+    file = tmp_path / "reconcile.toml"
+    with repository(server) as there:
+        file.write_text(CONFIGURATION.format(port=there.port))
+        parts = parts_of(file, tmp_path, database_urls)
+        flow, spooler = auditing_of(parts), wiring.spooling(parts)
+        assert flow is not None
+        assert spooler is not None
+        flow.start()
+        flow.clock = lambda: datetime.now(UTC) + timedelta(minutes=1)
+        spooler.note(Heard(QUERY, "V", "", "1.2", b"", "1.2"))
+        spooler.stop()
+        wiring.note_reading(parts, "audit list")
+        tell(flow)
+        told = there.logged
+        parts.database.close()
+    assert [each.event for each in told] == ["110112", "110101"]
+    assert told[1].ids("12") == ["reconcile audit list"]
+    source = told[0].root.find("AuditSourceIdentification")
+    assert source is not None
+    assert source.get("AuditEnterpriseSiteID") == "Here"
+    file.write_text("")
+    nobody = parts_of(file, tmp_path, database_urls)
+    assert auditing_of(nobody) is None
+    assert wiring.spooling(nobody) is None
+
+
+def parts_of(file, folder, urls):
+    return wiring.parts(load(file, folder, {}), urls.writer, urls.reader, pool_size=4)
 
 
 def test_the_spool_is_bounded(hospital, monkeypatch, caplog):

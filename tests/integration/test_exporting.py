@@ -16,7 +16,7 @@ from reconcile.db.views_audit import AuditQuery
 from reconcile.flows import exporting
 from tests.support.archive import http_door
 from tests.support.filled import fill
-from tests.support.hospital import CT_A, Hospital
+from tests.support.hospital import CT_A, JANE, Hospital
 from tests.support.instances import instance
 
 
@@ -107,6 +107,25 @@ def test_what_was_erased_is_said_to_be(filled):
     assert [row[-5] for row in rows] == list(event.attributes)
     assert {row[-1] for row in rows} == {exporting.ERASED}
     assert plain(event.id) in rows[0]
+
+
+def test_an_event_of_a_study_tells_what_varies(database_urls, tmp_path):
+    """
+    What its instances do not have in common has a row, and no value.
+    """
+    hospital = Hospital.at(database_urls.writer, tmp_path, database_urls.reader)
+    hospital.patient(JANE, "100^^^A")
+    hospital.patient(JANE, "101^^^A")
+    hospital.store(instance(), CT_A)
+    hospital.merge("101^^^A", "100^^^A")
+    rows = table(b"".join(exporting.csv(hospital.database, AuditQuery())))
+    wide = [row for row in rows if row["level"] == "study"]
+
+    assert {row["cause"] for row in wide} == {"adt-a40"}
+    varying = {row["attribute"] for row in wide if exporting.VARIES in row["note"]}
+    assert "InstanceCoercionDateTime" in varying
+    changed = next(row for row in wide if row["attribute"] == "PatientID")
+    assert changed["before"] != changed["after"]
 
 
 def test_no_transaction_is_open_while_somebody_reads(filled, monkeypatch):

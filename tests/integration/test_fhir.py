@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from fhir.resources.R4B.auditevent import AuditEvent
@@ -16,10 +19,12 @@ from reconcile.db.views import Where
 from reconcile.db.views_audit import AuditQuery
 from reconcile.errors import WrongUse
 from reconcile.web import fhir_resources as fhir
-from reconcile.web.fhir_search import period
+from reconcile.web.fhir_search import AUDIT_EVENT, period
 from reconcile.web.parts import Parts
 from tests.support.archive import http_door, open_door
 from tests.support.filled import fill
+from tests.support.hospital import CT_A, JANE, Hospital
+from tests.support.instances import instance
 
 KINDS = {"AuditEvent": AuditEvent, "Provenance": Provenance}
 
@@ -89,6 +94,31 @@ def test_an_audit_event_says_who_changed_what_of_whom(client, events, filled):
     assert instance["what"]["identifier"]["value"].endswith(event.sop_instance_uid)
     details = {each["type"] for each in study["detail"]}
     assert {"received Study Instance UID", "new attributes, DICOM JSON"} <= details
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_events_of_a_study_that_were_taken_back_are_valid(database_urls, tmp_path, kind):
+    """
+    A merge changes a stored study, and an undo takes it back: the resource says so.
+    """
+    hospital = Hospital.at(database_urls.writer, tmp_path, database_urls.reader)
+    hospital.patient(JANE, "100^^^A")
+    hospital.patient(JANE, "101^^^A")
+    hospital.store(instance(), CT_A)
+    hospital.merge("101^^^A", "100^^^A")
+    with hospital.database.read_only() as connection:
+        found = views_audit.events(connection, AuditQuery(), Where(10)).items
+    (wide,) = [event for event in found if event.level == "study"]
+    taken_back = replace(wide, undone_by=uuid4())
+    erased = replace(wide, patient=None, original_attributes=None, new_attributes=None)
+    for event in (wide, taken_back, erased):
+        make = {"AuditEvent": fhir.audit_event, "Provenance": fhir.provenance}[kind]
+        made = make(event, hospital.rules.domains, "RECONCILE")
+        assert KINDS[kind].model_validate(made).id == str(wide.id)
+        told = json.dumps(made)
+        assert (str(taken_back.undone_by) in told) == (
+            event is taken_back and kind == "Provenance"
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -224,6 +254,19 @@ def test_the_capability_statement_says_what_is_searched_by(client):
         each.name for each in kinds["AuditEvent"].searchParam
     }
     assert statement.fhirVersion == "4.0.1"
+
+
+def test_the_interface_is_described(client):
+    """
+    /openapi.json tells of each search its parameters, and that errors are FHIR's own.
+    """
+    paths = client.get("/openapi.json").json()["paths"]
+    search = paths["/fhir/AuditEvent"]["get"]
+    assert {each["name"] for each in search["parameters"]} == set(AUDIT_EVENT)
+    for path in (each for each in paths if each.startswith("/fhir")):
+        for status, said in paths[path]["get"]["responses"].items():
+            if status != "422":
+                assert set(said["content"]) == {fhir.MEDIA_TYPE}, (path, status)
 
 
 @pytest.mark.parametrize(
