@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from reconcile.core import attributes as at
 from reconcile.dataset.keywords import keyword, tag_of
 from reconcile.db import views_audit
-from reconcile.db.database import Database
+from reconcile.db.database import Connection, Database
 from reconcile.db.views import Where, plain
 from reconcile.db.views_audit import AuditQuery, Event
 
@@ -54,17 +54,25 @@ _MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 Chunks = Generator[bytes, None, None]
 
 
-def ndjson(database: Database, query: AuditQuery) -> Chunks:
+#: What of a page's events somebody may see.
+Seen = Callable[[Connection, Sequence[Event]], Sequence[Event]]
+
+
+def _all(_: Connection, events: Sequence[Event]) -> Sequence[Event]:
+    return events
+
+
+def ndjson(database: Database, query: AuditQuery, seen: Seen = _all) -> Chunks:
     """Each event as the outer face tells it, one JSON object a line."""
-    for page in pages(database, query):
+    for page in pages(database, query, seen):
         lines = (json.dumps(plain(each), ensure_ascii=False) + "\n" for each in page)
         yield "".join(lines).encode(errors="replace")
 
 
-def csv(database: Database, query: AuditQuery) -> Chunks:
+def csv(database: Database, query: AuditQuery, seen: Seen = _all) -> Chunks:
     """One row for each attribute that an event changed (RFC 4180, UTF-8, a header)."""
     yield (_MARK + _line(COLUMNS)).encode()
-    for page in pages(database, query):
+    for page in pages(database, query, seen):
         table = "".join(_line(row) for each in page for row in rows(each))
         yield table.encode(errors="replace")
 
@@ -75,14 +83,17 @@ FORMATS = {"ndjson": ndjson, "csv": csv}
 HEADERS = {"ndjson": 0, "csv": 1}
 
 
-def pages(database: Database, query: AuditQuery) -> Iterator[tuple[Event, ...]]:
+def pages(
+    database: Database, query: AuditQuery, seen: Seen = _all
+) -> Iterator[Sequence[Event]]:
     """All events of a query, a page at a time, each in a transaction of its own."""
     where = Where(limit=PAGE)
     while True:
         with database.read_only() as connection:
             found = views_audit.events(connection, query, where)
-        if found.items:
-            yield found.items
+            shown = seen(connection, found.items)
+        if shown:
+            yield shown
         if found.next is None:
             return
         where = Where(limit=PAGE, cursor=found.next)

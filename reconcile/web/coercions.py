@@ -82,16 +82,17 @@ def _file(kind: str) -> dict[int | str, dict[str, Any]]:
 
 
 @router.get("/coercions.ndjson", responses=_file(_NDJSON), response_class=Response)
-def export_ndjson(parts: PartsOf, query: Filters) -> Response:
+def export_ndjson(parts: PartsOf, query: Filters, mask: Masked) -> Response:
     """All events that the filters leave, one JSON object a line."""
-    made = exporting.ndjson(parts.database, query)
+    made = exporting.ndjson(parts.database, query, mask.events)
     return _attached(made, _NDJSON, "coercions.ndjson")
 
 
 @router.get("/coercions.csv", responses=_file("text/csv"), response_class=Response)
-def export_csv(parts: PartsOf, query: Filters) -> Response:
+def export_csv(parts: PartsOf, query: Filters, mask: Masked) -> Response:
     """The same as a table for people, one row for each attribute that changed."""
-    return _attached(exporting.csv(parts.database, query), _CSV, "coercions.csv")
+    made = exporting.csv(parts.database, query, mask.events)
+    return _attached(made, _CSV, "coercions.csv")
 
 
 def _attached(made: exporting.Chunks, media_type: str, name: str) -> Response:

@@ -27,6 +27,7 @@ from reconcile.errors import NotFound, WrongUse
 from reconcile.web import fhir_resources as fhir
 from reconcile.web import problems
 from reconcile.web.fhir_search import AUDIT_EVENT, PROVENANCE, Reading, Search, read
+from reconcile.web.masking import Mask, Masked
 from reconcile.web.parts import Parts, PartsOf, base_of
 
 PREFIX = "/fhir"
@@ -87,15 +88,17 @@ def capabilities(request: Request) -> Response:
     response_class=FhirJson,
     openapi_extra=_described(KINDS["AuditEvent"]),
 )
-def search_audit_events(request: Request, parts: PartsOf) -> Response:
+def search_audit_events(request: Request, parts: PartsOf, mask: Masked) -> Response:
     """Coercion events as AuditEvents; parameters of FHIR."""
-    return _search(request, parts, KINDS["AuditEvent"])
+    return _search(request, parts, mask, KINDS["AuditEvent"])
 
 
 @router.get("/AuditEvent/{event_id}", responses=_STATED, response_class=FhirJson)
-def read_audit_event(request: Request, parts: PartsOf, event_id: str) -> Response:
+def read_audit_event(
+    request: Request, parts: PartsOf, mask: Masked, event_id: str
+) -> Response:
     """One coercion event as an AuditEvent."""
-    return _read(request, parts, KINDS["AuditEvent"], event_id)
+    return _read(request, parts, mask, KINDS["AuditEvent"], event_id)
 
 
 @router.get(
@@ -104,27 +107,32 @@ def read_audit_event(request: Request, parts: PartsOf, event_id: str) -> Respons
     response_class=FhirJson,
     openapi_extra=_described(KINDS["Provenance"]),
 )
-def search_provenances(request: Request, parts: PartsOf) -> Response:
+def search_provenances(request: Request, parts: PartsOf, mask: Masked) -> Response:
     """Coercion events as Provenances; parameters of FHIR."""
-    return _search(request, parts, KINDS["Provenance"])
+    return _search(request, parts, mask, KINDS["Provenance"])
 
 
 @router.get("/Provenance/{event_id}", responses=_STATED, response_class=FhirJson)
-def read_provenance(request: Request, parts: PartsOf, event_id: str) -> Response:
+def read_provenance(
+    request: Request, parts: PartsOf, mask: Masked, event_id: str
+) -> Response:
     """One coercion event as a Provenance."""
-    return _read(request, parts, KINDS["Provenance"], event_id)
+    return _read(request, parts, mask, KINDS["Provenance"], event_id)
 
 
-def _read(request: Request, parts: Parts, kind: Kind, event_id: str) -> Response:
+def _read(
+    request: Request, parts: Parts, mask: Mask, kind: Kind, event_id: str
+) -> Response:
     refused = _unless_refused(request)
     if refused is not None:
         return refused
     with parts.database.read_only() as connection:
         found = views_audit.event(connection, event_id)
+        found = mask.events(connection, [found])[0]
     return FhirJson(kind.make(found, parts.rules.domains, parts.rules.modifying_system))
 
 
-def _search(request: Request, parts: Parts, kind: Kind) -> Response:
+def _search(request: Request, parts: Parts, mask: Mask, kind: Kind) -> Response:
     refused = _unless_refused(request)
     if refused is not None:
         return refused
@@ -133,6 +141,7 @@ def _search(request: Request, parts: Parts, kind: Kind) -> Response:
         raise WrongUse(f"not searched by: {', '.join(sorted(search.unknown))[:256]}")
     with parts.database.read_only() as connection:
         page = _found(connection, search)
+        page = mask.page(page, mask.events(connection, page.items))
     base = f"{base_of(request)}{PREFIX}"
     made = [
         kind.make(each, parts.rules.domains, parts.rules.modifying_system)

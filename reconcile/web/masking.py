@@ -24,6 +24,7 @@ from reconcile.db.views_holds import Hold, WholeMessage
 from reconcile.db.views_orders import Order
 from reconcile.db.views_patients import Person
 from reconcile.db.views_performed import PerformedStep
+from reconcile.errors import NotAuthorised
 from reconcile.web.parts import Asking, PartsOf
 
 T = TypeVar("T")
@@ -40,6 +41,24 @@ class Mask:
     def page(self, found: Page[T], items: Sequence[T]) -> Page[T]:
         """The same page with other items."""
         return replace(found, items=tuple(items))
+
+    def whole(self, found: Sequence[T], seen: Sequence[T]) -> None:
+        """For a page that shows one thing in full, or nothing.
+
+        Raises:
+            NotAuthorised: something of it is hidden.
+        """
+        if list(found) != list(seen):
+            raise NotAuthorised("the patient is protected")
+
+    def nobody(self, connection: Connection, persons: Iterable[UUID]) -> None:
+        """The same, of persons whom a page names.
+
+        Raises:
+            NotAuthorised: one of them is hidden.
+        """
+        if self._persons(connection, persons):
+            raise NotAuthorised("the patient is protected")
 
     def persons(self, connection: Connection, found: Sequence[Person]) -> Sequence[Person]:
         """Persons; of a protected one only that there is somebody."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from tests.support.instances import instance, uid
 
 STUDY, SERIES, INSTANCE, OTHER = (uid() for _ in range(4))
 #: What tells who Jane is: none of it may stand in an answer.
-SECRETS = ("DOE", "JANE", "19800102", '"100"', "100^^^A", "E1")
+SECRETS = ("DOE", "JANE", "19800102", '"100"', "100^^^A", '"E1"', "E1^^^E")
 LISTS = (
     "/api/v1/coercions",
     "/api/v1/patients?identifier=100^^^A",
@@ -29,6 +30,14 @@ LISTS = (
     "/api/v1/suggestions",
     "/dicom-web/studies",
     "/dicom-web/instances",
+    "/api/v1/coercions.ndjson",
+    "/api/v1/coercions.csv",
+    "/fhir/AuditEvent",
+    "/fhir/Provenance",
+    "/audit",
+    "/audit/export?patient=100^^^A",
+    "/worklist?kind=hold",
+    "/orders?accession=ACC1",
 )
 NAMED = (
     f"/api/v1/studies/{STUDY}/explain",
@@ -39,6 +48,9 @@ NAMED = (
     f"/api/v1/instances/{INSTANCE}/received",
     f"/api/v1/instances/{INSTANCE}/receipts",
     f"/api/v1/instances/{INSTANCE}/check",
+    f"/studies/{STUDY}",
+    f"/instances/{INSTANCE}",
+    "/find?q=100^^^A",
     f"/dicom-web/studies/{STUDY}",
     f"/dicom-web/studies/{STUDY}/metadata",
     f"/dicom-web/studies/{STUDY}/series",
@@ -92,8 +104,9 @@ def ward(database_urls: Urls, tmp_path: Path) -> Iterator[Ward]:
 
 
 def tells(text: str) -> list[str]:
-    """What of Jane stands in an answer."""
-    return [each for each in SECRETS if each in text]
+    """What of Jane stands in an answer, beside the example of a form."""
+    said = re.sub(r'placeholder="[^"]*"', "", text)
+    return [each for each in SECRETS if each in said]
 
 
 def test_who_may_not_see_them_is_told_nothing_of_them(ward: Ward) -> None:
@@ -112,12 +125,13 @@ def test_who_may_not_see_them_is_told_nothing_of_them(ward: Ward) -> None:
 
 def test_who_may_see_them_sees_them(ward: Ward) -> None:
     """Nothing is changed for a role that may."""
-    before = {path: ward.steward.get(path).text for path in (*LISTS, *NAMED[:2])}
+    told = [path for path in (*LISTS, *NAMED[:2]) if path.startswith(("/api", "/dicom"))]
+    before = {path: ward.steward.get(path).text for path in told}
     ward.protect(True)
     for path, text in before.items():
         assert ward.steward.get(path).text == text
-    for path in NAMED:
-        assert ward.steward.get(path).status_code == 200, path
+    for path in (*LISTS, *NAMED):
+        assert ward.steward.get(path, follow_redirects=True).status_code == 200, path
 
 
 def test_a_list_keeps_its_items(ward: Ward) -> None:

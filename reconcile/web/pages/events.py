@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Generator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,14 +10,15 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from reconcile.db import views_audit, views_happenings, views_people, views_summary
-from reconcile.db.database import Database
-from reconcile.db.views import Where, plain, uuid_of
+from reconcile.db.views import Where, uuid_of
 from reconcile.db.views_audit import AuditQuery
 from reconcile.db.views_happenings import Happening
 from reconcile.errors import WrongUse
+from reconcile.flows import exporting
 from reconcile.flows.questions import PLAIN, audit_query
 from reconcile.flows.undo import Undo
 from reconcile.web.corrections import Kept
+from reconcile.web.masking import Masked
 from reconcile.web.pages.planning import EVENTS_MAX, Plan, Reason, Step, planned
 from reconcile.web.pages.rendering import page
 from reconcile.web.paging import Cursor
@@ -44,7 +43,7 @@ def _asked(request: Request) -> dict[str, str]:
 
 
 @router.get("/audit")
-def audit(request: Request, parts: PartsOf, cursor: Cursor = "") -> Response:
+def audit(request: Request, parts: PartsOf, mask: Masked, cursor: Cursor = "") -> Response:
     """Coercion events by all filters, in the order in which they apply."""
     said, fault, status = _asked(request), None, 200
     if not any(said.values()):
@@ -58,6 +57,7 @@ def audit(request: Request, parts: PartsOf, cursor: Cursor = "") -> Response:
     with parts.database.read_only() as connection:
         now = views_summary.now(connection)
         found = views_audit.events(connection, query, Where(PAGE, cursor))
+        found = mask.page(found, mask.events(connection, found.items))
     facts: dict[str, Any] = {"asked": said, "fault": fault, "first": not cursor}
     facts["items"] = () if fault else found.items
     facts["next"] = None if fault else found.next
@@ -65,39 +65,39 @@ def audit(request: Request, parts: PartsOf, cursor: Cursor = "") -> Response:
 
 
 @router.get("/audit/export")
-def export(request: Request, parts: PartsOf) -> Response:
+def export(request: Request, parts: PartsOf, mask: Masked) -> Response:
     """All events of a question, one JSON object a line."""
     query = audit_query(_asked(request), parts.rules.domains)
     name = f"coercions-{parts.clock():%Y%m%dT%H%M%SZ}.ndjson"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    body = streamed(_lines(parts.database, query))
+    body = streamed(exporting.ndjson(parts.database, query, mask.events))
     return StreamingResponse(body, 200, headers, "application/x-ndjson")
 
 
-def _lines(database: Database, query: AuditQuery) -> Generator[bytes, None, None]:
-    with database.read_only() as connection:
-        for event in views_audit.all_events(connection, query):
-            yield json.dumps(plain(event), ensure_ascii=False).encode() + b"\n"
-
-
 @router.get("/audit/{event_id}")
-def event(request: Request, parts: PartsOf, event_id: str) -> Response:
+def event(request: Request, parts: PartsOf, mask: Masked, event_id: str) -> Response:
     """One event: what stood there before, what since, why, and by whom."""
     with parts.database.read_only() as connection:
         now = views_summary.now(connection)
         found = views_audit.event(connection, event_id)
+        mask.whole([found], mask.events(connection, [found]))
         of = views_happenings.happening(connection, str(found.happening))
     return page(request, "event.html", now, event=found, happening=of)
 
 
 @router.get("/happenings/{happening_id}")
-def happening(request: Request, parts: PartsOf, happening_id: str) -> Response:
+def happening(
+    request: Request, parts: PartsOf, mask: Masked, happening_id: str
+) -> Response:
     """One decision with all that it changed, and what rests on it."""
     with parts.database.read_only() as connection:
         now = views_summary.now(connection)
         found = views_happenings.happening(connection, happening_id)
         events = views_audit.of_happening(connection, found.id, EVENTS_MAX + 1)
-        names = views_people.own_identifiers(connection, _persons(found))
+        mask.whole(events, mask.events(connection, events))
+        named = _persons(found)
+        mask.nobody(connection, named)
+        names = views_people.own_identifiers(connection, named)
     return page(
         request,
         "happening.html",

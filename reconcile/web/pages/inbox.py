@@ -13,6 +13,7 @@ from reconcile.errors import ReconcileError
 from reconcile.flows.message import Asked
 from reconcile.flows.outcome import REPLAYABLE
 from reconcile.flows.replay import Replayed
+from reconcile.web.masking import Mask, Masked
 from reconcile.web.messages import MessageId
 from reconcile.web.pages.planning import Reason, Step
 from reconcile.web.pages.rendering import go, page
@@ -45,15 +46,18 @@ def inbox(
 
 
 @router.get("/{message_id}")
-def message(request: Request, parts: PartsOf, message_id: MessageId) -> Response:
+def message(
+    request: Request, parts: PartsOf, mask: Masked, message_id: MessageId
+) -> Response:
     """One message, as it came, what was answered, and what it did."""
-    return _message(request, parts, message_id)
+    return _message(request, parts, mask, message_id)
 
 
 @router.post("/{message_id}/replay")
 def replay(
     request: Request,
     parts: PartsOf,
+    mask: Masked,
     asking: Asking,
     message_id: MessageId,
     reason: Reason = "",
@@ -64,15 +68,16 @@ def replay(
     try:
         done = parts.replays.replay(message_id, Asked(asking.name, reason, not do))
     except ReconcileError as fault:
-        return _message(request, parts, message_id, fault=fault, reason=reason)
+        return _message(request, parts, mask, message_id, fault=fault, reason=reason)
     if do:
         return go(f"/inbox/{message_id}", done="1")
-    return _message(request, parts, message_id, looked=done, reason=reason)
+    return _message(request, parts, mask, message_id, looked=done, reason=reason)
 
 
 def _message(
     request: Request,
     parts: Parts,
+    mask: Mask,
     message_id: str,
     *,
     fault: ReconcileError | None = None,
@@ -81,7 +86,7 @@ def _message(
 ) -> Response:
     with parts.database.read_only() as connection:
         now = views_summary.now(connection)
-        found = views_holds.message(connection, message_id)
+        found = mask.message(views_holds.message(connection, message_id))
     return page(
         request,
         "message.html",

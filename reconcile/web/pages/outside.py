@@ -11,6 +11,7 @@ from reconcile.db import views_deliveries, views_orders, views_outbox, views_sum
 from reconcile.db.views import Where
 from reconcile.errors import ReconcileError
 from reconcile.flows.forwarding import Steering
+from reconcile.web.masking import Masked
 from reconcile.web.pages.rendering import go, page
 from reconcile.web.paging import Cursor, Text
 from reconcile.web.parts import Asking, Parts, PartsOf
@@ -25,12 +26,17 @@ StudyUid = Annotated[str, Form(pattern=r"^[0-9.]{0,64}$")]
 
 @router.get("/orders")
 def orders(
-    request: Request, parts: PartsOf, accession: Text = "", cursor: Cursor = ""
+    request: Request,
+    parts: PartsOf,
+    mask: Masked,
+    accession: Text = "",
+    cursor: Cursor = "",
 ) -> Response:
     """Orders with their procedures and scheduled steps, the oldest first."""
     with parts.database.read_only() as connection:
         now = views_summary.now(connection)
         found = views_orders.orders(connection, accession.strip(), Where(ORDERS, cursor))
+        found = mask.page(found, mask.orders(connection, found.items))
     facts: dict[str, Any] = {"items": found.items, "next": found.next, "first": not cursor}
     return page(request, "orders.html", now, asked={"accession": accession}, **facts)
 

@@ -22,6 +22,7 @@ from reconcile.flows.questions import time_of
 from reconcile.flows.steward import By
 from reconcile.flows.steward_patients import StewardPatients
 from reconcile.web.corrections import Kept
+from reconcile.web.masking import Masked
 from reconcile.web.pages.pictures import graph
 from reconcile.web.pages.planning import Plan, Reason, Said, Step, planned
 from reconcile.web.pages.rendering import go, page
@@ -50,13 +51,19 @@ def by_identifier(
 
 @router.get("/{person_id}")
 def patient(
-    request: Request, parts: PartsOf, person_id: str, as_of: AsOf = "", events: Cursor = ""
+    request: Request,
+    parts: PartsOf,
+    mask: Masked,
+    person_id: str,
+    as_of: AsOf = "",
+    events: Cursor = "",
 ) -> Response:
     """A person as they are known now, or were at a time."""
     at = time_of("as_of", as_of)
     with parts.database.read_only() as connection:
         now = views_summary.now(connection)
         person = views_patients.by_id(connection, person_id, at)
+        mask.whole([person], mask.persons(connection, [person]))
         timeline = _timeline(connection, person, Where(EVENTS, events))
         touched = {p for each in person.merges for p in (each.prior, each.surviving)}
         names = views_people.own_identifiers(connection, touched | {person.id})

@@ -22,6 +22,7 @@ from reconcile.db.views import uuid_of
 from reconcile.errors import NotFound
 from reconcile.flows.doctor import UNTOLD_AGE_MAX
 from reconcile.flows.worklist import grace
+from reconcile.web.masking import Masked
 from reconcile.web.pages.pictures import DAYS, bars
 from reconcile.web.pages.rendering import ASSETS, address, asset, go, page
 from reconcile.web.parts import Parts, PartsOf
@@ -80,7 +81,10 @@ def _facts(connection: Connection, parts: Parts, now: datetime) -> dict[str, Any
 
 @router.get("/find")
 def find(
-    request: Request, parts: PartsOf, q: Annotated[str, Query(max_length=512)] = ""
+    request: Request,
+    parts: PartsOf,
+    mask: Masked,
+    q: Annotated[str, Query(max_length=512)] = "",
 ) -> Response:
     """Where something is that is named by a patient's ID, a UID, an id or a number."""
     said = q.strip()
@@ -89,6 +93,7 @@ def find(
     with parts.database.read_only() as connection:
         now = views_summary.now(connection)
         found = _named(connection, parts, said)
+        mask.nobody(connection, found)
         persons = views_people.known(connection, found) if found else {}
         uids = _uids(connection, said)
     if uids is not None:

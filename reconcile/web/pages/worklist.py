@@ -27,6 +27,7 @@ from reconcile.flows.replay import OF_A_MESSAGE
 from reconcile.flows.resolve import ACTIONS, OF_A_REVIEW, ResolveFlow, Wanted
 from reconcile.flows.worklist import grace
 from reconcile.web.holds import HoldId
+from reconcile.web.masking import Mask, Masked
 from reconcile.web.pages.comparing import side_by_side
 from reconcile.web.pages.rendering import go, page
 from reconcile.web.paging import Cursor, Text
@@ -48,6 +49,7 @@ Said = Annotated[str, Form(max_length=512)]
 def worklist(
     request: Request,
     parts: PartsOf,
+    mask: Masked,
     kind: Kind = "",
     code: Text = "",
     source: Text = "",
@@ -61,6 +63,7 @@ def worklist(
         found = views_holds.holds(
             connection, Where(PAGE, cursor), **asked, grace=grace(parts.rules, now)
         )
+        found = mask.page(found, mask.holds(connection, found.items))
         counted = views_summary.waiting(connection, now, grace(parts.rules, now))
         sources = views_summary.sources_of_items(connection)
     codes = sorted({each.code for each in counted} | ({code} if code else set()))
@@ -78,9 +81,9 @@ def worklist(
 
 
 @router.get("/{hold_id}")
-def item(request: Request, parts: PartsOf, hold_id: HoldId) -> Response:
+def item(request: Request, parts: PartsOf, mask: Masked, hold_id: HoldId) -> Response:
     """One item: the received header beside the candidates, and what can be decided."""
-    return _item(request, parts, hold_id)
+    return _item(request, parts, mask, hold_id)
 
 
 @router.post("/{hold_id}/resolve")
@@ -88,6 +91,7 @@ def resolve(
     request: Request,
     parts: PartsOf,
     asking: Asking,
+    mask: Masked,
     hold_id: HoldId,
     version: Annotated[int, Form(le=2**31 - 1, ge=0)],
     action: Said = "",
@@ -104,20 +108,23 @@ def resolve(
     except ReconcileError as fault:
         said = {"action": action, "reason": reason, "patient": patient}
         said |= {"other_patient": other_patient, "receipt": receipt}
-        return _item(request, parts, hold_id, fault, said)
+        return _item(request, parts, mask, hold_id, fault, said)
     return go(f"/worklist/{hold_id}", done="1")
 
 
 def _item(
     request: Request,
     parts: Parts,
+    mask: Mask,
     hold_id: str,
     fault: ReconcileError | None = None,
     said: Mapping[str, str] | None = None,
 ) -> Response:
     with parts.database.read_only() as connection:
         now = views_summary.now(connection)
-        facts = _facts(connection, parts, views_holds.hold(connection, hold_id))
+        found = views_holds.hold(connection, hold_id)
+        mask.whole([found], mask.holds(connection, [found]))
+        facts = _facts(connection, parts, found)
     return page(
         request,
         "hold.html",
