@@ -23,6 +23,7 @@ from reconcile.db.views_audit import Event
 from reconcile.db.views_holds import Hold, WholeMessage
 from reconcile.db.views_orders import Order
 from reconcile.db.views_patients import Person
+from reconcile.db.views_people import Known
 from reconcile.db.views_performed import PerformedStep
 from reconcile.errors import NotAuthorised
 from reconcile.web.parts import Asking, PartsOf
@@ -64,6 +65,23 @@ class Mask:
         """Persons; of a protected one only that there is somebody."""
         hidden = self._persons(connection, (each.id for each in found))
         return [_nobody(each) if each.id in hidden else each for each in found]
+
+    def known(
+        self, connection: Connection, found: Mapping[UUID, Known]
+    ) -> dict[UUID, Known]:
+        """Persons in short; the same."""
+        hidden = self._persons(connection, found)
+        return {
+            each: Known(each, PROTECTED, who.merged_into, (), {}) if each in hidden else who
+            for each, who in found.items()
+        }
+
+    def names(
+        self, connection: Connection, found: Mapping[str, tuple[str, ...]]
+    ) -> dict[str, tuple[str, ...]]:
+        """Identifiers by the id of their person; none of a protected one."""
+        hidden = {str(each) for each in self._persons(connection, map(_uuid, found))}
+        return {each: named for each, named in found.items() if each not in hidden}
 
     def events(self, connection: Connection, found: Sequence[Event]) -> Sequence[Event]:
         """Events; of a protected patient's which attributes changed, and no value."""

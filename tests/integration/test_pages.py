@@ -17,11 +17,15 @@ from reconcile.db.views import Where
 from reconcile.db.views_audit import AuditQuery, Event
 from reconcile.db.views_holds import Hold
 from reconcile.flows.keys import make_key
+from reconcile.flows.steward import By
+from reconcile.flows.steward_patients import StewardPatients
+from reconcile.flows.undo import Undo
+from reconcile.web.app import make_app
 from reconcile.web.pages import events as audit_page
 from reconcile.web.pages import inbox as inbox_page
 from reconcile.web.pages import worklist as worklist_page
 from tests.support.database import Cluster
-from tests.support.paged import HOSTILE, Day, a_day, open_pages
+from tests.support.paged import HOSTILE, Day, a_day, open_app, open_pages
 
 
 @pytest.fixture(scope="module")
@@ -466,6 +470,60 @@ def test_back_leads_nowhere_else(day: Day, browser: httpx.Client) -> None:
         assert "evil.example" not in page.text
 
 
+def test_who_may_not_see_protected_patients_does_not_see_them_here(day: Day) -> None:
+    """Neither what they are called nor what changed, on any page; the rest stays."""
+    steward = StewardPatients(day.archive.kept)
+    by = By("ann", "asked for it")
+    done = steward.protect("100^^^A", by, protected=True)
+    try:
+        with (
+            open_pages(day.parts(protected_roles=())) as base,
+            httpx.Client(base_url=base, headers={"Accept": "text/html"}) as client,
+        ):
+            patient = client.get("/patients?identifier=100^^^A").headers["location"]
+            event = events(day, study=day.study)[0]
+            (item,) = items(day, kind="message")
+            for address in (
+                patient,
+                "/find?q=100",
+                "/orders?accession=ACC1",
+                "/audit?source=CT_A",
+                f"/audit/{event.id}",
+                f"/happenings/{event.happening}",
+                f"/inbox/{item.message_id}",
+                f"/worklist/{item.id}",
+                *(f"/worklist/{each.id}" for each in items(day, kind="review")),
+            ):
+                said = client.get(address, follow_redirects=True)
+                assert said.status_code == 200, address
+                for word in ("DOE^JANE", "E1^^^E", "100^^^A ", "MEIER^ANNA|"):
+                    assert word not in text(said.text), (address, word)
+            told = client.get(f"/audit/{event.id}").text
+            assert "The patient is protected" in told
+            assert client.get(f"/studies/{day.study}").status_code == 403
+            exported = client.get("/audit/export", params={"study": day.study}).text
+            assert '"E1"' not in exported
+    finally:
+        Undo(day.archive.kept).happening(str(done.happening), by)
+
+
+def test_reading_the_history_on_a_page_is_told(day: Day) -> None:
+    """Who read what, as over the interface."""
+    app = make_app(day.parts())
+    with open_app(app) as base:
+        httpx.get(f"{base}/audit", params={"actor": "CT_A"}).raise_for_status()
+        app.state.readings.write()
+        told = httpx.get(f"{base}/api/v1/audit-readings").json()["items"]
+    assert any(each["what"] == "/audit" and "CT_A" in str(each) for each in told)
+
+
+def test_the_start_page_tells_how_far_the_history_is_sealed(browser: httpx.Client) -> None:
+    """Nobody seals here: all that was recorded is still to be sealed."""
+    said = seen(browser, "/")
+    assert re.search(r"seal \d+ to seal no checkpoint yet", said), said
+
+
+# Once there has been a key, every door over this database asks for one: the last one.
 def test_pages_ask_for_a_key_where_the_door_does(day: Day) -> None:
     """401 in one sentence; with a key by its role: a reader looks and does not decide."""
     database = day.hospital.database

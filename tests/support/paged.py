@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fastapi import FastAPI
 from pydicom.dataset import Dataset
 
 from reconcile.db.embedded import Urls
@@ -126,13 +127,13 @@ def _later() -> list[Message]:
 
 
 @contextmanager
-def open_pages(parts: Parts) -> Iterator[str]:
-    """The address of the pages, on a socket of their own."""
+def open_app(app: FastAPI) -> Iterator[str]:
+    """The address of an application, on a socket of its own."""
     opened = socket.create_server(("127.0.0.1", 0))
     stop, ready = threading.Event(), threading.Event()
     door = threading.Thread(
         target=run,
-        args=(make_app(parts), {"http": opened}, stop),
+        args=(app, {"http": opened}, stop),
         kwargs={"on_ready": ready.set},
     )
     door.start()
@@ -144,4 +145,9 @@ def open_pages(parts: Parts) -> Iterator[str]:
         door.join(30)
 
 
-__all__ = ["HOSTILE", "Day", "a_day", "open_pages"]
+def open_pages(parts: Parts) -> AbstractContextManager[str]:
+    """The address of the pages over some parts."""
+    return open_app(make_app(parts))
+
+
+__all__ = ["HOSTILE", "Day", "a_day", "open_app", "open_pages"]

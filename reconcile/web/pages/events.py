@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from reconcile.web.pages.planning import EVENTS_MAX, Plan, Reason, Step, planned
 from reconcile.web.pages.rendering import page
 from reconcile.web.paging import Cursor
 from reconcile.web.parts import Asking, PartsOf
+from reconcile.web.readings import Told
 from reconcile.web.related import streamed
 
 router = APIRouter(include_in_schema=False)
@@ -30,6 +32,7 @@ router = APIRouter(include_in_schema=False)
 PAGE = 50
 #: Filters of the history in the order of their form.
 FILTERS = ("patient", *PLAIN, "attribute", "from", "to")
+EXPORTED_AT_ONCE = 200
 #: Of whoever asks for nothing in particular.
 DAYS = 7
 _VALUE_CHARACTERS_MAX = 512
@@ -59,7 +62,7 @@ def audit(request: Request, parts: PartsOf, mask: Masked, cursor: Cursor = "") -
         found = views_audit.events(connection, query, Where(PAGE, cursor))
         found = mask.page(found, mask.events(connection, found.items))
     facts: dict[str, Any] = {"asked": said, "fault": fault, "first": not cursor}
-    facts["items"] = () if fault else found.items
+    facts["items"] = () if fault else items
     facts["next"] = None if fault else found.next
     return page(request, "audit.html", now, status=status, filters=FILTERS, **facts)
 
@@ -105,7 +108,7 @@ def happening(
         happening=found,
         events=events[:EVENTS_MAX],
         more=len(events) > EVENTS_MAX,
-        names={str(person): held for person, held in names.items()},
+        names=names,
         done=request.query_params.get("done") == "1",
         back=_ours(request.query_params.get("back", "")),
     )
@@ -130,6 +133,7 @@ def undo(
     parts: PartsOf,
     kept: Kept,
     asking: Asking,
+    mask: Masked,
     happening_id: str,
     reason: Reason = "",
     step: Step = "look",
@@ -140,6 +144,7 @@ def undo(
         request,
         parts,
         asking,
+        mask,
         plan,
         reason,
         step,

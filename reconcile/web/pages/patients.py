@@ -28,6 +28,7 @@ from reconcile.web.pages.planning import Plan, Reason, Said, Step, planned
 from reconcile.web.pages.rendering import go, page
 from reconcile.web.paging import Cursor
 from reconcile.web.parts import Asking, PartsOf
+from reconcile.web.readings import Told
 
 router = APIRouter(prefix="/patients", include_in_schema=False)
 
@@ -49,7 +50,7 @@ def by_identifier(
     return go(f"/patients/{found[0].id}", as_of=as_of)
 
 
-@router.get("/{person_id}")
+@router.get("/{person_id}", dependencies=[Told])
 def patient(
     request: Request,
     parts: PartsOf,
@@ -65,6 +66,7 @@ def patient(
         person = views_patients.by_id(connection, person_id, at)
         mask.whole([person], mask.persons(connection, [person]))
         timeline = _timeline(connection, person, Where(EVENTS, events))
+        timeline = mask.page(timeline, mask.events(connection, timeline.items))
         touched = {p for each in person.merges for p in (each.prior, each.surviving)}
         names = views_people.own_identifiers(connection, touched | {person.id})
     return page(
@@ -95,6 +97,7 @@ def correct(
     parts: PartsOf,
     kept: Kept,
     asking: Asking,
+    mask: Masked,
     person_id: UUID,
     action: Said,
     identifier: Said = "",
@@ -121,10 +124,18 @@ def correct(
             f"Keep {identifier} and {other} apart",
             lambda by: steward.not_same(identifier, other, by),
         ),
+        "protect": (
+            f"Let {identifier} be seen only by who may see protected patients",
+            lambda by: steward.protect(identifier, by, protected=True),
+        ),
+        "unprotect": (
+            f"Let {identifier} be seen by all again",
+            lambda by: steward.protect(identifier, by, protected=False),
+        ),
     }
     if action not in acts:
         raise NotFound("there is no such correction")
     title, act = acts[action]
     fields = {"action": action, "identifier": identifier, "other": other}
     plan = Plan(title, f"/patients/{person_id}", fields)
-    return planned(request, parts, asking, plan, reason, step, act)
+    return planned(request, parts, asking, mask, plan, reason, step, act)

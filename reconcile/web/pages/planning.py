@@ -12,6 +12,7 @@ from starlette.responses import Response
 from reconcile.errors import ReconcileError
 from reconcile.flows.attempt import Done
 from reconcile.flows.steward import By
+from reconcile.web.masking import Mask
 from reconcile.web.pages.rendering import go, page
 from reconcile.web.parts import Asking, Parts
 
@@ -42,6 +43,7 @@ def planned(
     request: Request,
     parts: Parts,
     asking: Asking,
+    mask: Mask,
     plan: Plan,
     reason: str,
     step: str,
@@ -52,20 +54,23 @@ def planned(
     try:
         done = act(By(asking.name, reason, dry_run=not do))
     except ReconcileError as fault:
-        return _shown(request, parts, plan, reason, None, fault)
+        return _shown(request, parts, mask, plan, reason, None, fault)
     if do:
         return go(f"/happenings/{done.happening}", done="1", back=plan.back)
-    return _shown(request, parts, plan, reason, done, None)
+    return _shown(request, parts, mask, plan, reason, done, None)
 
 
 def _shown(
     request: Request,
     parts: Parts,
+    mask: Mask,
     plan: Plan,
     reason: str,
     done: Done | None,
     fault: ReconcileError | None,
 ) -> Response:
+    with parts.database.read_only() as connection:
+        events = mask.events(connection, done.events[:EVENTS_MAX] if done else ())
     return page(
         request,
         "planned.html",
@@ -74,6 +79,6 @@ def _shown(
         plan=plan,
         reason=reason,
         done=done,
-        events=done.events[:EVENTS_MAX] if done else (),
+        events=events,
         fault=fault,
     )

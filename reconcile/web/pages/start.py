@@ -14,6 +14,7 @@ from reconcile.db import (
     views_deliveries,
     views_outbox,
     views_people,
+    views_seal,
     views_studies,
     views_summary,
 )
@@ -75,6 +76,7 @@ def _facts(connection: Connection, parts: Parts, now: datetime) -> dict[str, Any
         "late": views_deliveries.late(connection, late),
         "late_after": UNTOLD_AGE_MAX,
         "untold": views_outbox.untold(connection),
+        "lag": views_seal.lag(connection),
         "heard": {each.door: each for each in views_summary.heard(connection)},
     }
 

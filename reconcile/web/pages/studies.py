@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -25,10 +26,12 @@ from reconcile.flows.history import HistoryFlow
 from reconcile.flows.regroup import Regroup
 from reconcile.flows.steward import By, Steward
 from reconcile.web.corrections import Kept
+from reconcile.web.masking import Masked
 from reconcile.web.pages.planning import Plan, Reason, Said, Step, planned
 from reconcile.web.pages.rendering import page
 from reconcile.web.paging import Cursor
 from reconcile.web.parts import Asking, PartsOf, Uid
+from reconcile.web.readings import Told
 
 router = APIRouter(include_in_schema=False)
 
@@ -37,9 +40,14 @@ INSTANCES, EVENTS = 25, 25
 Several = Annotated[list[str], Form()]
 
 
-@router.get("/studies/{uid}")
+@router.get("/studies/{uid}", dependencies=[Told])
 def study(
-    request: Request, parts: PartsOf, uid: Uid, cursor: Cursor = "", events: Cursor = ""
+    request: Request,
+    parts: PartsOf,
+    uid: Uid,
+    mask: Masked,
+    cursor: Cursor = "",
+    events: Cursor = "",
 ) -> Response:
     """A study by a received, assigned or alias UID; two lists, each with its own cursor."""
     with parts.database.read_only() as connection:
@@ -53,12 +61,14 @@ def study(
         query = AuditQuery(study=assigned)
         timeline = views_audit.events(connection, query, Where(EVENTS, events))
         owners = {each.person for each in series if each.person}
-        persons = views_people.known(connection, owners)
+        timeline = mask.page(timeline, mask.events(connection, timeline.items))
+        persons = mask.known(connection, views_people.known(connection, owners))
+        names = mask.names(connection, explained.persons)
     return page(
         request,
         "study.html",
         now,
-        explained=explained,
+        explained=replace(explained, persons=names),
         series=series,
         instances=instances,
         timeline=timeline,
@@ -68,7 +78,7 @@ def study(
     )
 
 
-@router.get("/instances/{uid}")
+@router.get("/instances/{uid}", dependencies=[Told])
 def instance(request: Request, parts: PartsOf, uid: Uid) -> Response:
     """One instance: its arrivals, its events as they apply to it, the checker's word."""
     with parts.database.read_only() as connection:
@@ -90,6 +100,7 @@ def correct(
     parts: PartsOf,
     kept: Kept,
     asking: Asking,
+    mask: Masked,
     uid: Uid,
     action: Said,
     patient: Said = "",
@@ -134,4 +145,4 @@ def correct(
         "series": series,
     }
     plan = Plan(title, f"/studies/{uid}", fields)
-    return planned(request, parts, asking, plan, reason, step, act)
+    return planned(request, parts, asking, mask, plan, reason, step, act)

@@ -139,10 +139,18 @@ class Changed:
 
 def changed(event: Event) -> tuple[Changed, ...]:
     """What an event changed, as far as its values are kept; nothing where they are not."""
+    if is_masked(event):
+        return ()
     before, since = _modified(event), event.new_attributes or {}
     tags = (tag for tag in {**before, **since} if tag != at.INSTANCE_COERCION_DATETIME)
     told = (_changed(tag, before, since, event) for tag in tags)
     return tuple(each for each in told if each.was_there or each.is_there)
+
+
+def is_masked(event: Event) -> bool:
+    """Whether its values were taken out: its patient is protected (`web.masking`)."""
+    item = event.original_attributes or {}
+    return _MODIFIED_ATTRIBUTES in item and "Value" not in item[_MODIFIED_ATTRIBUTES]
 
 
 def _modified(event: Event) -> Mapping[str, Any]:
