@@ -18,6 +18,7 @@ from reconcile.core.identity import PatientIdentifier
 from reconcile.db import protection
 from reconcile.db.database import Connection
 from reconcile.db.suggesting import Suggestion
+from reconcile.db.taken import Studied
 from reconcile.db.views import Page
 from reconcile.db.views_audit import Event
 from reconcile.db.views_holds import Hold, WholeMessage
@@ -82,6 +83,19 @@ class Mask:
         """Identifiers by the id of their person; none of a protected one."""
         hidden = {str(each) for each in self._persons(connection, map(_uuid, found))}
         return {each: named for each, named in found.items() if each not in hidden}
+
+    def studied(
+        self, connection: Connection, found: Sequence[Studied]
+    ) -> Sequence[Studied]:
+        """What an undo would change; of a protected patient's which attributes."""
+        if self.sees:
+            return found
+        uids = {each.study_instance_uid for each in found if each.study_instance_uid}
+        hidden = protection.studies(connection, uids)
+        return [
+            replace(each, now={}, then={}) if each.study_instance_uid in hidden else each
+            for each in found
+        ]
 
     def events(self, connection: Connection, found: Sequence[Event]) -> Sequence[Event]:
         """Events; of a protected patient's which attributes changed, and no value."""

@@ -215,6 +215,7 @@ def addresses(day: Day) -> dict[str, str]:
         "deliveries": "/deliveries?done=1",
         "configuration": "/configuration",
         "find": "/find?q=100",
+        "undo": "/undo?source=CT_A",
         "problem": "/nothing",
     }
 

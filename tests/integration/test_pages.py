@@ -6,7 +6,7 @@ import html
 import json
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -396,6 +396,29 @@ def test_what_waits_for_a_destination_is_left_out(day: Day, browser: httpx.Clien
     again = send(browser, "/deliveries/skip", "/deliveries", **fields)
     assert again.status_code == 400
     assert "nothing of this study waits" in again.text
+
+
+def test_what_a_source_did_is_taken_back_together(day: Day, browser: httpx.Client) -> None:
+    """Looked at first: how many, and each study now and then; then done under one."""
+    asked = {
+        "source": "MR_B",
+        "from": "2026-01-01",
+        "to": str(datetime.now(UTC)),
+        "reason": "x",
+    }
+    wrong = send(browser, "/undo", "/undo", **{**asked, "source": ""}, step="look")
+    assert wrong.status_code == 400
+    assert "say whose doings" in wrong.text
+    looked = text(send(browser, "/undo", "/undo", **asked, step="look").text)
+    counted = re.search(r"Nothing is changed yet. (\d+ happenings?) would be taken", looked)
+    assert counted, looked
+    assert day.walk_in in looked
+    assert not any(each.undone_by for each in events(day, source="MR_B", cause="c-store"))
+    done = text(send(browser, "/undo", "/undo", **asked, step="do").text)
+    assert f"Done. {counted[1]} taken back under one happening" in done
+    assert all(each.undone_by for each in events(day, source="MR_B", cause="c-store"))
+    again = text(send(browser, "/undo", "/undo", **asked, step="do").text)
+    assert "There is nothing to take back." in again
 
 
 # -- What they refuse ---------------------------------------------------------------------

@@ -17,13 +17,23 @@ from reconcile.web.problems import MEDIA_TYPE
 
 #: First parts of paths that programs ask for.
 MACHINES = frozenset(
-    {"api", "dicom-web", "docs", "fhir", "healthz", "metrics", "openapi.json", "readyz"}
+    {
+        "api",
+        "dicom-web",
+        "docs",
+        "fhir",
+        "healthz",
+        "metrics",
+        "openapi.json",
+        "readyz",
+        "tlog",
+    }
 )
 #: First parts of the paths of pages.
 PAGES = frozenset(
     {
         "", "audit", "configuration", "deliveries", "find", "happenings", "inbox",
-        "instances", "orders", "patients", "studies", "worklist",
+        "instances", "orders", "patients", "studies", "undo", "worklist",
     }
 )  # fmt: skip
 _SENTENCES = {

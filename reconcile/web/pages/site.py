@@ -11,12 +11,13 @@ from reconcile.web.pages import (
     patients,
     start,
     studies,
+    undoing,
     worklist,
 )
 from reconcile.web.pages.faces import Faces
 from reconcile.web.pages.forging import checked
 
-TOPICS = (start, worklist, patients, studies, events, inbox, outside)
+TOPICS = (start, worklist, patients, studies, events, undoing, inbox, outside)
 
 router = APIRouter(dependencies=[Depends(checked)], include_in_schema=False)
 for topic in TOPICS:
