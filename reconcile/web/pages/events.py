@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -32,7 +31,6 @@ router = APIRouter(include_in_schema=False)
 PAGE = 50
 #: Filters of the history in the order of their form.
 FILTERS = ("patient", *PLAIN, "attribute", "from", "to")
-EXPORTED_AT_ONCE = 200
 #: Of whoever asks for nothing in particular.
 DAYS = 7
 _VALUE_CHARACTERS_MAX = 512
@@ -45,7 +43,7 @@ def _asked(request: Request) -> dict[str, str]:
     return said
 
 
-@router.get("/audit")
+@router.get("/audit", dependencies=[Told])
 def audit(request: Request, parts: PartsOf, mask: Masked, cursor: Cursor = "") -> Response:
     """Coercion events by all filters, in the order in which they apply."""
     said, fault, status = _asked(request), None, 200
@@ -62,12 +60,12 @@ def audit(request: Request, parts: PartsOf, mask: Masked, cursor: Cursor = "") -
         found = views_audit.events(connection, query, Where(PAGE, cursor))
         found = mask.page(found, mask.events(connection, found.items))
     facts: dict[str, Any] = {"asked": said, "fault": fault, "first": not cursor}
-    facts["items"] = () if fault else items
+    facts["items"] = () if fault else found.items
     facts["next"] = None if fault else found.next
     return page(request, "audit.html", now, status=status, filters=FILTERS, **facts)
 
 
-@router.get("/audit/export")
+@router.get("/audit/export", dependencies=[Told])
 def export(request: Request, parts: PartsOf, mask: Masked) -> Response:
     """All events of a question, one JSON object a line."""
     query = audit_query(_asked(request), parts.rules.domains)
@@ -77,7 +75,7 @@ def export(request: Request, parts: PartsOf, mask: Masked) -> Response:
     return StreamingResponse(body, 200, headers, "application/x-ndjson")
 
 
-@router.get("/audit/{event_id}")
+@router.get("/audit/{event_id}", dependencies=[Told])
 def event(request: Request, parts: PartsOf, mask: Masked, event_id: str) -> Response:
     """One event: what stood there before, what since, why, and by whom."""
     with parts.database.read_only() as connection:
@@ -88,7 +86,7 @@ def event(request: Request, parts: PartsOf, mask: Masked, event_id: str) -> Resp
     return page(request, "event.html", now, event=found, happening=of)
 
 
-@router.get("/happenings/{happening_id}")
+@router.get("/happenings/{happening_id}", dependencies=[Told])
 def happening(
     request: Request, parts: PartsOf, mask: Masked, happening_id: str
 ) -> Response:
@@ -108,7 +106,7 @@ def happening(
         happening=found,
         events=events[:EVENTS_MAX],
         more=len(events) > EVENTS_MAX,
-        names=names,
+        names={str(person): held for person, held in names.items()},
         done=request.query_params.get("done") == "1",
         back=_ours(request.query_params.get("back", "")),
     )

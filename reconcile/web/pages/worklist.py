@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -72,7 +71,7 @@ def worklist(
         request,
         "worklist.html",
         now,
-        items=items,
+        items=found.items,
         next=found.next,
         asked=asked,
         codes=codes,
@@ -118,7 +117,6 @@ def _item(
     parts: Parts,
     mask: Mask,
     hold_id: str,
-    mask: Mask,
     fault: ReconcileError | None = None,
     said: Mapping[str, str] | None = None,
 ) -> Response:
@@ -139,8 +137,8 @@ def _item(
     )
 
 
-def _facts(connection: Connection, parts: Parts, hold: Hold, mask: Mask) -> dict[str, Any]:
-    candidates = _candidates(connection, hold, mask)
+def _facts(connection: Connection, parts: Parts, hold: Hold) -> dict[str, Any]:
+    candidates = _candidates(connection, hold)
     shown = candidates[:BESIDE_MAX]
     domain = parts.sources(hold.source).domain
     happening, reason = views_happenings.that_closed(connection, hold.id)
@@ -153,7 +151,7 @@ def _facts(connection: Connection, parts: Parts, hold: Hold, mask: Mask) -> dict
         "candidates": candidates,
         "rows": side_by_side(hold.received, [known for _, known in shown], domain),
         "beside": shown,
-        "explained": _explained(connection, hold, mask),
+        "explained": _explained(connection, hold),
         "arrivals": _arrivals(connection, hold),
         "reason": reason,
         "closing": closed_by,
@@ -169,12 +167,11 @@ def actions_of(hold: Hold) -> tuple[str, ...]:
 
 
 def _candidates(
-    connection: Connection, hold: Hold, mask: Mask
+    connection: Connection, hold: Hold
 ) -> list[tuple[Mapping[str, Any], Known]]:
     """Candidates as they were weighed, with what is known of each today."""
     ids = {each["patient"]: uuid_of(str(each["patient"])) for each in hold.candidates}
     known = views_people.known(connection, filter(None, ids.values()))
-    known = mask.known(connection, known)
     found: list[tuple[Mapping[str, Any], Known]] = []
     for each in hold.candidates:
         person: UUID | None = ids[each["patient"]]
@@ -183,13 +180,10 @@ def _candidates(
     return found
 
 
-def _explained(
-    connection: Connection, hold: Hold, mask: Mask
-) -> views_studies.StudyExplained | None:
+def _explained(connection: Connection, hold: Hold) -> views_studies.StudyExplained | None:
     if hold.study_instance_uid is None:
         return None
-    found = views_studies.study_explained(connection, hold.study_instance_uid)
-    return replace(found, persons=mask.names(connection, found.persons))
+    return views_studies.study_explained(connection, hold.study_instance_uid)
 
 
 def _arrivals(connection: Connection, hold: Hold) -> tuple[views_contents.ArrivalHeld, ...]:
