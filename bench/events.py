@@ -125,7 +125,7 @@ class Archive:
         else:
             answer = QUESTIONS_ASKED[title](peer, number, self.studies)
         took = (time.perf_counter() - began) * 1000
-        if not answer["items"] and "rare source" not in title:
+        if not answer["items"] and "rare" not in title:
             raise Wrong(f"nothing is found: {title}")
         self.took.setdefault(title + temperature, []).append(took)
 

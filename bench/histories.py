@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 PER_STUDY, PER_PATIENT = 20, 4
 RARE_SOURCE, RARE_ATTRIBUTE = "US_RARE", "PatientSex"
@@ -19,6 +20,8 @@ ONE_IN_SOURCES, ONE_IN_ATTRIBUTES = 1000, 500
 FIRST_DAY = "2025-03-01"
 #: Events of one transaction.
 CHUNK = 200_000
+#: From so many on, what is searched by is built when all are there.
+INDEXED_LATER = 500_000
 
 _ID = """
 CREATE OR REPLACE FUNCTION pg_temp.id(n bigint, kind int) RETURNS uuid
@@ -81,6 +84,11 @@ SELECT pg_temp.id(s.n * %(per_study)s + i, 8), b.nonce, b.body
 FROM s, generate_series(0, %(per_study)s - 1) AS i, (SELECT v.* FROM coercion_value v
     JOIN coercion_event e ON e.id = v.event_id ORDER BY e.position LIMIT 1) b;
 """
+_INDEXES = """
+SELECT c.relname, pg_get_indexdef(i.indexrelid) FROM pg_index i
+JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
+WHERE t.relname IN ('coercion_event', 'happening') AND NOT i.indisunique
+"""
 _BYTES = """
 SELECT sum(pg_total_relation_size(oid)), sum(pg_indexes_size(oid)) FROM pg_class
 WHERE relname IN ('coercion_event', 'coercion_value', 'happening', 'happening_dependency')
@@ -93,12 +101,23 @@ def fill(connection: psycopg.Connection[Any], events: int) -> None:
     began, studies = time.perf_counter(), max(1, events // PER_STUDY)
     connection.execute("SET synchronous_commit = off")
     connection.execute(_ID)
+    indexes = _take_away(connection) if events > INDEXED_LATER else []
     for first in range(1, studies + 1, CHUNK // PER_STUDY):
         _some(connection, first, min(studies, first + CHUNK // PER_STUDY - 1), studies)
+    for definition in indexes:
+        connection.execute(definition.encode())
     connection.execute("VACUUM ANALYZE")
     connection.execute("CHECKPOINT")
     took = time.perf_counter() - began
     print(f"{events:,} events in {took:.0f} s", file=sys.stderr)
+
+
+def _take_away(connection: psycopg.Connection[Any]) -> list[str]:
+    """Drop indexes that are no constraints; what makes them again."""
+    found = connection.execute(_INDEXES).fetchall()
+    for name, _ in found:
+        connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
+    return [definition for _, definition in found]
 
 
 def _some(connection: psycopg.Connection[Any], first: int, last: int, studies: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from http.client import HTTPConnection
+from http.client import HTTPConnection, RemoteDisconnected
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -33,8 +33,15 @@ class Client:
         return content
 
     def ask(self, path: str, **query: str) -> tuple[int, bytes]:
-        """Status, and what is answered."""
+        """Status, and what is answered; anew where the connection was idle too long."""
         where = path + (f"?{urlencode(query)}" if query else "")
+        try:
+            return self._asked(where)
+        except RemoteDisconnected:
+            self._connection.close()
+            return self._asked(where)
+
+    def _asked(self, where: str) -> tuple[int, bytes]:
         self._connection.request("GET", where)
         answer = self._connection.getresponse()
         return answer.status, answer.read()

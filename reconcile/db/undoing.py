@@ -66,11 +66,13 @@ class Struck:
         persons: owners whose chain or demographics changed.
         studies: those with anything that was struck out.
         received_uids: Study UIDs that were mapped, and are no longer.
+        unsaid: persons of whom something was said that is said no longer; see `forget`.
     """
 
     persons: frozenset[UUID]
     studies: frozenset[UUID]
     received_uids: frozenset[str]
+    unsaid: frozenset[UUID] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,8 @@ def strike(connection: Connection, happening_id: UUID, by: UUID) -> Struck:
         opened[table.name] = _reopen(connection, table, name, happening_id, by)
     j.show_again(connection, _rejected(closed["rejection"], opened["rejection"]))
     persons = _persons(connection, happening_id, closed, opened)
+    named = closed["identity_link"] if _renamed(connection, happening_id) else ()
+    unsaid = {row.person_id for row in (*closed["demographics"], *named)}
     studies = {row.study_id for row in closed["study_order"]}
     studies |= {row.study_id for row in opened["study_order"]}
     studies |= _strike_assignments(connection, happening_id)
@@ -130,7 +134,12 @@ def strike(connection: Connection, happening_id: UUID, by: UUID) -> Struck:
     renamed = _rename_back(connection, closed["uid_map"], opened["uid_map"])
     studies |= regrouping.take_back(connection, closed["uid_map"])
     mapped = {row.received_uid for row in closed["uid_map"] if row.level == "study"}
-    return Struck(frozenset(persons), frozenset(studies | renamed), frozenset(mapped))
+    return Struck(
+        frozenset(persons),
+        frozenset(studies | renamed),
+        frozenset(mapped),
+        frozenset(unsaid),
+    )
 
 
 def _rejected(*rows: Sequence[Any]) -> list[str]:
@@ -192,9 +201,6 @@ def _persons(
             merges.rebuild(connection, row.subsumed_id)
     for row in closed["merge_edge"]:
         merges.open_again(connection, row.prior_identity_id, happening_id)
-    named = closed["identity_link"] if _renamed(connection, happening_id) else ()
-    for person_id in {row.person_id for row in (*closed["demographics"], *named)}:
-        _forget(connection, person_id)
     return found
 
 
@@ -209,7 +215,7 @@ _RENAMES = "adt-a47"
 _MOVES = ("adt-a43", "adt-a44", "steward")
 
 
-def _forget(connection: Connection, person_id: UUID) -> None:
+def forget(connection: Connection, person_id: UUID) -> None:
     """A person of whom no feed has spoken any more is provisional again.
 
     Nor has one of somebody whom a move made, with words that came along.

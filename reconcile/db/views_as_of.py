@@ -18,7 +18,14 @@ from reconcile.db import filed as f
 from reconcile.db import history as h
 from reconcile.db import tables as t
 from reconcile.db import unresolved as u
-from reconcile.db.views import instances_named
+from reconcile.db.views import (
+    Page,
+    Where,
+    decode_cursor,
+    instances_named,
+    page,
+    studies_named,
+)
 from reconcile.db.views_instances import Holding, Live, kept_of, live_of
 from reconcile.errors import NotFound
 
@@ -26,16 +33,20 @@ _i, _r, _g = t.instance.c, t.receipt.c, h.happening.c
 _e, _late, _scope = h.coercion_event.c, u.later_assignment.c, f.series_assignment.c
 
 
-def holding_at(connection: Connection, sop_instance_uid: str, when: datetime) -> Holding:
+def holding_at(
+    connection: Connection, sop_instance_uid: str, when: datetime, *, hidden: bool = True
+) -> Holding:
     """What an instance was given out from at a time.
 
     Whether it was held and hidden then is not kept: it is answered as it would have been
-    given out.
+    given out. `hidden`: whether to tell of one that is hidden now.
 
     Raises:
         NotFound: there was none.
     """
     query = _arrivals().where(_i.id.in_(instances_named(sop_instance_uid)))
+    if not hidden:
+        query = query.where(_i.hidden.is_(False))
     rows = connection.execute(
         query.where(_r.received_at <= when).order_by(_i.uid_domain, _r.id)
     ).all()
@@ -47,6 +58,21 @@ def holding_at(connection: Connection, sop_instance_uid: str, when: datetime) ->
     if current:
         return Holding(kept_of(current[0]), _live(connection, current[0], when))
     return _retired(connection, of_one, when)
+
+
+def instances_of(connection: Connection, uid: str, where: Where) -> Page[str]:
+    """SOP Instance UIDs of a study, by received or assigned UID; also of hidden ones."""
+    studies = studies_named(uid)
+    query = (
+        select(_i.sop_instance_uid)
+        .join(t.series, t.series.c.id == _i.series_id)
+        .where(t.series.c.study_id.in_(studies))
+    )
+    if where.cursor:
+        query = query.where(_i.sop_instance_uid > decode_cursor(where.cursor, str))
+    query = query.order_by(_i.sop_instance_uid).limit(where.limit + 1)
+    rows, following = page(connection.execute(query).all(), where.limit, "sop_instance_uid")
+    return Page(tuple(row.sop_instance_uid for row in rows), following)
 
 
 def _arrivals() -> Select[Any]:

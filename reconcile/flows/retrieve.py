@@ -112,15 +112,21 @@ class RetrieveFlow:
             self.use(unused)
         return self.as_given(found, syntaxes)
 
-    def as_of(self, sop_instance_uid: str, when: datetime) -> Outgoing:
+    def as_of(
+        self, sop_instance_uid: str, when: datetime, *, hidden: bool = True
+    ) -> Outgoing:
         """An instance as it was given out at a time, as it is stored.
+
+        `hidden`: whether to give one that is hidden now.
 
         Raises:
             NotFound: there was none.
             BytesMissing: there is a row and no file.
         """
         with self.database.read_only() as connection:
-            found = views_as_of.holding_at(connection, sop_instance_uid, when)
+            found = views_as_of.holding_at(
+                connection, sop_instance_uid, when, hidden=hidden
+            )
         return self.as_given(found)
 
     def use(self, study_id: UUID) -> None:

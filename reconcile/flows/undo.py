@@ -114,12 +114,16 @@ class Undo:
         ids: list[UUID] = []
         persons: set[UUID] = set()
         studies: set[UUID] = set()
+        unsaid: set[UUID] = set()
         for each in reversed(chain):
             moment = Moment(connection, self._happen(connection, each, by, of), now)
             struck = self._strike(moment, each, by)
             persons |= struck.persons
             studies |= struck.studies
+            unsaid |= struck.unsaid
             ids.append(moment.happening_id)
+        for person_id in sorted(unsaid):  # only now that all of them are struck out
+            undoing.forget(connection, person_id)
         last = Moment(connection, ids[-1], now)
         self._settle(last, persons, studies, by.actor)
         return last.happening_id
@@ -150,7 +154,8 @@ class Undo:
         rule = StudyRule.ORDER_UID.value
         undoing.refuse(connection, rule, struck.received_uids, by_id)
         if each.cause in STORES:
-            return Struck(struck.persons, self._unstore(moment, each.id), frozenset())
+            studies = self._unstore(moment, each.id)
+            return Struck(struck.persons, studies, frozenset(), struck.unsaid)
         return struck
 
     def _unstore(self, moment: Moment, happening_id: UUID) -> frozenset[UUID]:

@@ -89,11 +89,14 @@ def retrieve_instance(
 @router.get(
     "/api/v1/instances/{sop_instance_uid}/file", responses=_FILE, response_class=Response
 )
-def instance_file(parts: PartsOf, sop_instance_uid: Uid, as_of: AsOf = "") -> Response:
+def instance_file(
+    parts: PartsOf, asking: Asking, sop_instance_uid: Uid, as_of: AsOf = ""
+) -> Response:
     """Any instance as of today, or of a time, with or without a patient, as a file."""
     when = time_of("as_of", as_of)
     if when is not None:
-        return _file(parts.retrieve.as_of(sop_instance_uid, when))
+        hidden = asking.role in INSIDERS
+        return _file(parts.retrieve.as_of(sop_instance_uid, when, hidden=hidden))
     return _file(parts.retrieve.instance(sop_instance_uid))
 
 

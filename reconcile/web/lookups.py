@@ -18,10 +18,12 @@ from reconcile.db.views_instances import Arrived
 from reconcile.db.views_orders import Order
 from reconcile.db.views_patients import Person
 from reconcile.db.views_studies import StudyExplained, Uids
+from reconcile.flows.as_of import AsOfFlow, GivenOut
 from reconcile.flows.questions import time_of
+from reconcile.web.auth import INSIDERS
 from reconcile.web.masking import Masked
 from reconcile.web.paging import Asked, AsOf, Json, Listed, Text, listed
-from reconcile.web.parts import PartsOf, Uid
+from reconcile.web.parts import Asking, PartsOf, Uid
 
 router = APIRouter(prefix="/api/v1", tags=["look-ups"])
 
@@ -38,6 +40,16 @@ def explain_study(parts: PartsOf, uid: Uid) -> Json:
     """Which rung decided, which evidence lost, what would change it."""
     with parts.database.read_only() as connection:
         return Json(views_studies.study_explained(connection, uid))
+
+
+@router.get("/studies/{uid}/given-out", response_model=Listed[GivenOut])
+def study_given_out(
+    parts: PartsOf, asking: Asking, uid: Uid, where: Asked, as_of: AsOf = ""
+) -> Json:
+    """What the instances of a study were given out as at a time; else as of now."""
+    when = time_of("as_of", as_of) or parts.clock()
+    hidden = asking.role in INSIDERS
+    return listed(AsOfFlow(parts.retrieve).study(uid, when, where, hidden=hidden))
 
 
 @router.get("/patients", response_model=Listed[Person])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from reconcile.core.identity import PersonName
 from reconcile.db.embedded import Urls
 from reconcile.errors import NotFound
 from reconcile.flows.retrieve import RetrieveFlow
@@ -15,7 +17,7 @@ from tests.integration.test_web import served
 from tests.support.canonical import answers
 from tests.support.generated import Drawn
 from tests.support.given import disagreements
-from tests.support.hospital import Hospital
+from tests.support.hospital import JANE, Hospital
 from tests.support.instances import instance
 from tests.support.story import Act, Archive
 
@@ -56,6 +58,7 @@ def test_every_file_of_every_time_can_be_had_again(
 def test_the_api_answers_of_a_time(database_urls: Urls, tmp_path: Path) -> None:
     """Before it came there was none; afterwards as it was then; no time is told as such."""
     hospital = Hospital.at(database_urls.writer, tmp_path, database_urls.reader)
+    hospital.patient(JANE, "100^^^A")
     image = instance()
     began = datetime.now(UTC)
     hospital.store(image)
@@ -69,4 +72,15 @@ def test_the_api_answers_of_a_time(database_urls: Urls, tmp_path: Path) -> None:
         assert later.content == now
         assert client.get(path, params={"as_of": "2001-01-01"}).status_code == 404
         assert client.get(path, params={"as_of": "soon"}).status_code == 400
+        between = datetime.now(UTC).isoformat()
+        hospital.patient(replace(JANE, name=PersonName("SMITH^JANE")), "100^^^A")
+        study = f"/api/v1/studies/{image.StudyInstanceUID}/given-out"
+        names = []
+        for when in (between, ""):
+            answer = client.get(study, params={"as_of": when}).raise_for_status()
+            [told] = answer.json()["items"]
+            assert told["sop_instance_uid"] == uid
+            names.append(told["elements"]["PatientName"]["Value"])
+        assert names == [[{"Alphabetic": "DOE^JANE"}], [{"Alphabetic": "SMITH^JANE"}]]
+        assert client.get("/api/v1/studies/1.2.3/given-out").status_code == 404
     hospital.database.close()

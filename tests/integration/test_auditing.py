@@ -194,7 +194,8 @@ def test_the_doctor_sees_a_repository_that_takes_nothing(hospital, contexts):
     def codes(minutes):
         later = datetime.now(UTC) + timedelta(minutes=minutes)
         doctor = Doctor(hospital.database, hospital.storage, lambda: later, reports=True)
-        return [finding.code for finding in doctor.findings()]
+        found = [finding.code for finding in doctor.findings()]
+        return [code for code in found if code != "unsealed-events"]
 
     with reporting(hospital, contexts) as (_, flow):
         hospital.store(instance(), CT_A)

@@ -24,6 +24,10 @@ ROWS: dict[str, list[Any]] = {
     "idle": [Idle("reconcile", 1, 100, 0.5, 1.5, 400.0, 90.0)],
     "registry": [replace(CELL, server="2 000"), replace(CELL, server="2 000 000")],
     "history": [Question("history of an instance", 1000, 5.0, 9.0)],
+    "events": [
+        Question("a day, first page", 1000, 5.0, 9.0),
+        Question("bytes of an event: disk", 1000, 2500, 2500),
+    ],
     "merge": [Question("A40, to its acknowledgement", 1000, 900.0, 950.0)],
     "find": [Question("studies of a patient", 1000, 9.0, 12.0)],
     "durability": [Killed("ct", 1, 2.0, 5.0, 900, {}, 0, 0, 0, 0, 3, 0, {"a-code": 2})],
@@ -58,6 +62,7 @@ def test_every_command_has_its_part_of_the_page() -> None:
         "One large object",
         "A study given out by C-MOVE",
         "Idle associations",
+        "Questions by the number of events",
         "A large registry",
         "Questions to the history",
         "A merge of 1 000 studies",
@@ -65,6 +70,7 @@ def test_every_command_has_its_part_of_the_page() -> None:
         "After kill -9",
     ):
         assert f"\n## {heading}\n" in made
+    assert "disk: 2 500 of 1 000 events" in made
     assert "of receive-2026-03-01.json. Do not edit" in made
     assert "- reconcile: commit 0a1b2c (receive, large" in made
     assert "storescp was left out: DCMTK is not installed" in made
