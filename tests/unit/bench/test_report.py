@@ -11,7 +11,7 @@ import pytest
 from bench import figures, tables
 from bench.report import SECTIONS, page
 from bench.results import Run, committed, load, text
-from bench.rows import Cell, Idle, Killed, Question, Retrieved
+from bench.rows import Cell, Idle, Killed, Question, Retrieved, Sealing
 
 CELL = Cell("reconcile", "ct", 8, 1, 100, 2.0, 50.0, 26.3, 5.0, 9.0, server_seconds=0.5)
 SLOWER = replace(CELL, server="orthanc", instances=20, per_second=10.0)
@@ -30,6 +30,10 @@ ROWS: dict[str, list[Any]] = {
     ],
     "merge": [Question("A40, to its acknowledgement", 1000, 900.0, 950.0)],
     "find": [Question("studies of a patient", 1000, 9.0, 12.0)],
+    "seal": [
+        Sealing("without it", 1, 1000, 500.0, 2.0, 9.0, 0.0),
+        Sealing("beside the sealer", 1, 1000, 490.0, 2.0, 9.5, 0.1),
+    ],
     "durability": [Killed("ct", 1, 2.0, 5.0, 900, {}, 0, 0, 0, 0, 3, 0, {"a-code": 2})],
 }
 
