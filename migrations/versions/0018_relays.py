@@ -92,6 +92,7 @@ def upgrade() -> None:
         ),
     )
     op.add_column("delivery", sa.Column("rest", sa.LargeBinary))
+    op.create_index("ix_rejection_happening_id", "rejection", ["happening_id"])
     op.create_index(
         "ix_rejection_ended_by",
         "rejection",
@@ -103,6 +104,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_rejection_ended_by", "rejection")
+    op.drop_index("ix_rejection_happening_id", "rejection")
     op.drop_column("delivery", "rest")
     op.drop_table("delivered_patient")
     op.drop_table("relay_lane")

@@ -52,6 +52,7 @@ rejection = Table(
     recorded(),
     happened(),
     ended(),
+    Index("ix_rejection_happening_id", "happening_id"),
     Index(
         "ix_rejection_ended_by", "ended_by", postgresql_where=text("ended_by IS NOT NULL")
     ),

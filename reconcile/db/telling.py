@@ -317,11 +317,15 @@ def single_studies(connection: Connection, low: UUID) -> list[UUID]:
     return [row.study_id for row in _SINGLE(connection, low=low)]
 
 
+# From what is new to what it concerns: the fences keep it in this order.
 _SINGLE = Prepared(
     lambda: text("""
-SELECT s.study_id FROM later_assignment l
-JOIN instance i ON i.receipt_id = l.receipt_id JOIN series s ON s.id = i.series_id
-WHERE l.id >= CAST(:low AS uuid)
+SELECT s.study_id FROM (
+    SELECT receipt_id FROM later_assignment WHERE id >= CAST(:low AS uuid) OFFSET 0) AS l,
+LATERAL (SELECT * FROM receipt WHERE id = l.receipt_id OFFSET 0) AS r,
+LATERAL (SELECT series_id FROM instance WHERE sop_instance_uid = r.sop_instance_uid
+    AND uid_domain = r.uid_domain AND receipt_id = r.id OFFSET 0) AS i
+JOIN series s ON s.id = i.series_id
 UNION
 SELECT s.study_id FROM (
     SELECT r.sop_instance_uid, r.uid_domain FROM happening g
