@@ -34,7 +34,8 @@ _ARCHIVE = "Image Manager / Image Archive"
 
 ACTORS = (
     Actor("Scheduled Workflow (SWF, SWF.b)", _ARCHIVE, CLAIMED, "transactions below"),
-    Actor("", "Order Filler, Performed Procedure Step Manager", NOT, "steps are kept here"),
+    Actor("", "Performed Procedure Step Manager", IN_PART, "RAD-6, 7, to who wants them"),
+    Actor("", "Order Filler", NOT),
     Actor("Patient Information Reconciliation (PIR)", _ARCHIVE, CLAIMED, "RAD-6, 7, 12"),
     Actor("Imaging Object Change Management (IOCM)", _ARCHIVE, CLAIMED, "RAD-66"),
     Actor("", "Change Requester", NOT, "no rejection note is made here"),
@@ -58,8 +59,8 @@ ACTORS = (
         IN_PART,
         "the feed (ITI-8, ITI-30); no query (ITI-9), no notification (ITI-10) is sent",
     ),
-    Actor("Audit Trail and Node Authentication (ATNA)", "Secure Node", IN_PART, "ITI-19"),
-    Actor("", "Secure Application, Audit Record Repository", NOT, "ITI-20 is not sent"),
+    Actor("Audit Trail and Node Authentication (ATNA)", "Secure Node", IN_PART, "ITI-19, 20"),
+    Actor("", "Audit Record Repository", NOT, "the history in FHIR has the shape of ITI-81"),
     Actor("Consistent Time (CT)", "Time Client", NOT, "the clock is the machine's"),
     Actor("Cross-enterprise Document Sharing (XDS, XDS-I)", "any", NOT),
     Actor("Presentation of Grouped Procedures (PGP)", "any", NOT, "linked, not split"),
@@ -164,6 +165,13 @@ TRANSACTIONS = (
         "answers",
         "TLS 1.2 and newer, with certificates of both sides",
         ("tests/integration/test_tls_and_keys.py",),
+    ),
+    Transaction(
+        "ITI-20",
+        "Record Audit Event",
+        "sends",
+        "DICOM audit messages by syslog over TLS; which ones: the DICOM statement",
+        ("tests/integration/test_auditing.py",),
     ),
     Transaction(
         "ITI-30",
