@@ -59,8 +59,12 @@ ACTORS = (
         IN_PART,
         "the feed (ITI-8, ITI-30); no query (ITI-9), no notification (ITI-10) is sent",
     ),
-    Actor("Audit Trail and Node Authentication (ATNA)", "Secure Node", IN_PART, "ITI-19, 20"),
-    Actor("", "Audit Record Repository", NOT, "the history in FHIR has the shape of ITI-81"),
+    Actor(
+        "Audit Trail and Node Authentication (ATNA)", "Secure Node", IN_PART, "ITI-19, 20"
+    ),
+    Actor(
+        "", "Audit Record Repository", NOT, "the history in FHIR has the shape of ITI-81"
+    ),
     Actor("Consistent Time (CT)", "Time Client", NOT, "the clock is the machine's"),
     Actor("Cross-enterprise Document Sharing (XDS, XDS-I)", "any", NOT),
     Actor("Presentation of Grouped Procedures (PGP)", "any", NOT, "linked, not split"),

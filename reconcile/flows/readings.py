@@ -25,6 +25,16 @@ SECONDS = 1.0
 WAITING_MAX = 10_000
 
 
+def _text(value: Any) -> str:
+    """A value as PostgreSQL keeps text: without NUL, and of whole characters."""
+    return (
+        str(value)
+        .encode(errors="replace")
+        .decode()
+        .replace("\0", "\N{REPLACEMENT CHARACTER}")
+    )
+
+
 class Readings:
     """What is told of readings in one process, on its way into the database."""
 
@@ -46,7 +56,8 @@ class Readings:
 
     def tell(self, actor: str, door: str, what: str, asked: Mapping[str, Any]) -> None:
         """Somebody reads: `asked` is kept in the database, and nowhere else."""
-        reading = Reading(self._clock(), actor, door, what, dict(asked))
+        said = {name: _text(value) for name, value in asked.items()}
+        reading = Reading(self._clock(), actor, door, what, said)
         with self._lock:
             if len(self._waiting) >= WAITING_MAX:
                 log.error("reading=lost actor=%s what=%s", actor, what)

@@ -23,7 +23,7 @@ _RETRY_SECONDS = "5"
 #: What any route may answer, for the description of the interface.
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {}}}
-    for status in (400, 401, 403, 404, 413, 414, 503)
+    for status in (400, 401, 403, 404, 409, 410, 413, 414, 503)
 }
 
 

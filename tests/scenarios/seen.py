@@ -82,6 +82,11 @@ class Seen:
         return found
 
 
+def unnumbered(events: list[Any]) -> list[Any]:
+    """Events without their place in the sealed log, which they are given meanwhile."""
+    return [{**each, "number": None} for each in events]
+
+
 def store(archive: Archive, image: Dataset, ae: str = "CT_A") -> Seen:
     """Store an instance and look at it through every public face."""
     return look(archive, image, archive.store(image, ae))
@@ -96,7 +101,7 @@ def look(archive: Archive, image: Dataset, status: Dataset) -> Seen:
         image,
         status,
         pydicom.dcmread(BytesIO(answer.content)),
-        archive.get(f"/api/v1/instances/{sop}/history")["items"],
+        unnumbered(archive.get(f"/api/v1/instances/{sop}/history")["items"]),
         archive.get(f"/api/v1/studies/{study}/explain"),
     )
 
