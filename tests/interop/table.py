@@ -147,6 +147,7 @@ TABLE = (
         "C-MOVE",
         ("test_the_movescu_and_storescp_of_pynetdicom",),
     ),
+    Tried("rsyslog", "audit messages", ("test_rsyslog_takes_every_message_in_its_order",)),
     Tried("dicomply 0.0.1, which checks nothing yet", "DICOMweb", ("test_dicomply_check",)),
     Tried(
         "dicomweb-client",

@@ -149,8 +149,8 @@ def test_row_70_one_acquisition_for_two_orders_is_linked_to_both(archive: Archiv
     for accession in ("ACC70A", "ACC70B"):
         assert linked(archive, accession) == [study_of(seen)]
         assert studies(found(archive, AccessionNumber=accession)) == {study_of(seen)}
-        found = archive.items("/api/v1/coercions", accession=accession)
-        assert unnumbered(found) == seen.events
+        events = archive.items("/api/v1/coercions", accession=accession)
+        assert unnumbered(events) == seen.events
 
 
 def test_row_73_an_order_without_a_uid_adopts_the_modalitys(archive: Archive):
