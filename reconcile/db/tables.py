@@ -2,9 +2,7 @@
 
 What must hold under concurrency is a constraint here, never a check in code. Times are
 timestamptz; keys and UIDs collate "C". Validity ranges are closed, rows are not deleted:
-what was true at a time can be asked for ever.
-
-The history has its tables in `history.py`.
+what was true at a time can be asked for ever. The history's tables are in `history.py`.
 """
 
 from __future__ import annotations
@@ -322,7 +320,7 @@ study_order = Table(
     ended(),
     ExcludeConstraint(
         ("study_id", "="),
-        ("order_id", "="),
+        (text("(order_id::text)"), "="),  # no index for who asks by the order alone
         ("recorded", "&&"),
         using="gist",
         name="ex_study_order_link",
