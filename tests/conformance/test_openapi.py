@@ -32,7 +32,7 @@ from tests.support.instances import instance
 
 #: Of each route; `make soak` makes more.
 LIMITS = settings(
-    max_examples=100 if os.environ.get("RECONCILE_SOAK") else 2,
+    max_examples=100 if os.environ.get("RECONCILE_SOAK") else 1,
     deadline=None,
     database=None,
     derandomize=True,
@@ -71,5 +71,5 @@ def test_no_request_is_answered_otherwise_than_described(
 
         with suppress(Unsatisfiable):  # nothing is wrong for a route that takes anything
             ask()
-    assert statuses.total() > 100
+    assert statuses.total() > 60
     assert statuses[200] or mode is GenerationMode.NEGATIVE
