@@ -71,7 +71,7 @@ def routes() -> list[tuple[str, str]]:
         for topic in (*TOPICS, *site.TOPICS)
         for route in topic.router.routes
         if isinstance(route, APIRoute)
-        for method in route.methods
+        for method in route.methods or ()
     ]
 
 
