@@ -123,7 +123,7 @@ class Mask:
         return [
             replace(
                 each,
-                received={} if each.study_instance_uid in studies else each.received,
+                received=each.received if _is_open(each, studies) else {},
                 candidates=_candidates(each.candidates, persons),
             )
             for each in found
@@ -187,6 +187,12 @@ def _emptied(said: Mapping[str, Any] | None) -> dict[str, Any] | None:
         if said is None
         else {tag: {"vr": each["vr"]} for tag, each in said.items() if "vr" in each}
     )
+
+
+def _is_open(hold: Hold, studies: set[str]) -> bool:
+    """Whether what came is no protected patient's; of no study, it cannot be told."""
+    uid = hold.study_instance_uid
+    return uid is not None and uid not in studies
 
 
 def _candidates(

@@ -178,6 +178,14 @@ def test_a_login_is_of_the_browser_that_began_it(door: Door) -> None:
     assert mia.get("/login/callback", params=wrong).status_code == 403
     assert mia.get("/login/callback").status_code == 403
     assert mia.get(callback).status_code == 200
+    other = door.browser()
+    form = other.get("/login", params={"to": WHO})
+    state, nonce, rest = other.cookies["reconcile-login"].split(".", 2)
+    back = other.post(str(form.url), data={"sub": "mia"}, follow_redirects=False)
+    another = {"Cookie": f"reconcile-login={state}.{nonce[::-1]}.{rest}"}
+    answer = httpx.get(back.headers["location"], headers=another)
+    assert answer.status_code == 403
+    assert "another login" in answer.text
     forged = httpx.Cookies({"reconcile-session": secrets.token_urlsafe(32)})
     with httpx.Client(base_url=door.url, cookies=forged) as other:
         assert other.get(WHO).status_code == 401
