@@ -116,3 +116,14 @@ def test_readings_wait_for_the_database(hospital: Hospital) -> None:
     telling.stop()
     told = sorted(int(each.asked["n"]) for each in kept(hospital))
     assert told == list(range(20))
+
+
+def test_what_is_no_text_is_kept_as_far_as_it_is(hospital: Hospital) -> None:
+    """
+    NUL and half a character, which the database takes for no text, stop no other reading.
+    """
+    written = Readings(hospital.database, clock)
+    written.tell("anna", "http", "/api/v1/coercions", {"study": "1\0\ud800.2"})
+    written.tell("anna", "http", "/api/v1/coercions", {"study": "1.3"})
+    written.stop()
+    assert {each.asked["study"] for each in kept(hospital)} == {"1\ufffd?.2", "1.3"}
