@@ -16,15 +16,15 @@ from typer.testing import CliRunner
 
 from reconcile.cli.main import app
 from reconcile.core.identity import PersonName
+from reconcile.db import events, taken
 from reconcile.db import history as h
-from reconcile.db import taken
 from reconcile.db.embedded import Urls
 from reconcile.errors import WrongUse
 from reconcile.flows import undo_many
 from reconcile.flows.kept import KeptArrivals
 from reconcile.flows.steward import By
 from reconcile.flows.undo import Undo
-from reconcile.flows.undo_many import UndoMany, doings_of
+from reconcile.flows.undo_many import Left, UndoMany, doings_of
 from tests.integration.test_asking import at_archive
 from tests.integration.test_web import served
 from tests.support.given import disagreements, given
@@ -174,3 +174,13 @@ def test_through_the_doors(
     done_too = CliRunner().invoke(app, [*words, "--json"])
     assert done_too.exit_code == 0, done_too.output
     assert json.loads(done_too.stdout)["happenings"] == 1
+
+
+def test_a_deletion_is_left(hospital: Hospital) -> None:
+    """What was deleted is gone: its happening is told of, and not taken back."""
+    made = events.Happening("deletion", "1", "anna", "test", datetime.now(UTC))
+    deletion = hospital.database.run(lambda connection: events.happen(connection, made))
+    left: list[Left] = []
+    by = By("anna", "all of it", False)
+    assert many(hospital).each([deletion], by, None, left) == []
+    assert len(left) == 1
