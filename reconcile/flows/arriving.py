@@ -91,6 +91,7 @@ class Placed:
         patient: {"id", "issuer"} under which it is given out.
         unmet: what it names and nobody knows yet.
         met: arrivals that waited for its study or series, with the UID it has now.
+        relinked: by it, its study is known to answer an order more than before.
     """
 
     study_id: UUID | None = None
@@ -105,3 +106,4 @@ class Placed:
     patient: Mapping[str, str] | None = None
     unmet: frozenset[Place] = frozenset()
     met: tuple[tuple[Met, str], ...] = ()
+    relinked: bool = False

@@ -77,6 +77,7 @@ def file_instance(
         _patient(decision, loaded, held_id),
         frozenset() if hidden else links.unmet,
         tuple(_met(arriving, loaded, row, series, moment)) if found.awaited else (),
+        _names_more_orders(loaded, study),
     )
 
 
@@ -89,7 +90,13 @@ def _changes_what_is_known(
         return False
     new_person = not decision.outcome.is_hold and person_id is not None
     new_person = new_person and str(person_id) not in known.person_ids
-    return new_person or not known.order_ids.issuperset(study.order_ids)
+    return new_person or _names_more_orders(loaded, study)
+
+
+def _names_more_orders(loaded: Loaded, study: StudyDecision) -> bool:
+    """Whether a study that is here already is linked to an order more."""
+    known = loaded.facts.study
+    return known is not None and not known.order_ids.issuperset(study.order_ids)
 
 
 def _reviews(study: StudyDecision, changes: Plan) -> Iterator[str]:

@@ -38,6 +38,7 @@ from reconcile.flows.precedents import (
 )
 from reconcile.flows.readmitting import Readmitting, keep_again, turn_away
 from reconcile.flows.rejecting import Rejecting
+from reconcile.flows.restate import Restate
 from reconcile.flows.retrieve import RetrieveFlow
 from reconcile.flows.rules import Rules
 from reconcile.storage.local import LocalStorage
@@ -194,6 +195,8 @@ class Recording:
         coerced = _coerce(arriving, placed, instance_id, receipt_id, moment)
         retrieve = RetrieveFlow(self.database, self.storage)
         LateReferences(retrieve, self.rules).settle(moment, placed.met)
+        if placed.relinked and placed.study_id is not None:
+            Restate(self.rules).studies(moment, (placed.study_id,))
         items = open_items(arriving, loaded, decision, placed, moment, receipt_id)
         rejecting.take(moment, arriving, uid_domain)
         done = Stored(coerced, held)

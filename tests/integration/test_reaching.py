@@ -177,6 +177,30 @@ def test_what_was_just_stored_needs_nothing_said_anew(hospital: Hospital) -> Non
     assert disagreements(hospital) == []
 
 
+def test_an_order_that_a_later_image_names_is_said_of_those_before(
+    hospital: Hospital,
+) -> None:
+    """The study answers it from then on: one event, with the happening of the image."""
+    hospital.order(JANE, "100^^^A", accession="ACC1")
+    [before] = stored(hospital)
+    assert given(hospital, before.SOPInstanceUID).get("AccessionNumber", "") == ""
+    named = instance(
+        StudyInstanceUID=before.StudyInstanceUID,
+        SeriesInstanceUID=uid(),
+        AccessionNumber="ACC1",
+    )
+    hospital.store(named)
+
+    for image in (before, named):
+        assert given(hospital, image.SOPInstanceUID).AccessionNumber == "ACC1"
+    told, its_own = (history(hospital, i.SOPInstanceUID) for i in (before, named))
+    assert [e.level for e in told] == ["instance", "study"]
+    assert told[1].happening == its_own[0].happening
+    assert study_events(hospital) == 1
+    assert said_anew(hospital) == ()
+    assert disagreements(hospital) == []
+
+
 def said_anew(hospital: Hospital) -> tuple[Any, ...]:
     """Studies that have anything to be said anew."""
 
