@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 #: Events of one batch, at most: they are in memory.
 BATCH_MAX = 5000
-#: Between two looks, where there was nothing to seal.
+#: Between two batches, unless more waits than one can hold.
 SECONDS = 0.5
 #: Somebody else seals, or it cannot be done now.
 SECONDS_OF_WAITING = 5.0
@@ -75,8 +75,10 @@ class Sealer:
         if not _commit(connection, seal.hold):
             return
         while not stop.is_set():
-            if not self.batch(connection):
+            sealed = self.batch(connection)
+            if not sealed:
                 self._say_if_late(connection)
+            if sealed < self.batch_max:  # a batch costs the same whatever is in it
                 stop.wait(SECONDS)
 
     def _say_if_late(self, connection: Connection) -> None:
@@ -111,8 +113,8 @@ class Sealer:
                 pass
             return _commit(connection, seal.now).size
 
-    def batch(self, connection: Connection) -> bool:
-        """Seal a batch on the connection that holds the lock; whether there may be more.
+    def batch(self, connection: Connection) -> int:
+        """Seal a batch on the connection that holds the lock; of how many events.
 
         Raises:
             LogForked: what is published is another tree.
@@ -131,7 +133,7 @@ class Sealer:
             self._anchoring = None
         if made is not None:
             self._write(made)
-        return bool(found)
+        return len(found)
 
     def _found(
         self, connection: Connection, at: seal.Now
