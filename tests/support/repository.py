@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.support import atna
+
+#: struct linger: on, for no seconds.
+_AT_ONCE = struct.pack("ii", 1, 0)
 
 
 @dataclass
@@ -60,6 +64,8 @@ def _take(server: Repository, plain: socket.socket, context: ssl.SSLContext) -> 
             stream += part
             if server.cut_after is not None and len(stream) > server.cut_after:
                 server.cut_after = None
+                # As a crash in the midst of reading does: nobody says goodbye.
+                secured.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
                 return
         server.streams.append(stream)
         secured.unwrap()
