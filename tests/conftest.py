@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from reconcile.db.embedded import Urls
-from tests.support import database, fresh
+from tests.support import database, fresh, scratch
 
 FOLDER = pytest.StashKey[Path]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """One folder for the run: made by who controls it, told to its workers."""
+    scratch.choose()
     given = getattr(config, "workerinput", {}).get("run_folder")
     config.stash[FOLDER] = Path(given) if given else database.name_folder()
     os.environ[fresh.FOLDER] = str(config.stash[FOLDER])
