@@ -36,8 +36,10 @@ from reconcile.core.identity import PatientIdentifier
 from reconcile.core.restating import Received
 from reconcile.db import tables as t
 from reconcile.db.ids import uuid7
+from reconcile.db.standing import said
 from reconcile.db.tables import (
     at,
+    ended,
     happened,
     identifier,
     key,
@@ -57,7 +59,11 @@ series_filing = Table(
     key("held", null=True),
     recorded(),
     happened(),
+    ended(),
+    # The row that it holds again in the place of; else itself. The last one holds.
+    Column("place", postgresql.UUID(as_uuid=True), nullable=False),
     Index("ix_series_filing_happening_id", "happening_id"),
+    Index("ix_series_filing_ended_by", "ended_by"),
 )
 
 # Every pair of (what was to be assigned, revision of the study) that instances of a
@@ -312,9 +318,11 @@ def file_series(
 ) -> None:
     """File a series otherwise from now on; how it was received stays known."""
     connection.execute(_AS_RECEIVED, {"id": uuid7(), "series": series_id})
+    own = uuid7()
     connection.execute(
         insert(series_filing).values(
-            id=uuid7(),
+            id=own,
+            place=own,
             series_id=series_id,
             identity_id=identity_id,
             held=held,
@@ -328,10 +336,21 @@ def file_series(
     )
 
 
+def file_again(connection: Connection, happening_id: UUID, by: UUID) -> set[UUID]:
+    """Filings that a happening ended hold again, each in its place; of which series."""
+    filing = series_filing.c
+    query = select(series_filing).where(filing.ended_by == happening_id)
+    rows = connection.execute(query.order_by(filing.id)).all()
+    for row in rows:
+        again = {**said(row, "recorded"), "id": uuid7(), "happening_id": by}
+        connection.execute(insert(series_filing).values(again))
+    return {row.series_id for row in rows}
+
+
 # Filed otherwise for the first time: how it was until now is what an undo leads back to.
 _AS_RECEIVED = text("""
-INSERT INTO series_filing (id, series_id, identity_id, held, happening_id)
-SELECT :id, s.id, s.filed_identity_id, s.held, s.happening_id FROM series s
+INSERT INTO series_filing (id, place, series_id, identity_id, held, happening_id)
+SELECT :id, :id, s.id, s.filed_identity_id, s.held, s.happening_id FROM series s
 WHERE s.id = :series AND NOT EXISTS (
     SELECT FROM series_filing f WHERE f.series_id = s.id)
 """)

@@ -150,12 +150,13 @@ def file_studies(
     )
     rows = [
         {
-            "id": uuid7(),
+            "id": own,
+            "place": own,
             "series_id": row.id,
             "identity_id": identity_id,
             "happening_id": happening_id,
         }
-        for row in found
+        for row, own in ((row, uuid7()) for row in found)
     ]
     if rows:
         connection.execute(insert(series_filing), rows)

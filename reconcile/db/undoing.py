@@ -267,27 +267,29 @@ def _strike_assignments(connection: Connection, happening_id: UUID) -> set[UUID]
 def _strike_filings(connection: Connection, happening_id: UUID, by: UUID) -> set[UUID]:
     """Series that it filed are filed as they were before, and held again if they were.
 
-    Not how they were filed when they came: nothing was before that.
+    And where it took back how they were filed, that holds again. Not how they were filed
+    when they came: nothing was before that.
     """
     filing, s = f.series_filing.c, t.series.c
     ended = func.tstzrange(func.lower(filing.recorded), func.clock_timestamp())
     change = update(f.series_filing).where(
-        filing.happening_id == happening_id,
-        func.upper_inf(filing.recorded),
+        filing.id.in_(standing(connection, f.series_filing, "recorded", happening_id)),
         filing.series_id.not_in(select(s.id).where(s.happening_id == happening_id)),
     )
-    change = change.values(recorded=ended).returning(filing.series_id)
+    change = change.values(recorded=ended, ended_by=by).returning(filing.series_id)
     studies: set[UUID] = set()
-    for series_id in set(connection.execute(change).scalars()):
+    concerned = set(connection.execute(change).scalars())
+    for series_id in sorted(concerned | f.file_again(connection, happening_id, by)):
         newest = (
             select(f.series_filing)
             .where(filing.series_id == series_id, func.upper_inf(filing.recorded))
-            .order_by(func.lower(filing.recorded).desc(), filing.id.desc())
+            .order_by(filing.place.desc())
             .limit(1)
         )
         row = connection.execute(newest).one()
         own = select(s.happening_id).where(s.id == series_id).scalar_subquery()
-        filed_by = func.nullif(row.happening_id, own)
+        first = select(filing.happening_id).where(filing.id == row.place)
+        filed_by = func.nullif(first.scalar_subquery(), own)
         values = {"filed_identity_id": row.identity_id, "held": row.held}
         values["filed_by"] = filed_by
         filed = update(t.series).where(s.id == series_id).values(**values)

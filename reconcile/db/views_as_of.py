@@ -166,7 +166,7 @@ def _was_as_received(connection: Connection, row: Row[Any], when: datetime) -> b
     held = (
         select(filing.held)
         .where(filing.series_id == row.series_id, _held(filing.recorded, when))
-        .order_by(filing.id.desc())
+        .order_by(filing.place.desc())
     )
     return connection.execute(held.limit(1)).scalar() == "UNDONE"
 

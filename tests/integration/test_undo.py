@@ -185,6 +185,25 @@ def test_what_only_a_merge_explained_is_held_again(hospital: Hospital) -> None:
     assert "DEMOGRAPHIC-CONFLICT" in items(hospital)
 
 
+def test_what_an_unmerge_held_is_released_when_that_is_taken_back(
+    hospital: Hospital,
+) -> None:
+    """It is filed as the merge had filed it; and held again when the undo is undone."""
+    hospital.patient(ANNA, "300^^^A", "E3^^^E")
+    image = stored(hospital, PatientName="MEIER^ANNA", PatientBirthDate="19900304")
+    hospital.merge("100^^^A", "300^^^A")
+    before, asked = out(hospital, image), items(hospital)
+    StewardPatients(kept(hospital)).unmerge("100^^^A", "300^^^A", BY)
+    assert out(hospital, image).PatientID != "E1"
+    taken_back = undo(hospital, last(hospital, "steward"))
+
+    assert out(hospital, image).PatientID == before.PatientID == "E1"
+    assert items(hospital) == asked
+    undo(hospital, str(taken_back.happening))
+    assert out(hospital, image).PatientID != "E1"
+    assert "DEMOGRAPHIC-CONFLICT" in items(hospital)
+
+
 def test_row_38_a_chain_of_merges(hospital: Hospital) -> None:
     """Edges as said; taking the second back gives both back."""
     hospital.patient(ANNA, "300^^^A", "E3^^^E")

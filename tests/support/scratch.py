@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 VARIABLE = "TMPDIR"
-MEMORY = Path("/dev/shm")  # noqa: S108 - nothing in it has a name that can be guessed
+MEMORY = Path("/dev/shm")
 #: What a run may need at most, and what it leaves to everybody else.
 ROOM_BYTES = 8 << 30
 
