@@ -53,12 +53,7 @@ def file_instance(
         held_id=held_id,
         procedure_id=_procedure(loaded, study, row.id, moment),
     )
-    own = Own(
-        arriving.facts.study_instance_uid,
-        row.study_instance_uid,
-        arriving.facts.series_instance_uid,
-        series.series_instance_uid,
-    )
+    own = _own(arriving, row, series)
     links = inside.followed(arriving.inside, own, loaded.renamed)
     hidden = decision.outcome.is_hold and not held_id
     assigns, changes = _planned(arriving, wanted.assigns, links, hidden=hidden)
@@ -78,6 +73,16 @@ def file_instance(
         frozenset() if hidden else links.unmet,
         tuple(_met(arriving, loaded, row, series, moment)) if found.awaited else (),
         _names_more_orders(loaded, study),
+    )
+
+
+def _own(arriving: Arriving, study: Any, series: Any) -> Own:
+    """Study and series as it names its own, and as they are given out."""
+    return Own(
+        arriving.facts.study_instance_uid,
+        study.study_instance_uid,
+        arriving.facts.series_instance_uid,
+        series.series_instance_uid,
     )
 
 

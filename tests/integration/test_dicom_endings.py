@@ -74,7 +74,8 @@ def leave_while_served(way: Doorway, files: int) -> None:
     gone.set()
     assert way.is_empty()
     assert way.spool_is_empty()
-    assert way.data_sets() == [b"one"]
+    # What it had sent before it left may be stored too: it depends on who looks first.
+    assert way.data_sets() in ([b"one"], [b"one", b"two"])
 
 
 def test_a_stop_lets_what_runs_finish(tmp_path: Path) -> None:

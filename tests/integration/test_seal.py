@@ -68,7 +68,7 @@ def holds(log: Sealed) -> None:
 def stalled_by(log: Sealed) -> int | None:
     with log.hospital.database.read_only() as connection:
         found = views_seal.staller(connection)
-    return found and found.pid
+    return found.pid if found else None
 
 
 def test_what_has_committed_is_sealed(log: Sealed) -> None:
