@@ -43,15 +43,15 @@ LAST_DAY = date(2026, 2, 28)
 # and of the day n / 274 before the last one; every fourth one is an MR.
 SPREAD = """
 CREATE TEMP TABLE copy ON COMMIT DROP AS
-SELECT n, n / %(per_patient)s AS p, gen_random_uuid() AS study,
-    gen_random_uuid() AS series, gen_random_uuid() AS ordered,
-    gen_random_uuid() AS procedure, gen_random_uuid() AS given,
+SELECT n, n / %(per_patient)s AS p, uuidv7() AS study,
+    uuidv7() AS series, uuidv7() AS ordered,
+    uuidv7() AS procedure, uuidv7() AS given,
     '2.25.7' || n || '1' AS uid, '2.25.7' || n || '2' AS series_uid, 'Q' || n AS accession,
     to_char(date %(last_day)s - n / %(per_day)s, 'YYYYMMDD') AS day,
     CASE n %% 4 WHEN 0 THEN 'MR' WHEN 1 THEN 'US' ELSE 'CT' END AS modality
 FROM generate_series(%(per_patient)s, %(studies)s + %(per_patient)s - 1) AS n;
 CREATE TEMP TABLE who ON COMMIT DROP AS
-SELECT p, gen_random_uuid() AS person, gen_random_uuid() AS local, gen_random_uuid() AS own
+SELECT p, uuidv7() AS person, uuidv7() AS local, uuidv7() AS own
 FROM (SELECT DISTINCT p FROM copy) AS each;
 CREATE UNIQUE INDEX ON who (p);
 ANALYZE who;
@@ -64,12 +64,12 @@ FROM who w, (SELECT * FROM person LIMIT 1) p
 UNION ALL SELECT w.own, 'E', 'EQ' || w.p, 'EQ' || w.p, p.happening_id
 FROM who w, (SELECT * FROM person LIMIT 1) p;
 INSERT INTO identity_link (id, identity_id, person_id, happening_id)
-SELECT gen_random_uuid(), each.id, w.person, p.happening_id
+SELECT uuidv7(), each.id, w.person, p.happening_id
 FROM who w, (SELECT * FROM person LIMIT 1) p,
     LATERAL (VALUES (w.local), (w.own)) AS each (id);
 INSERT INTO demographics (id, person_id, identity_id, source, authority, said, said_at,
     happening_id)
-SELECT gen_random_uuid(), w.person, w.local, d.source, d.authority,
+SELECT uuidv7(), w.person, w.local, d.source, d.authority,
     jsonb_set(d.said, '{name,alphabetic}', to_jsonb('QUERY^PATIENT' || w.p)),
     d.said_at, d.happening_id
 FROM who w, (SELECT * FROM demographics LIMIT 1) d;
@@ -84,7 +84,7 @@ INSERT INTO study (id, uid_domain, study_instance_uid, revision, happening_id)
 SELECT c.study, s.uid_domain, c.uid, s.revision, s.happening_id
 FROM copy c, (SELECT * FROM study LIMIT 1) s;
 INSERT INTO study_order (id, study_id, order_id, procedure_id, happening_id)
-SELECT gen_random_uuid(), c.study, c.ordered, c.procedure, l.happening_id
+SELECT uuidv7(), c.study, c.ordered, c.procedure, l.happening_id
 FROM copy c, (SELECT * FROM study_order LIMIT 1) l;
 INSERT INTO series (id, study_id, received_series_instance_uid, series_instance_uid,
     uid_domain, identity_id, filed_identity_id, held, happening_id)
@@ -93,7 +93,7 @@ SELECT c.series, c.study, c.series_uid, c.series_uid, '', w.local, w.local, NULL
 FROM copy c JOIN who w USING (p), (SELECT * FROM series LIMIT 1) s;
 INSERT INTO instance (id, uid_domain, sop_instance_uid, sop_class_uid, series_id,
     receipt_id, assignment_id, coerced_at, stored_revision, happening_id)
-SELECT gen_random_uuid(), '', c.uid || '.1', i.sop_class_uid, c.series, i.receipt_id,
+SELECT uuidv7(), '', c.uid || '.1', i.sop_class_uid, c.series, i.receipt_id,
     i.assignment_id, i.coerced_at, i.stored_revision, i.happening_id
 FROM copy c, (SELECT * FROM instance LIMIT 1) i;
 INSERT INTO assignment (id, digest, assigns, modifying_system, source, reason)
