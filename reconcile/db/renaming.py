@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, insert, update
+from sqlalchemy import Connection, func, insert, text, update
 
 from reconcile.db import tables as t
 from reconcile.db.ids import uuid7
@@ -51,6 +51,37 @@ def alias(
     """Let a UID find a study at every door; the study keeps its own."""
     own = study.study_instance_uid
     _open_map(connection, study.uid_domain, uid, own, "alias", rule, happening_id)
+
+
+def rename_as_received(connection: Connection, ended_by: UUID, rule: str) -> set[UUID]:
+    """Studies of which nothing is left but what is given out as it came: named so, too.
+
+    Those whose only map a happening has ended; it maps their received UID to itself.
+    """
+    rows = connection.execute(_AS_RECEIVED, {"by": ended_by}).all()
+    for row in rows:
+        own = row.received_uid
+        _open_map(connection, row.uid_domain, own, own, "map", rule, ended_by)
+    return {row.id for row in rows}
+
+
+_AS_RECEIVED = text("""
+UPDATE study s SET study_instance_uid = e.received_uid
+FROM uid_map e
+WHERE e.ended_by = :by AND e.level = 'study' AND e.kind = 'map'
+AND s.uid_domain = e.uid_domain AND s.study_instance_uid = e.assigned_uid
+AND e.received_uid <> e.assigned_uid
+AND NOT EXISTS (
+    SELECT FROM uid_map m
+    WHERE m.uid_domain = e.uid_domain AND m.level = 'study' AND upper_inf(m.valid)
+    AND (m.assigned_uid = e.assigned_uid OR m.received_uid = e.received_uid))
+AND NOT EXISTS (
+    SELECT FROM series x WHERE x.study_id = s.id AND x.held IS DISTINCT FROM 'UNDONE')
+AND NOT EXISTS (
+    SELECT FROM study o
+    WHERE o.uid_domain = e.uid_domain AND o.study_instance_uid = e.received_uid)
+RETURNING s.id, e.uid_domain, e.received_uid
+""")
 
 
 def _open_map(

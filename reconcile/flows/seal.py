@@ -56,6 +56,7 @@ class Sealer:
     batch_max: int = BATCH_MAX
     _anchoring: _Anchoring | None = field(default=None, init=False)
     _published: int | None = field(default=None, init=False)
+    _through: str | None = field(default=None, init=False)  # nothing before is unsealed
     _looked: datetime = field(default=datetime.min.replace(tzinfo=UTC), init=False)
 
     def run(self, stop: Event) -> None:
@@ -68,7 +69,7 @@ class Sealer:
                 log.warning("nothing is sealed now: %s", error)
             except ReconcileError as error:
                 log.error("nothing is sealed: %s", error)
-            self._published = self._anchoring = None
+            self._published = self._anchoring = self._through = None
             stop.wait(SECONDS_OF_WAITING)
 
     def _run(self, connection: Connection, stop: Event) -> None:
@@ -140,9 +141,11 @@ class Sealer:
     ) -> tuple[list[seal.Unsealed], str, seal.Now | None]:
         """What to seal now, up to which transaction, and the anchor that it completes."""
         if at.since is not None:
-            found = seal.unsealed(connection, at.since, self.batch_max)
+            since = max(at.since, self._through or at.since, key=int)
+            found = seal.unsealed(connection, since, self.batch_max)
             full = len(found) == self.batch_max
             watermark = found[-1].xid if full else at.watermark
+            self._through = None if full else watermark
             return sorted(found, key=lambda each: each.position), watermark, None
         if self._anchoring is None:
             self._anchoring = _Anchoring(at)

@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from reconcile.core.study import StudyRule
-from reconcile.db import asked_again, events, evidence, filed, holds, merges, undoing
+from reconcile.db import (
+    asked_again,
+    events,
+    evidence,
+    filed,
+    holds,
+    merges,
+    renaming,
+    undoing,
+)
 from reconcile.db.database import Connection
 from reconcile.db.undoing import Happened, Struck
 from reconcile.db.views import uuid_of
@@ -29,6 +38,8 @@ from reconcile.flows.steward import By
 STORES = frozenset({"c-store", "stow-rs", "import"})
 #: What cannot be had back.
 _DELETION = "deletion"
+_UNDO = "undo"
+_DECIDE_ANEW = "what was stored is held as it came: decide it on the worklist"
 _FROM_OUTSIDE = ("adt-", "orm-", "omi-", "omg-")
 
 
@@ -133,7 +144,7 @@ class Undo:
     ) -> UUID:
         recording = self.kept.recording
         happening = events.Happening(
-            "undo",
+            _UNDO,
             str(each.id),
             by.actor,
             recording.rules.digest,
@@ -176,7 +187,9 @@ class Undo:
             hold_id = holds.open_item(connection, item, moment.happening_id)
             for receipt_id in taken.receipts:
                 holds.add(connection, hold_id, receipt_id)
-        return taken.studies
+        refused = StudyRule.REFUSED.value
+        renamed = renaming.rename_as_received(connection, moment.happening_id, refused)
+        return taken.studies | renamed
 
     def _settle(
         self,
@@ -209,6 +222,8 @@ def _chain(connection: Connection, wanted: Happened) -> list[Happened]:
     """
     if wanted.cause.startswith(_DELETION):
         raise WrongUse("a deletion is cancelled before it is begun, and then never")
+    if _unstored(connection, wanted):
+        raise WrongUse(_DECIDE_ANEW)
     if wanted.undone_by is not None:
         raise AlreadyUndone(f"happening {wanted.undone_by} took it back")
     return _with_dependents(connection, wanted, set())
@@ -221,7 +236,17 @@ def _found(connection: Connection, wanted_id: UUID, gone: set[UUID]) -> list[Hap
         return []
     if found.cause.startswith(_DELETION):
         raise RestsOnFacts("what was deleted is gone")
+    if _unstored(connection, found):
+        raise RestsOnFacts(_DECIDE_ANEW)
     return _with_dependents(connection, found, gone)
+
+
+def _unstored(connection: Connection, wanted: Happened) -> bool:
+    """Whether it is the undo of a store: images went back to what they came as."""
+    if wanted.cause != _UNDO:
+        return False
+    undone = undoing.happened(connection, UUID(wanted.cause_id))
+    return undone is not None and undone.cause in STORES
 
 
 def _with_dependents(

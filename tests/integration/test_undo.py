@@ -17,7 +17,7 @@ from reconcile.db import tables as t
 from reconcile.db import views_holds, views_patients, views_studies
 from reconcile.db.embedded import Urls
 from reconcile.db.views import Where, plain
-from reconcile.errors import NotFound
+from reconcile.errors import NotFound, WrongUse
 from reconcile.flows.attempt import Done
 from reconcile.flows.kept import KeptArrivals
 from reconcile.flows.resolve import ResolveFlow, Wanted
@@ -29,6 +29,7 @@ from tests.support.hospital import ANNA, JANE, RICHARD, Hospital, source_of
 from tests.support.instances import instance, uid
 
 BY = By("ann", "a mistake")
+ORDERED = "2.25.77"
 SHOWN = By("ann", "a mistake", dry_run=True)
 
 
@@ -304,6 +305,35 @@ def image_as_sent(image: Dataset) -> Dataset:
     sent = Dataset()
     sent.update({e.tag: e for e in image if e.tag.group != 2})
     return sent
+
+
+def test_a_study_whose_images_are_as_they_came_is_found_as_it_came(
+    hospital: Hospital,
+) -> None:
+    """Under the UID that its images bear; it stays so until a person decides."""
+    procedure = RequestedProcedure("RP1", ORDERED, "CT HEAD")
+    hospital.order(JANE, "100^^^A", accession="ACC1", procedures=(procedure,))
+    image = stored(hospital, AccessionNumber="ACC1")
+    own = image.StudyInstanceUID
+    assert named(hospital, own) == ORDERED
+    taken_back = undo(hospital, last(hospital, "c-store"))
+
+    assert out(hospital, image).StudyInstanceUID == own
+    assert named(hospital, own) == own
+    with pytest.raises(NotFound):
+        named(hospital, ORDERED)
+    later = stored(
+        hospital, AccessionNumber="ACC1", StudyInstanceUID=own, SeriesInstanceUID=uid()
+    )
+    assert out(hospital, later).StudyInstanceUID == own
+    with pytest.raises(WrongUse, match="worklist"):
+        undo(hospital, str(taken_back.happening))
+
+
+def named(hospital: Hospital, study_uid: str) -> str:
+    """What a Study UID has become."""
+    with hospital.database.read_only() as connection:
+        return views_studies.uids(connection, study_uid).assigned
 
 
 def test_an_identifier_that_is_nobodys_again_can_be_given_again(hospital: Hospital) -> None:
