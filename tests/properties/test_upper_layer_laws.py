@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pynetdicom.fsm import TRANSITION_TABLE
 
@@ -169,6 +169,7 @@ def test_any_walk_follows_the_standards_table(walk: list[int]) -> None:
         assert upper.state == state
 
 
+@example(b"\0", [1, 999], [], [], [])
 @given(
     st.binary(min_size=1, max_size=400),
     st.lists(st.integers(0, 10_000), max_size=6),
@@ -185,8 +186,10 @@ def test_a_message_may_be_cut_three_times_over(
 ) -> None:
     """Into values, values into PDUs, several or one, and the stream into reads."""
     commands, data = cut(c_store_rq(), command_cuts), cut(content, data_cuts)
-    values = [p_data(3 if part is commands[-1] else 1, part)[6:] for part in commands]
-    values += [p_data(2 if part is data[-1] else 0, part)[6:] for part in data]
+    values = [p_data(1, part)[6:] for part in commands[:-1]]
+    values += [p_data(3, commands[-1])[6:]]
+    values += [p_data(0, part)[6:] for part in data[:-1]]
+    values += [p_data(2, data[-1])[6:]]
     ends = sorted({place % (len(values) + 1) for place in pdu_cuts} | {len(values)})
     groups = [values[a:b] for a, b in zip([0, *ends], ends, strict=False)]
     stream = associate_rq() + b"".join(pdu(4, b"".join(group)) for group in groups)
