@@ -187,9 +187,9 @@ class Undo:
             hold_id = holds.open_item(connection, item, moment.happening_id)
             for receipt_id in taken.receipts:
                 holds.add(connection, hold_id, receipt_id)
-        refused = StudyRule.REFUSED.value
-        renamed = renaming.rename_as_received(connection, moment.happening_id, refused)
-        return taken.studies | renamed
+        refused, by = StudyRule.REFUSED.value, moment.happening_id
+        renaming.find_as_they_came(connection, taken.studies, refused, by)
+        return taken.studies
 
     def _settle(
         self,

@@ -330,6 +330,26 @@ def test_a_study_whose_images_are_as_they_came_is_found_as_it_came(
         undo(hospital, str(taken_back.happening))
 
 
+def test_what_is_left_of_a_study_is_found_and_followed_still(hospital: Hospital) -> None:
+    """A later image holds the map; when it is undone as well, the study is as it came."""
+    procedure = RequestedProcedure("RP1", ORDERED, "CT HEAD")
+    hospital.order(JANE, "100^^^A", accession="ACC1", procedures=(procedure,))
+    first = stored(hospital, AccessionNumber="ACC1")
+    own = first.StudyInstanceUID
+    earlier = last(hospital, "c-store")
+    stored(hospital, StudyInstanceUID=own, SeriesInstanceUID=uid())
+    later = last(hospital, "c-store")
+    undo(hospital, earlier)
+
+    assert named(hospital, own) == ORDERED
+    next_one = stored(hospital, StudyInstanceUID=own, SeriesInstanceUID=uid())
+    assert out(hospital, next_one).StudyInstanceUID == ORDERED
+    for each in (last(hospital, "c-store"), later):
+        undo(hospital, each)
+    assert named(hospital, own) == own
+    assert out(hospital, first).StudyInstanceUID == own
+
+
 def named(hospital: Hospital, study_uid: str) -> str:
     """What a Study UID has become."""
     with hospital.database.read_only() as connection:
