@@ -15,10 +15,8 @@ from uuid import UUID
 from sqlalchemy import (
     Connection,
     Table,
-    and_,
     delete,
     func,
-    not_,
     or_,
     select,
     text,
@@ -218,19 +216,17 @@ _MOVES = ("adt-a43", "adt-a44", "steward")
 def forget(connection: Connection, person_id: UUID) -> None:
     """A person of whom no feed has spoken any more is provisional again.
 
-    Nor has one of somebody whom a move made, with words that came along.
+    What came along with an identifier that was moved was said of another.
     """
     d, p, g = t.demographics.c, t.person.c, h.happening.c
-    came_along = and_(p.happening_id == d.happening_id, g.cause.in_(_MOVES))
     spoken = (
         select(d.id)
-        .join(t.person, p.id == d.person_id)
         .join(h.happening, g.id == d.happening_id)
         .where(
             d.person_id == person_id,
             d.authority > 0,
             func.upper_inf(d.recorded),
-            not_(came_along),
+            g.cause.not_in(_MOVES),
         )
     )
     link = t.identity_link.c

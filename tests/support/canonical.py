@@ -218,7 +218,8 @@ def _told(connection: Connection, identifier: PatientIdentifier) -> Any:
     for person in views_patients.by_identifier(connection, identifier):
         told = plain(person)
         told.pop("merges")
-        told["links"] = [{n: e[n] for n in ("one", "other")} for e in told["links"]]
+        links = [{n: e[n] for n in ("one", "other")} for e in told["links"]]
+        told["links"] = sorted(links, key=str)
         told["studies"] = sorted(told["studies"], key=str)
         found.append(told)
     return found
