@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from reconcile.core.study import LateRule
 from reconcile.db import asked_again, evidence, incarnations, merges, regrouping
 from reconcile.db import filed as f
 from reconcile.db import history as h
@@ -308,6 +309,8 @@ def _rename_back(
     found: set[UUID] = set()
     for row in closed:
         before = was.get((row.uid_domain, row.received_uid))
+        if before is None and row.kind == "alias" and row.rule == LateRule.MAPPED:
+            before = row.received_uid  # made here: nobody was mapped to it
         if row.level != "study" or before is None or before == row.assigned_uid:
             continue
         change = update(t.study).where(
