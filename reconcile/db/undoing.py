@@ -217,17 +217,22 @@ _MOVES = ("adt-a43", "adt-a44", "steward")
 def forget(connection: Connection, person_id: UUID) -> None:
     """A person of whom no feed has spoken any more is provisional again.
 
-    What came along with an identifier that was moved was said of another.
+    What came along with an identifier that was moved was said of another. What has been
+    said otherwise since, or moved away, was said once.
     """
     d, p, g = t.demographics.c, t.person.c, h.happening.c
+    ender, undoing = h.happening.alias("ender"), h.happening.alias("undoing")
     spoken = (
         select(d.id)
         .join(h.happening, g.id == d.happening_id)
+        .outerjoin(ender, ender.c.id == d.ended_by)
+        .outerjoin(undoing, undoing.c.undoes == d.happening_id)
         .where(
             d.person_id == person_id,
             d.authority > 0,
-            func.upper_inf(d.recorded),
             g.cause.not_in(_MOVES),
+            undoing.c.id.is_(None),
+            or_(func.upper_inf(d.recorded), ender.c.cause != "undo"),
         )
     )
     link = t.identity_link.c

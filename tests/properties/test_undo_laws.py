@@ -31,13 +31,16 @@ from tests.support.hospital import Hospital
 from tests.support.instances import data_offset
 from tests.support.story import BY, Act, Archive
 
-#: How many histories; 1 000 of them in a soak.
+#: Histories that this law was broken by, once; each by a fault of its own.
+BROKE = (31, 146, 174, 199, 329, 780)
+#: How many others; 1 000 of them in a soak.
 HISTORIES = int(
     os.environ.get(
-        "RECONCILE_HISTORIES", "1000" if os.environ.get("RECONCILE_SOAK") else "3"
+        "RECONCILE_HISTORIES", "1000" if os.environ.get("RECONCILE_SOAK") else "0"
     )
 )
 FIRST = int(os.environ.get("RECONCILE_FIRST_HISTORY", "0"))
+SEEDS = range(FIRST, FIRST + HISTORIES) if HISTORIES else BROKE
 PAST, SINCE = 14, 14
 
 
@@ -101,7 +104,7 @@ def studies_since(archive: Archive, past: int) -> set[str]:
     return {row.study_instance_uid for row in rows if row.happening_id in since}
 
 
-@pytest.mark.parametrize("seed", range(FIRST, FIRST + HISTORIES))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_what_is_taken_back_leaves_everything_as_it_was(
     archive: Archive, seed: int
 ) -> None:
