@@ -197,7 +197,9 @@ def _where_its_series_is(
     )
     if not moved:
         return study
-    found = studies.study_row(connection, study.uid_domain, moved)
+    # It may have been renamed after the series was put into it.
+    named = studies.assigned_study_uid(connection, study.uid_domain, moved)
+    found = studies.study_row(connection, study.uid_domain, named)
     if found is None:
         raise TryAgain  # renamed since
     return found

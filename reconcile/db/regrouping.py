@@ -15,6 +15,7 @@ from sqlalchemy import update as change
 from reconcile.db import tables as t
 from reconcile.db.ids import uuid7
 from reconcile.db.prepared import Prepared
+from reconcile.db.studies import assigned_study_uid
 from reconcile.db.views import series_named
 
 _map, _series, _study = t.uid_map.c, t.series.c, t.study.c
@@ -127,7 +128,9 @@ def take_back(connection: Connection, ended: Iterable[Any]) -> set[UUID]:
 
 
 def _named(connection: Connection, uid_domain: str, uid: str) -> Any:
+    """The study of a UID, whatever it is given out as by now."""
+    named = assigned_study_uid(connection, uid_domain, uid)
     query = select(t.study).where(
-        _study.study_instance_uid == uid, _study.uid_domain == uid_domain
+        _study.study_instance_uid == named, _study.uid_domain == uid_domain
     )
     return connection.execute(query.with_for_update(key_share=True)).first()

@@ -122,6 +122,30 @@ def test_series_are_a_study_of_their_own(
     assert given(hospital, late.SOPInstanceUID).StudyInstanceUID == study
 
 
+def test_what_was_split_and_renamed_is_followed_and_joined_again(
+    hospital: Hospital, steward: Steward, image: Dataset
+) -> None:
+    """An order names the new study: what comes later goes there, and the undo finds it."""
+    study = image.StudyInstanceUID
+    other = instance(StudyInstanceUID=study, AccessionNumber="ACC7")
+    hospital.store(other)
+    done = Regroup(steward.kept).split(study, [other.SeriesInstanceUID], BY)
+    procedure = RequestedProcedure("RP1", "2.25.99", "CT HEAD")
+    hospital.order(JANE, "100^^^A", accession="ACC7", procedures=(procedure,))
+    assert given(hospital, other.SOPInstanceUID).StudyInstanceUID == "2.25.99"
+
+    late = instance(
+        StudyInstanceUID=study,
+        SeriesInstanceUID=other.SeriesInstanceUID,
+        AccessionNumber="ACC7",
+    )
+    hospital.store(late)
+    assert given(hospital, late.SOPInstanceUID).StudyInstanceUID == "2.25.99"
+    Undo(steward.kept).happening(str(done.happening), BY)
+    for each in (other, late):
+        assert given(hospital, each.SOPInstanceUID).StudyInstanceUID == study
+
+
 def test_a_series_is_of_another_study(
     hospital: Hospital, steward: Steward, image: Dataset
 ) -> None:
