@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -225,7 +226,7 @@ def store(association: Association, sent: Sent, message_id: int = 1) -> Told:
     request.AffectedSOPInstanceUID = sent.sop_instance_uid
     request.Priority = 2
     request.DataSet = BytesIO(sent.data)
-    association._reactor_checkpoint.clear()
+    _pause(association)
     try:
         association.dimse.send_msg(request, context)
         _, answer = association.dimse.get_msg(block=True)
@@ -235,3 +236,11 @@ def store(association: Association, sent: Sent, message_id: int = 1) -> Told:
         return Told(-1)
     comment: str | None = answer.ErrorComment  # as it is, whatever its type says
     return Told(answer.Status, comment or "")
+
+
+def _pause(association: Association) -> None:
+    """Keep pynetdicom's own thread from taking the answer, as its `send_c_store` does."""
+    association._reactor_checkpoint.clear()
+    time.sleep(0.0005)  # it may have passed the checkpoint without having said so yet
+    while not association._is_paused and association.is_alive():
+        time.sleep(0.0005)
