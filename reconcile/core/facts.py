@@ -171,13 +171,19 @@ class PersonFacts:
     current: Demographics | None = None
     subsumed: frozenset[PatientIdentifier] = frozenset()
 
-    def shown(self, received: PatientIdentifier) -> PatientIdentifier:
-        """What a provisional person is given out under, of what came under `received`.
+    def shown(self, received: PatientIdentifier | None) -> PatientIdentifier | None:
+        """What a provisional person is given out under.
 
-        The survivor's own identifier where the received one came with a merge.
+        As received; their own identifier, if they have one, where the received one came
+        with a merge, and where nothing was received that could be theirs.
+
+        Args:
+            received: under which something came; None: under none, or another person's.
         """
+        if received is not None and received not in self.subsumed:
+            return received
         own = (i for i in self.identifiers if i not in self.subsumed)
-        return next(own, received) if received in self.subsumed else received
+        return next(own, received)
 
 
 @dataclass(frozen=True, slots=True)

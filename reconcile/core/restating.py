@@ -115,13 +115,13 @@ def patient_part(
 
     Args:
         person: whose it is; None: nobody's, it is given out as it was received.
-        received: under which it came; None: under no identifier.
+        received: under which it came; None: under no identifier, or another person's.
         domains: configured domains by name.
     """
     if person is None:
         return {}
     if person.state != "verified":
-        return _as_received(person, received, domains) if received else {}
+        return _as_received(person, received, domains)
     assigned = person.assigned or (received.identifier if received else None)
     if assigned is None:
         return _by_tag(demographics_of(person))
@@ -135,14 +135,18 @@ def patient_part(
 
 
 def _as_received(
-    person: PersonFacts, received: Received, domains: Mapping[str, Domain]
+    person: PersonFacts, received: Received | None, domains: Mapping[str, Domain]
 ) -> dict[Tag, Change]:
-    """The issuer filled in; the ID too where it came with a merge, or as "100^^^A"."""
-    shown = person.shown(received.identifier)
+    """The issuer filled in; the ID too where it is not the patient's own, or "100^^^A"."""
+    identifier = received.identifier if received else None
+    shown = person.shown(identifier)
+    if shown is None:
+        return {}
     domain = domain_of(shown.domain, domains)
     found = _by_tag(issuer_of(domain))
-    cx = "^" in received.raw and domain.normalise(received.raw) != shown.value
-    if cx or shown != received.identifier:
+    raw = received.raw if received else ""
+    cx = "^" in raw and domain.normalise(raw) != shown.value
+    if cx or shown != identifier:
         found[at.PATIENT_ID] = Assign(at.PATIENT_ID, at.element("LO", shown.value))
     return found
 

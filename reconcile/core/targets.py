@@ -97,7 +97,7 @@ def _held(held_id: str) -> tuple[Assign, ...]:
 def _issuer_filled_in(
     decision: Decision, instance: InstanceFacts, registry: RegistryFacts
 ) -> tuple[Assign, ...]:
-    """The received ID stays, unless it came with a merge; of "100^^^A" the ID itself."""
+    """The received ID stays, if it is the patient's own; of "100^^^A" the ID itself."""
     shown = shown_identity(decision, registry)
     if shown is None:
         return ()
@@ -111,14 +111,14 @@ def _issuer_filled_in(
 
 
 def shown_identity(decision: Decision, registry: RegistryFacts) -> PatientIdentifier | None:
-    """The identifier of one of whom only images have told.
-
-    As received; where it came with a merge, the survivor's.
-    """
+    """The identifier of one of whom only images have told; see `PersonFacts.shown`."""
+    received = decision.identity
     person = registry.persons.get(decision.person_id)
-    if decision.identity is None or person is None:
-        return decision.identity
-    return person.shown(decision.identity)
+    if person is None:
+        return received
+    owner = registry.by_identifier.get(received) if received else None
+    is_others = owner is not None and owner.person_id != person.person_id
+    return person.shown(None if is_others else received)
 
 
 def domain_of(name: str, domains: Mapping[str, Domain]) -> Domain:

@@ -133,7 +133,11 @@ WITH made AS (
             AND s.happening_id <> :happening_id
         ) OR EXISTS (
             SELECT FROM imaging_order o WHERE o.identity_id = i.id
-            AND o.happening_id <> :happening_id
+            AND o.happening_id <> :happening_id AND NOT EXISTS (
+                SELECT FROM happening u WHERE u.undoes = o.happening_id AND NOT EXISTS (
+                    SELECT FROM happening again WHERE again.undoes = u.id
+                )
+            )
         ) OR EXISTS (
             SELECT FROM demographics d WHERE d.identity_id = i.id
             AND upper_inf(d.recorded) AND d.happening_id <> :happening_id

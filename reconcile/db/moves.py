@@ -8,12 +8,31 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, Index, Table, insert, text
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
 from reconcile.db import tables as t
 from reconcile.db.filed import series_filing
 from reconcile.db.ids import uuid7
 from reconcile.db.prepared import Prepared
+from reconcile.db.tables import ended, happened, identifier, metadata, recorded, refers
+
+# Under which identity an order was held to be, and since when; of those that were moved.
+order_move = Table(
+    "order_move",
+    metadata,
+    identifier(),
+    refers("order_id", "imaging_order"),
+    refers("identity_id", "identity"),
+    recorded(),
+    happened(),
+    ended(),
+    ExcludeConstraint(
+        ("order_id", "="), ("recorded", "&&"), using="gist", name="ex_order_move_identity"
+    ),
+    Index("ix_order_move_happening_id", "happening_id"),
+    Index("ix_order_move_ended_by", "ended_by"),
+)
 
 
 def move_identity(
@@ -101,16 +120,59 @@ ORDER BY named.id
 
 
 def move_orders(
-    connection: Connection, order_ids: Sequence[UUID], identity_id: UUID
+    connection: Connection,
+    order_ids: Sequence[UUID],
+    identity_id: UUID,
+    happening_id: UUID,
 ) -> None:
     """Orders are another identity's from now on."""
-    _MOVE_ORDERS(connection, orders=list(order_ids), identity_id=identity_id)
+    moved = {"orders": list(order_ids), "happening_id": happening_id}
+    _KEEP_FIRST(connection, orders=list(order_ids))
+    _END_MOVES(connection, **moved)
+    _MOVE_ORDERS(connection, identity_id=identity_id, **moved)
+    settle_orders(connection, order_ids)
 
 
+def settle_orders(connection: Connection, order_ids: Collection[UUID]) -> None:
+    """Orders are whose they were last held to be."""
+    _SETTLE_ORDERS(connection, orders=sorted(order_ids))
+
+
+# What an order was made with, or has been left with, holds until it is moved.
+_KEEP_FIRST = Prepared(
+    lambda: text("""
+INSERT INTO order_move (id, order_id, identity_id, recorded, happening_id)
+SELECT gen_random_uuid(), o.id, o.identity_id,
+    tstzrange(coalesce(
+        (SELECT max(upper(m.recorded)) FROM order_move m WHERE m.order_id = o.id),
+        least(h.recorded_at, clock_timestamp())), NULL),
+    o.happening_id
+FROM imaging_order o JOIN happening h ON h.id = o.happening_id
+WHERE o.id = ANY (CAST(:orders AS uuid[])) AND NOT EXISTS (
+    SELECT FROM order_move m WHERE m.order_id = o.id AND upper_inf(m.recorded)
+)
+""")
+)
+_END_MOVES = Prepared(
+    lambda: text("""
+UPDATE order_move SET recorded = tstzrange(lower(recorded), clock_timestamp()),
+    ended_by = :happening_id
+WHERE order_id = ANY (CAST(:orders AS uuid[])) AND upper_inf(recorded)
+""")
+)
 _MOVE_ORDERS = Prepared(
     lambda: text("""
-UPDATE imaging_order SET identity_id = :identity_id, version = version + 1
-WHERE id = ANY (CAST(:orders AS uuid[]))
+INSERT INTO order_move (id, order_id, identity_id, happening_id)
+SELECT gen_random_uuid(), o.id, CAST(:identity_id AS uuid), CAST(:happening_id AS uuid)
+FROM imaging_order o WHERE o.id = ANY (CAST(:orders AS uuid[]))
+""")
+)
+_SETTLE_ORDERS = Prepared(
+    lambda: text("""
+UPDATE imaging_order o SET identity_id = m.identity_id, version = o.version + 1
+FROM order_move m
+WHERE m.order_id = o.id AND upper_inf(m.recorded) AND m.identity_id <> o.identity_id
+AND o.id = ANY (CAST(:orders AS uuid[]))
 """)
 )
 

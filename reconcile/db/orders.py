@@ -296,12 +296,6 @@ def keep(
     return order_id
 
 
-def move(connection: Connection, order_id: UUID, identity_id: UUID) -> None:
-    """An order is for another patient from now on."""
-    change = update(t.imaging_order).where(_o.id == order_id)
-    connection.execute(change.values(identity_id=identity_id, version=_o.version + 1))
-
-
 def change_state(connection: Connection, order_id: UUID, state: OrderState) -> None:
     """An order is cancelled, started, completed; what was acquired stays."""
     change = update(t.imaging_order).where(_o.id == order_id)

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from reconcile.core.study import LateRule
-from reconcile.db import asked_again, evidence, incarnations, merges, regrouping
+from reconcile.db import asked_again, evidence, incarnations, merges, moves, regrouping
 from reconcile.db import filed as f
 from reconcile.db import history as h
 from reconcile.db import links as k
@@ -50,6 +50,7 @@ _RANGED: tuple[tuple[Table, str], ...] = (
     (k.not_same, "recorded"),
     (k.identifier_link, "recorded"),
     (r.resolution, "recorded"),
+    (moves.order_move, "recorded"),
     (p.step_request, "recorded"),
     (p.wrong_entry, "recorded"),
     (j.rejection, "recorded"),
@@ -123,6 +124,8 @@ def strike(connection: Connection, happening_id: UUID, by: UUID) -> Struck:
         opened[table.name] = _reopen(connection, table, name, happening_id, by)
     j.show_again(connection, _rejected(closed["rejection"], opened["rejection"]))
     persons = _persons(connection, happening_id, closed, opened)
+    moved = (*closed["order_move"], *opened["order_move"])
+    moves.settle_orders(connection, {row.order_id for row in moved})
     named = closed["identity_link"] if _renamed(connection, happening_id) else ()
     unsaid = {row.person_id for row in (*closed["demographics"], *named)}
     studies = {row.study_id for row in closed["study_order"]}

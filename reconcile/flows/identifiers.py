@@ -119,7 +119,7 @@ class Changing:
         evidence.raise_persons(connection, from_ids)  # while the orders are still theirs
         studies = moves.studies_of_orders(connection, orders)
         moves.file_studies(connection, studies, from_ids, to.identity_id, happening_id)
-        moves.move_orders(connection, orders, to.identity_id)
+        moves.move_orders(connection, orders, to.identity_id, happening_id)
         effect = f"moved: {len(orders)} orders to {to.person_id}"
         return self._settle(connection, happening_id, {*from_ids, to.person_id}, effect)
 

@@ -15,7 +15,7 @@ from reconcile.core.identity import Domain
 from reconcile.db import (
     filed,
     holds,
-    orders,
+    moves,
     persons,
     undecided,
     versions,
@@ -46,7 +46,7 @@ class MovedOrders:
                     _flag(moment, study_id, "ORDER-MOVED", "")
                 return False
         former = persons.of_order(connection, order_id)
-        orders.move(connection, order_id, patient.identity_id)
+        moves.move_orders(connection, [order_id], patient.identity_id, moment.happening_id)
         for series in filed.series_of(connection, studies):
             if series.person_id == former and not series.held:
                 filed.file_series(

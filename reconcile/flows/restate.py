@@ -242,6 +242,6 @@ def _patient(
     shown = series.received.identifier if series.received else None
     if person is not None and person.state == "verified":
         shown = person.assigned or shown
-    elif person is not None and shown is not None:
+    elif person is not None:
         shown = person.shown(shown)
     return {"id": shown.value, "issuer": shown.domain} if shown else None

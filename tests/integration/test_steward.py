@@ -62,6 +62,24 @@ def test_row_45_a_study_is_another_patients(
     assert given(hospital, later.SOPInstanceUID).PatientID == "E2"
 
 
+def test_what_is_assigned_to_one_whom_only_images_named_bears_their_id(
+    hospital: Hospital, steward: Steward, image: Dataset
+) -> None:
+    """The names stay as received; what comes later is given out alike."""
+    hospital.store(instance(PatientID="700", PatientName="NEW^ONE", AccessionNumber=""))
+    later = instance(StudyInstanceUID=image.StudyInstanceUID, AccessionNumber="")
+    bare = instance(PatientID="", PatientName="DOE^JANE", AccessionNumber="")
+    hospital.store(bare)
+    for study in (image.StudyInstanceUID, bare.StudyInstanceUID):
+        steward.assign(study, "700^^^A", BY)
+    hospital.store(later)
+
+    for each in (image, later, bare):
+        out = given(hospital, each.SOPInstanceUID)
+        assert (out.PatientID, out.IssuerOfPatientID) == ("700", "A")
+        assert out.PatientName == "DOE^JANE"
+
+
 def test_a_dry_run_changes_nothing(
     hospital: Hospital, steward: Steward, image: Dataset
 ) -> None:

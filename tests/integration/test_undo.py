@@ -8,9 +8,16 @@ from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from reconcile.core.identity import PatientIdentifier, PersonName
+from reconcile.core.identity import (
+    Demographics,
+    Issuer,
+    PatientIdentifier,
+    PatientUpdate,
+    PersonName,
+)
+from reconcile.core.merge import VisitMove
 from reconcile.core.order import RequestedProcedure
 from reconcile.db import history as h
 from reconcile.db import tables as t
@@ -24,8 +31,9 @@ from reconcile.flows.resolve import ResolveFlow, Wanted
 from reconcile.flows.steward import By, Steward
 from reconcile.flows.steward_patients import StewardPatients
 from reconcile.flows.undo import AlreadyUndone, Undo
+from tests.support.canonical import answers
 from tests.support.given import disagreements, given, history
-from tests.support.hospital import ANNA, JANE, RICHARD, Hospital, source_of
+from tests.support.hospital import ANNA, JANE, RICHARD, RIS_A, Hospital, source_of
 from tests.support.instances import instance, uid
 
 BY = By("ann", "a mistake")
@@ -354,6 +362,37 @@ def named(hospital: Hospital, study_uid: str) -> str:
     """What a Study UID has become."""
     with hospital.database.read_only() as connection:
         return views_studies.uids(connection, study_uid).assigned
+
+
+def test_an_order_goes_back_when_its_move_is_taken_back(hospital: Hospital) -> None:
+    """Moved with its visit, or by another message of it; and again after that."""
+    hospital.order(JANE, "100^^^A", accession="V1")
+    visit = update(t.imaging_order).values(visit_number="V1")
+    hospital.database.run(lambda connection: connection.execute(visit))
+    before = answers(hospital)
+
+    def by_visit() -> None:
+        prior = (("100", Issuer("A")),)
+        to = PatientUpdate((("200", Issuer("A")),), Demographics())
+        hospital.identify("A45", VisitMove(to, prior, visits=("V1",)), RIS_A)
+
+    def by_order() -> None:
+        hospital.order(RICHARD, "200^^^A", accession="V1")
+
+    for move, cause in (
+        (by_visit, "adt-a45"),
+        (by_order, "orm-o01"),
+        (by_visit, "adt-a45"),
+    ):
+        move()
+        moved = answers(hospital)
+        assert moved.orders != before.orders
+        undo(hospital, last(hospital, cause))
+        assert answers(hospital) == before
+        undo(hospital, last(hospital, "undo"))
+        assert answers(hospital) == moved
+        undo(hospital, last(hospital, "undo"))
+        assert answers(hospital) == before
 
 
 def test_an_identifier_that_is_nobodys_again_can_be_given_again(hospital: Hospital) -> None:

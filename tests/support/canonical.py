@@ -11,6 +11,7 @@ import io
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,6 +176,7 @@ class Answers:
         uids: what each received UID has become.
         files: by SOP Instance UID.
         items: what is open: (kind, code, study).
+        orders: whose each is, by accession number.
     """
 
     patients: dict[str, str]
@@ -182,6 +184,7 @@ class Answers:
     uids: dict[str, str]
     files: dict[str, bytes]
     items: list[tuple[str, str, str]]
+    orders: dict[str, str]
 
 
 def answers(hospital: Hospital) -> Answers:
@@ -196,6 +199,7 @@ def answers(hospital: Hospital) -> Answers:
             for domain, value in named
         }
         open_items = views_holds.holds(connection, Where(limit=1000), state="open").items
+        orders = {o.accession_number: str(o.canonical_id) for o in _orders(connection)}
         instances = connection.execute(_INSTANCES).all()
     flow = RetrieveFlow(hospital.database, hospital.storage)
     return Answers(
@@ -207,7 +211,19 @@ def answers(hospital: Hospital) -> Answers:
             for row in instances
         },
         sorted((i.kind, i.code, str(i.study_instance_uid)) for i in open_items),
+        orders,
     )
+
+
+def _orders(connection: Connection) -> Sequence[Any]:
+    order, link = t.imaging_order.c, t.identity_link.c
+    query = (
+        select(order.accession_number, t.person.c.canonical_id)
+        .join(t.identity_link, link.identity_id == order.identity_id)
+        .join(t.person, t.person.c.id == link.person_id)
+        .where(func.upper_inf(link.recorded))
+    )
+    return connection.execute(query).all()
 
 
 _RECEIVED = select(t.uid_map.c.received_uid).where(func.upper_inf(t.uid_map.c.valid))
