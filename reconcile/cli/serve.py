@@ -1,29 +1,26 @@
 """`reconcile serve`: the supervisor.
 
-It owns the embedded PostgreSQL, binds every port before a child exists, spawns (never
-forks) receivers, hl7, web and jobs, restarts a child that dies, and says `ready` when
-all of them are. SIGHUP lets it read the configuration again and replace its children one
-by one: a receiver goes when its associations have ended. A child lives no longer than its
-supervisor: it reads its orders from standard input and stops when that ends.
+It owns the embedded PostgreSQL, binds every port before a child exists, forks receivers,
+hl7, web and jobs, restarts a child that dies, and says `ready` when all of them are.
+SIGHUP lets it read the configuration again and replace its children one by one: a receiver
+goes when its associations have ended. It loads what all of them need, and has itself
+neither a thread nor a connection when it forks (docs/adr/0035).
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
-from reconcile.cli import wiring
+from reconcile.cli import wiring, worker
+from reconcile.cli.child import Child
 from reconcile.cli.reload import Serving, forget, refuse_fixed
 from reconcile.db import domains, migrate, views_keys
 from reconcile.db.embedded import EmbeddedPostgres, Urls
@@ -40,45 +37,6 @@ STOP_SECONDS = 30
 START_SECONDS = 60
 #: A child that dies again and again is restarted after this many seconds at most.
 BACKOFF_SECONDS_MAX = 30
-
-
-@dataclass
-class Child:
-    """One process of the archive, and how to start it again."""
-
-    role: str
-    orders: dict[str, Any]
-    fds: tuple[int, ...]
-    process: subprocess.Popen[bytes] | None = None
-    ready: threading.Event = field(default_factory=threading.Event)
-    deaths: int = 0
-    start_at: float = 0.0
-    started_at: float = 0.0
-
-    def start(self) -> None:
-        self.ready.clear()
-        self.started_at = time.monotonic()
-        command = [sys.executable, "-m", "reconcile.cli.worker", self.role]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=self.fds
-        )
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(self.orders).encode() + b"\n")
-        self.process.stdin.flush()
-        threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
-
-    def _listen(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None
-        if process.stdout.readline().strip() == b"ready":
-            self.ready.set()
-
-    @property
-    def alive(self) -> bool:
-        return self.process is not None and self.process.poll() is None
-
-    def signal(self, number: int) -> None:
-        if self.process is not None and self.alive:
-            self.process.send_signal(number)
 
 
 class Supervisor:
@@ -124,9 +82,10 @@ class Supervisor:
         parts.storage.clean_spool()
         self._bind()
         self.urls = urls
+        worker.load_all()
         self.children = self._plan(urls)
         for child in self.children:
-            child.start()
+            child.start(self.sockets.values())
 
     def _database(self) -> Urls:
         database = self.settings.database
@@ -176,17 +135,17 @@ class Supervisor:
         }
         children = []
         for role in roles:
-            fds = {d: self.sockets[d].fileno() for d in doors[role] if d in self.sockets}
-            orders = {
-                "settings": self.settings.model_dump_json(),
-                "writer": urls.writer,
-                "reader": urls.reader,
-                "owner": urls.owner if role == "web" else "",
-                "fds": fds,
-                "require_keys": self.keys_required,
-                "doors": self.addresses(),
-            }
-            children.append(Child(role, orders, tuple(fds.values())))
+            orders = worker.Orders(
+                role,
+                self.settings,
+                urls.writer,
+                urls.reader,
+                urls.owner if role == "web" else "",
+                self.keys_required,
+                self.addresses(),
+            )
+            own = {d: self.sockets[d] for d in doors[role] if d in self.sockets}
+            children.append(Child(role, orders.carry_out, own))
         return children
 
     def addresses(self) -> dict[str, str]:
@@ -196,7 +155,7 @@ class Supervisor:
     def _say_ready(self, on_ready: Callable[[dict[str, str]], None] | None) -> None:
         deadline = time.monotonic() + START_SECONDS
         for child in self.children:
-            while not child.ready.wait(0.1):
+            while not child.is_ready(0.1):
                 if self.stopping.is_set():
                     return
                 if not child.alive or time.monotonic() > deadline:
@@ -212,14 +171,20 @@ class Supervisor:
     def _watch(self) -> None:
         while not self.stopping.wait(0.5):
             for child in self.children:
-                if child.process is not None and not child.alive:
+                if child.started and not child.alive:
                     self._mourn(child)
-                elif child.process is None and time.monotonic() >= child.start_at:
-                    child.start()
-            self.leaving = [child for child in self.leaving if child.alive]
+                elif not child.started and time.monotonic() >= child.start_at:
+                    child.start(self.sockets.values())
+            self._see_off()
             if self.reloading.is_set():
                 self.reloading.clear()
                 self._reload()
+
+    def _see_off(self) -> None:
+        """Forget those that were replaced, and have finished."""
+        for child in [each for each in self.leaving if not each.alive]:
+            child.forget()
+            self.leaving.remove(child)
 
     # -- another configuration -----------------------------------------------------------
 
@@ -260,9 +225,10 @@ class Supervisor:
         if not overlaps:
             before.signal(signal.SIGTERM)
             _wait_for(before, time.monotonic() + STOP_SECONDS)
-        after.start()
+            before.forget()
+        after.start(self.sockets.values())
         deadline = time.monotonic() + START_SECONDS
-        while after.alive and not after.ready.wait(0.1):
+        while after.alive and not after.is_ready(0.1):
             if self.stopping.is_set() or time.monotonic() > deadline:
                 break
         if overlaps:
@@ -273,14 +239,12 @@ class Supervisor:
 
     def _mourn(self, child: Child) -> None:
         """A child died: it is started again, the later the oftener it died."""
-        assert child.process is not None
         lived = time.monotonic() - child.started_at
         child.deaths = 1 if lived > BACKOFF_SECONDS_MAX else child.deaths + 1
-        code = child.process.returncode
-        log.error("process=%s died=%s restart=%d", child.role, code, child.deaths)
+        log.error("process=%s died=%s restart=%d", child.role, child.code, child.deaths)
         wait = min(2 ** (child.deaths - 1) - 1, BACKOFF_SECONDS_MAX)
         child.start_at = time.monotonic() + wait
-        child.process = None
+        child.forget()
 
     def _stop(self) -> None:
         forget(self.settings.data_dir)
@@ -298,13 +262,10 @@ class Supervisor:
 
 def _wait_for(child: Child, deadline: float) -> None:
     """Until a child has ended; if it does not in time, end it."""
-    if child.process is None:
-        return
-    try:
-        child.process.wait(max(0.1, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
+    if not child.ends_within(max(0.1, deadline - time.monotonic())):
         log.error("process=%s did not stop in time", child.role)
-        child.process.kill()
+        child.signal(signal.SIGKILL)
+        child.ends_within(STOP_SECONDS)
 
 
 def _address(opened: socket.socket) -> str:

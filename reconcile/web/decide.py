@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
@@ -14,8 +16,11 @@ from reconcile.web.stow import SourceName, source_of
 
 router = APIRouter(prefix="/api/v1", tags=["decisions"])
 
-#: Receipts of one process share it.
-_RUN = f"decide/{secrets.token_hex(4)}"
+
+@cache
+def _run(process: int) -> str:
+    """What receipts of one process share."""
+    return f"decide/{secrets.token_hex(4)}"
 
 
 @router.post("/decide", response_model=Decided)
@@ -29,5 +34,5 @@ def decide(
 
     Another archive keeps the instance; here its header is kept, and what was decided.
     """
-    flow = DecideFlow(parts.deciding, parts.retrieve, _RUN)
+    flow = DecideFlow(parts.deciding, parts.retrieve, _run(os.getpid()))
     return Json(flow.decide(header, source_of(parts, asking, source)))

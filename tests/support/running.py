@@ -338,7 +338,7 @@ class Archive:
 
 def _works_as(process: psutil.Process, role: str) -> bool:
     try:
-        return process.cmdline()[-2:] == ["reconcile.cli.worker", role]
+        return " ".join(process.cmdline()).strip() == f"reconcile {role}"
     except psutil.Error:  # it has just died
         return False
 
