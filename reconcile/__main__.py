@@ -1,8 +1,23 @@
-"""`python -m reconcile`."""
+"""`reconcile`, and `python -m reconcile`."""
 
 from __future__ import annotations
 
-from reconcile.cli.main import main
+import gc
+
+
+def main() -> None:
+    """Run one command.
+
+    While modules are loaded nothing becomes garbage: looking for it takes a fifth of the
+    time.
+    """
+    gc.disable()
+    from reconcile.cli.main import main as run
+
+    gc.freeze()
+    gc.enable()
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -83,10 +83,11 @@ class Orders:
 
 def load_all() -> None:
     """Load what any process needs, once for all of them that are forked from this one."""
+    gc.disable()
     for module in ROLES.values():
         import_module(module)
-    gc.collect()
     gc.freeze()  # what is shared is not written to by looking for garbage
+    gc.enable()
 
 
 def _stop_with_supervisor(leash: int, *events: threading.Event) -> None:
