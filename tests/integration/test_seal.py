@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from threading import Event
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Connection, select, text
 
 from reconcile.core.audit import entry
 from reconcile.core.merkle import leaf_hash, range_hash, root_of
@@ -229,6 +230,65 @@ def test_a_transaction_that_holds_the_log_up_is_named(
     assert str(pid) in found["unsealed-events"].advice
     assert "reconcile_sealed_events 1.0" in figures
     assert "reconcile_unsealed_events 2.0" in figures
+
+
+def test_it_waits_after_a_batch_that_is_not_full(
+    log: Sealed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch costs the same whatever is in it; what fills several is sealed at once."""
+    done: list[int | None] = []  # of how many events a batch was; None: it waited
+    real, stop = log.sealer.batch, Event()
+
+    def batch(connection: Connection) -> int:
+        done.append(real(connection))
+        return done[-1] or 0
+
+    def wait(_: float) -> None:
+        done.append(None)
+        time.sleep(0.01)
+
+    monkeypatch.setattr(log.sealer, "batch", batch)
+    monkeypatch.setattr(stop, "wait", wait)
+    log.sealer.batch_max = 3
+    log.grow(6)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(log.sealer.run, stop)
+        for size in (7, 8):
+            assert eventually(lambda n=size: sum(filter(None, done)) == n, SECONDS)
+            log.grow(1)
+        stop.set()
+        running.result(SECONDS)
+    followed = list(pairwise(done))
+    assert (3, 3) in followed
+    assert {then for batch, then in followed if batch in {0, 1, 2}} == {None}
+
+
+def test_what_is_sealed_is_not_read_again(
+    log: Sealed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the events of one transaction have exactly filled a batch."""
+    log.seal(1)
+    log.grow(4)
+    log.sealer.batch_max = 4
+    read: list[int] = []
+    real = seal.unsealed
+
+    def unsealed(connection: Connection, since: str, limit: int) -> list[seal.Unsealed]:
+        scanned = text(
+            "SELECT count(*) FROM coercion_event WHERE xid >= CAST(:since AS xid8)"
+        )
+        read.append(connection.execute(scanned, {"since": since}).scalar_one())
+        return real(connection, since, limit)
+
+    monkeypatch.setattr(seal, "unsealed", unsealed)
+    with log.hospital.database.session() as connection:
+        with connection.begin():
+            assert seal.hold(connection)
+        assert eventually(lambda: log.sealer.batch(connection) == 4, SECONDS)
+        # Once more it may have to look; then it knows.
+        assert eventually(
+            lambda: not log.sealer.batch(connection) and not read[-1], SECONDS
+        )
 
 
 def test_one_seals_at_a_time(log: Sealed) -> None:
