@@ -253,9 +253,9 @@ def test_it_waits_after_a_batch_that_is_not_full(
     log.grow(6)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(log.sealer.run, stop)
-        for size in (7, 8):
-            assert eventually(lambda n=size: sum(filter(None, done)) == n, SECONDS)
-            log.grow(1)
+        assert eventually(lambda: sum(filter(None, done)) == 7, SECONDS)
+        log.grow(1)
+        assert eventually(lambda: sum(filter(None, done)) == 8, SECONDS)
         stop.set()
         running.result(SECONDS)
     followed = list(pairwise(done))
