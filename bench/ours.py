@@ -208,7 +208,7 @@ def _verify(peer: Client, identity: Identity, uid: str) -> None:
 
 def _last_word(process: psutil.Process) -> str:
     try:
-        return ("".join(process.cmdline()).split() or [""])[-1]
+        return (" ".join(process.cmdline()).split() or [""])[-1]
     except psutil.NoSuchProcess:
         return ""
 
