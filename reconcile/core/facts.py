@@ -171,19 +171,13 @@ class PersonFacts:
     current: Demographics | None = None
     subsumed: frozenset[PatientIdentifier] = frozenset()
 
-    def shown(self, received: PatientIdentifier | None) -> PatientIdentifier | None:
-        """What a provisional person is given out under.
+    def shown(self, identifier: PatientIdentifier) -> PatientIdentifier:
+        """What a provisional person is given out under, of what is filed under one.
 
-        As received; their own identifier, if they have one, where the received one came
-        with a merge, and where nothing was received that could be theirs.
-
-        Args:
-            received: under which something came; None: under none, or another person's.
+        The survivor's own identifier where that one came with a merge.
         """
-        if received is not None and received not in self.subsumed:
-            return received
         own = (i for i in self.identifiers if i not in self.subsumed)
-        return next(own, received)
+        return next(own, identifier) if identifier in self.subsumed else identifier
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,7 @@ def patient_part(
     person: PersonFacts | None,
     received: Received | None,
     domains: Mapping[str, Domain],
+    filed: PatientIdentifier | None = None,
 ) -> dict[Tag, Change]:
     """What says whose an instance is, for a series that is filed under a person.
 
@@ -117,11 +118,12 @@ def patient_part(
         person: whose it is; None: nobody's, it is given out as it was received.
         received: under which it came; None: under no identifier, or another person's.
         domains: configured domains by name.
+        filed: the identifier that it is filed under now.
     """
     if person is None:
         return {}
     if person.state != "verified":
-        return _as_received(person, received, domains)
+        return _as_received(person, received, domains, filed)
     assigned = person.assigned or (received.identifier if received else None)
     if assigned is None:
         return _by_tag(demographics_of(person))
@@ -135,18 +137,22 @@ def patient_part(
 
 
 def _as_received(
-    person: PersonFacts, received: Received | None, domains: Mapping[str, Domain]
+    person: PersonFacts,
+    received: Received | None,
+    domains: Mapping[str, Domain],
+    filed: PatientIdentifier | None,
 ) -> dict[Tag, Change]:
     """The issuer filled in; the ID too where it is not the patient's own, or "100^^^A"."""
-    identifier = received.identifier if received else None
-    shown = person.shown(identifier)
-    if shown is None:
+    own = received.identifier if received else None
+    identifier = own or filed
+    if identifier is None:
         return {}
+    shown = person.shown(identifier)
     domain = domain_of(shown.domain, domains)
     found = _by_tag(issuer_of(domain))
     raw = received.raw if received else ""
     cx = "^" in raw and domain.normalise(raw) != shown.value
-    if cx or shown != identifier:
+    if cx or shown != own:
         found[at.PATIENT_ID] = Assign(at.PATIENT_ID, at.element("LO", shown.value))
     return found
 

@@ -152,5 +152,5 @@ def of_ordered(
         domains: by name.
         view: the domain of whoever asks.
     """
-    ordered = _identified(person.shown(identifier) or identifier, domains)
+    ordered = _identified(person.shown(identifier), domains)
     return ordered | of_person({}, person, domains, view) | _known_as(person)

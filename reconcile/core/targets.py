@@ -45,6 +45,7 @@ def targets(
     series_uid: str,
     held_id: str = "",
     procedure_id: str = "",
+    filed: PatientIdentifier | None = None,
 ) -> Targets:
     """The assignments that follow from a decision.
 
@@ -56,6 +57,7 @@ def targets(
         series_uid: the assigned Series Instance UID.
         held_id: Patient ID of a held study in domain H; empty: it is hidden.
         procedure_id: the requested procedure that the study answers, if just one.
+        filed: see `shown_identity`.
     """
     uids = _uids(study_uid, series_uid)
     if decision.outcome.is_hold:
@@ -63,7 +65,7 @@ def targets(
     if decision.outcome is Outcome.NOT_PATIENT:
         return Targets()
     if decision.outcome is not Outcome.COERCE:
-        return Targets((*_issuer_filled_in(decision, instance, registry), *uids))
+        return Targets((*_issuer_filled_in(decision, instance, registry, filed), *uids))
     person = registry.persons[decision.person_id]
     orders = [o for o in registry.orders if o.order_id in decision.order_ids]
     group = is_group_case(instance, registry.performed)
@@ -95,30 +97,41 @@ def _held(held_id: str) -> tuple[Assign, ...]:
 
 
 def _issuer_filled_in(
-    decision: Decision, instance: InstanceFacts, registry: RegistryFacts
+    decision: Decision,
+    instance: InstanceFacts,
+    registry: RegistryFacts,
+    filed: PatientIdentifier | None,
 ) -> tuple[Assign, ...]:
     """The received ID stays, if it is the patient's own; of "100^^^A" the ID itself."""
-    shown = shown_identity(decision, registry)
+    shown = shown_identity(decision, registry, filed)
     if shown is None:
         return ()
     domain = domain_of(shown.domain, registry.domains)
     raw = at.text(instance.present.get(at.PATIENT_ID))
-    received = shown == decision.identity
+    received = filed is None and shown == decision.identity
     literal = "^" not in raw and instance.listed is None
     if received and (literal or domain.normalise(raw) == shown.value):
         return issuer_of(domain)
     return (Assign(at.PATIENT_ID, at.element("LO", shown.value)), *issuer_of(domain))
 
 
-def shown_identity(decision: Decision, registry: RegistryFacts) -> PatientIdentifier | None:
-    """The identifier of one of whom only images have told; see `PersonFacts.shown`."""
-    received = decision.identity
+def shown_identity(
+    decision: Decision, registry: RegistryFacts, filed: PatientIdentifier | None = None
+) -> PatientIdentifier | None:
+    """The identifier of one of whom only images have told.
+
+    As received; where it came with a merge, the survivor's.
+
+    Args:
+        decision: whose the instance is.
+        registry: the facts that the decision was made from.
+        filed: under which its series is filed, where it came under none of the patient's.
+    """
+    identifier = filed or decision.identity
     person = registry.persons.get(decision.person_id)
-    if person is None:
-        return received
-    owner = registry.by_identifier.get(received) if received else None
-    is_others = owner is not None and owner.person_id != person.person_id
-    return person.shown(None if is_others else received)
+    if identifier is None or person is None:
+        return identifier
+    return person.shown(identifier)
 
 
 def domain_of(name: str, domains: Mapping[str, Domain]) -> Domain:

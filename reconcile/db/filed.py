@@ -122,6 +122,7 @@ class Series:
     Attributes:
         received: the identifier that it came under; None: none, or another patient's.
         held: the code that holds it, or empty.
+        filed: the identifier that it is filed under.
     """
 
     id: UUID
@@ -129,6 +130,7 @@ class Series:
     person_id: UUID | None
     received: Received | None
     held: str
+    filed: PatientIdentifier | None = None
 
 
 class Form(NamedTuple):
@@ -187,8 +189,15 @@ def series_of(connection: Connection, study_ids: Sequence[UUID]) -> list[Series]
     return [_series(row) for row in rows]
 
 
-_SERIES_OF = text("""
+def filed_under(connection: Connection, series_id: UUID) -> PatientIdentifier | None:
+    """What a series is filed under; None: it came under an identifier of that patient's."""
+    found = _series(connection.execute(_SERIES, {"series": series_id}).one())
+    return found.filed if found.received is None else None
+
+
+_SERIES_SELECT = """
 SELECT s.id, s.study_id, s.held, p.canonical_id, i.domain, i.id_norm, i.id_raw,
+    f.domain AS filed_domain, f.id_norm AS filed_id,
     s.identity_id IS DISTINCT FROM s.filed_identity_id AND EXISTS (
         SELECT FROM identity_link o JOIN person q ON q.id = o.person_id
         WHERE o.identity_id = s.identity_id AND upper_inf(o.recorded)
@@ -198,17 +207,23 @@ FROM series s
 LEFT JOIN identity_link l ON l.identity_id = s.filed_identity_id AND upper_inf(l.recorded)
 LEFT JOIN person p ON p.id = l.person_id
 LEFT JOIN identity i ON i.id = s.identity_id
-WHERE s.study_id = ANY (CAST(:studies AS uuid[]))
-ORDER BY s.study_id, s.id
+LEFT JOIN identity f ON f.id = s.filed_identity_id
+"""
+_SERIES = text(f"{_SERIES_SELECT} WHERE s.id = :series")
+_SERIES_OF = text(f"""{_SERIES_SELECT}
+WHERE s.study_id = ANY (CAST(:studies AS uuid[])) ORDER BY s.study_id, s.id
 """)
 
 
 def _series(row: Any) -> Series:
-    received = None
+    received = filed = None
     if row.domain is not None and not row.of_another:
         identifier = PatientIdentifier(row.id_norm, row.domain)
         received = Received(identifier, row.id_raw)
-    return Series(row.id, row.study_id, row.canonical_id, received, row.held or "")
+    if row.filed_domain is not None:
+        filed = PatientIdentifier(row.filed_id, row.filed_domain)
+    held = row.held or ""
+    return Series(row.id, row.study_id, row.canonical_id, received, held, filed)
 
 
 def forms_of(

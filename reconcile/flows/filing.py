@@ -9,13 +9,22 @@ from uuid import UUID
 from reconcile.core.attributes import Assign, Change
 from reconcile.core.coercion import Decision, Outcome
 from reconcile.core.following import Followed, Own
-from reconcile.core.identity import HELD_DOMAIN, Domain
+from reconcile.core.identity import HELD_DOMAIN, Domain, PatientIdentifier
 from reconcile.core.issuers import header_identifier
 from reconcile.core.study import StudyDecision, StudyRule
 from reconcile.core.survivorship import IMAGE_AUTHORITY
 from reconcile.core.targets import shown_identity, targets
 from reconcile.dataset.overlay import Plan, Refusal
-from reconcile.db import domains, evidence, orders, performed, persons, studies, unresolved
+from reconcile.db import (
+    domains,
+    evidence,
+    filed,
+    orders,
+    performed,
+    persons,
+    studies,
+    unresolved,
+)
 from reconcile.db.ids import new_uid
 from reconcile.db.registry import Loaded
 from reconcile.db.unresolved import Met
@@ -44,6 +53,7 @@ def file_instance(
     found = _series(arriving, loaded, decision, row.id, whose, moment)
     series = found.row
     held_id = _held_id(arriving, decision, row.id, moment)
+    filed_under = _filed_under(loaded, decision, series.id, whose, moment)
     wanted = targets(
         decision,
         arriving.facts,
@@ -52,6 +62,7 @@ def file_instance(
         series_uid=series.series_instance_uid,
         held_id=held_id,
         procedure_id=_procedure(loaded, study, row.id, moment),
+        filed=filed_under,
     )
     own = _own(arriving, row, series)
     links = inside.followed(arriving.inside, own, loaded.renamed)
@@ -69,7 +80,7 @@ def file_instance(
         assigns,
         changes,
         tuple(dict.fromkeys(said)),
-        _patient(decision, loaded, held_id),
+        _patient(decision, loaded, held_id, filed_under),
         frozenset() if hidden else links.unmet,
         tuple(_met(arriving, loaded, row, series, moment)) if found.awaited else (),
         _names_more_orders(loaded, study),
@@ -297,11 +308,27 @@ def _held_id(arriving: Arriving, decision: Decision, study_id: UUID, moment: Mom
     return studies.held_id(moment.connection, study_id)
 
 
-def _patient(decision: Decision, loaded: Loaded, held_id: str) -> dict[str, str] | None:
+def _filed_under(
+    loaded: Loaded, decision: Decision, series_id: UUID, whose: Whose, moment: Moment
+) -> PatientIdentifier | None:
+    """What a series is filed under, where it came under none of a provisional patient's."""
+    person = loaded.facts.persons.get(decision.person_id)
+    verified = person is None or person.state == "verified"
+    if verified or decision.outcome.is_hold or whose.received_id == whose.filed_id:
+        return None
+    return filed.filed_under(moment.connection, series_id)
+
+
+def _patient(
+    decision: Decision,
+    loaded: Loaded,
+    held_id: str,
+    filed_under: PatientIdentifier | None,
+) -> dict[str, str] | None:
     if held_id:
         return {"id": held_id, "issuer": HELD_DOMAIN.name}
     person = loaded.facts.persons.get(decision.person_id)
-    shown = shown_identity(decision, loaded.facts)
+    shown = shown_identity(decision, loaded.facts, filed_under)
     if decision.outcome is Outcome.COERCE and person and person.assigned:
         shown = person.assigned
     return {"id": shown.value, "issuer": shown.domain} if shown else None

@@ -159,7 +159,7 @@ class Restate:
             procedure = str(links[0].procedure_id or "")
         if order is not None and person and order.person_id != person.person_id:
             order = None
-        whose = patient_part(person, series.received, domains)
+        whose = patient_part(person, series.received, domains, series.filed)
         return {**whose, **study_part(study.uid, order, procedure, domains)}
 
     def _known(
@@ -243,5 +243,6 @@ def _patient(
     if person is not None and person.state == "verified":
         shown = person.assigned or shown
     elif person is not None:
-        shown = person.shown(shown)
+        identifier = shown or series.filed
+        shown = person.shown(identifier) if identifier else None
     return {"id": shown.value, "issuer": shown.domain} if shown else None
