@@ -30,10 +30,20 @@ def wait_until(holds, seconds: float = 60) -> bool:
     return False
 
 
+def listening(archive, role: str) -> set[int]:
+    """The ports that processes of one role hold open."""
+    held = [c for each in archive.workers(role) for c in each.net_connections("tcp")]
+    return {c.laddr.port for c in held if c.status == psutil.CONN_LISTEN}
+
+
 def test_killed_children_are_replaced_and_the_doors_stay_open(archive):
     """
     Every process of the archive is killed; the ports never close, and all is served.
+    Each holds its own door, and no other.
     """
+    dicom, hl7, http = ({door[1]} for door in archive.doors)
+    doors = {"receiver": dicom, "hl7": hl7, "web": http, "jobs": set()}
+    assert {role: listening(archive, role) for role in ROLES} == doors
     before = {role: archive.workers(role) for role in ROLES}
     for role in ROLES:
         for process in before[role]:
@@ -42,13 +52,14 @@ def test_killed_children_are_replaced_and_the_doors_stay_open(archive):
         wanted = len(before[role])
         assert wait_until(lambda r=role, n=wanted: len(archive.workers(r)) == n)
 
+    assert wait_until(lambda: {role: listening(archive, role) for role in ROLES} == doors)
     assert 0xB000 == archive.store(instance()).Status
     assert 1 == len(archive.items("/api/v1/coercions"))
 
 
 def test_no_child_outlives_a_killed_supervisor(archive):
     """
-    kill -9 of the supervisor: its children see their standard input end, and stop.
+    kill -9 of the supervisor: its children see their leash end, and stop.
     """
     orphans = [process for role in ROLES for process in archive.workers(role)]
     psutil.Process(archive.pid).kill()
