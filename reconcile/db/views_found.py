@@ -40,6 +40,7 @@ from reconcile.core.matchkeys import (
 from reconcile.core.querykeys import Level
 from reconcile.db import tables as t
 from reconcile.db.headers import SEARCHED_NAME, series_header
+from reconcile.db.orders import HAS_ACCESSION
 from reconcile.db.views import in_any_domain, series_named, studies_named
 
 _h, _s, _st, _i = series_header.c, t.series.c, t.study.c, t.instance.c
@@ -210,7 +211,7 @@ def _studies_with(test: Test) -> Iterable[Select[Any]]:
         select(so.study_id)
         .join(t.imaging_order, o.id == so.order_id)
         .where(
-            o.accession_number != "",
+            HAS_ACCESSION,
             *within(o.accession_number, test),
             func.upper_inf(so.recorded),
         )
