@@ -13,7 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import repeat
@@ -199,7 +199,10 @@ def measure(archives: Sequence[Archive]) -> None:
 def filled(folder: Path, studies: int, stack: ExitStack) -> Reconcile:
     """An archive that runs until the stack is left, with so many studies in it."""
     server = Reconcile(folder, f"reconcile {studies}")
+    filled_before = server.data.exists()
     stack.enter_context(running(server))
+    if filled_before:
+        return server
     server.prepare([FIRST])
     store(server, 1)
     with superuser(server.data) as connection:
@@ -237,8 +240,14 @@ def main(arguments: list[str]) -> int:
     options = argparse.ArgumentParser(prog="python -m bench find", description=__doc__)
     options.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     options.add_argument("--name", default="", help="of the file with the results")
+    options.add_argument(
+        "--keep", type=Path, help="folder of registries, made or made before"
+    )
     asked = options.parse_args(arguments)
-    with scratch() as folder, ExitStack() as stack:
+    with (
+        nullcontext(asked.keep) if asked.keep else scratch() as folder,
+        ExitStack() as stack,
+    ):
         record = Record("find", asked.name, folder)
         sizes = sorted(asked.sizes)
         servers = [filled(folder, size, stack) for size in sizes]

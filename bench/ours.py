@@ -69,7 +69,7 @@ class Reconcile:
     ) -> None:
         self.name = name
         self.folder = folder / name.replace(" ", "-")
-        self.folder.mkdir(mode=0o711)
+        self.folder.mkdir(mode=0o711, exist_ok=True)
         self.data = self.folder / "data"
         self.config = self.folder / "bench.toml"
         self.config.write_text(CONFIG, encoding="utf-8")
