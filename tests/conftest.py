@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from reconcile.db.embedded import Urls
+from reconcile.dicom.steady import make_steady
 from tests.support import database, fresh, scratch
 
 FOLDER = pytest.StashKey[Path]()
@@ -18,6 +19,7 @@ FOLDER = pytest.StashKey[Path]()
 def pytest_configure(config: pytest.Config) -> None:
     """One folder for the run: made by who controls it, told to its workers."""
     scratch.choose()
+    make_steady()
     given = getattr(config, "workerinput", {}).get("run_folder")
     config.stash[FOLDER] = Path(given) if given else database.name_folder()
     os.environ[fresh.FOLDER] = str(config.stash[FOLDER])

@@ -12,11 +12,13 @@ import warnings
 
 from pynetdicom import _config
 
+from reconcile.dicom.steady import make_steady
+
 _SILENT = logging.CRITICAL + 1
 
 
 def configure_pynetdicom() -> None:
-    """Set pynetdicom's globals for a process that receives. May be called again."""
+    """Set pynetdicom's globals for a process that uses it. May be called again."""
     _config.LOG_HANDLER_LEVEL = "none"
     _config.LOG_REQUEST_IDENTIFIERS = False
     _config.LOG_RESPONSE_IDENTIFIERS = False
@@ -24,4 +26,5 @@ def configure_pynetdicom() -> None:
     _config.UNRESTRICTED_STORAGE_SERVICE = False
     for name in ("pynetdicom", "pydicom"):
         logging.getLogger(name).setLevel(_SILENT)
+    make_steady()
     warnings.filterwarnings("ignore", module=r"(pydicom|pynetdicom)(\..*)?")

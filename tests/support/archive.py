@@ -241,6 +241,5 @@ def store(association: Association, sent: Sent, message_id: int = 1) -> Told:
 def _pause(association: Association) -> None:
     """Keep pynetdicom's own thread from taking the answer, as its `send_c_store` does."""
     association._reactor_checkpoint.clear()
-    time.sleep(0.0005)  # it may have passed the checkpoint without having said so yet
     while not association._is_paused and association.is_alive():
         time.sleep(0.0005)
