@@ -161,7 +161,8 @@ class Child:
 
 def _close_all_but(kept: Collection[int]) -> None:
     """Let go of what was open before the fork: others' pipes, the database's lock."""
-    for descriptor in map(int, os.listdir("/dev/fd")):
+    opened = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
+    for descriptor in map(int, os.listdir(opened)):
         if descriptor > _STANDARD and descriptor not in kept:
             with suppress(OSError):  # the listing itself
                 os.close(descriptor)
