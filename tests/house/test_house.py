@@ -70,6 +70,40 @@ def test_revisions_import_nothing_of_ours() -> None:
     assert {name for name in found if name.startswith("reconcile")} == set()
 
 
+#: What a process makes for itself; its parent has loaded the module (docs/adr/0035).
+OF_A_PROCESS = {"getpid", "urandom", "token_hex", "token_bytes", "token_urlsafe", "uuid4"}
+OF_A_PROCESS |= {"randbits", "random", "randint", "uuid7", "Thread", "Timer", "start"}
+
+
+def calls_while_loaded(node: ast.AST) -> Iterator[str]:
+    """The last names of functions that are called when a module is loaded."""
+    later = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    for below in ast.iter_child_nodes(node):
+        if isinstance(below, later):
+            continue
+        if isinstance(below, ast.Call):
+            called = below.func
+            yield (
+                called.attr
+                if isinstance(called, ast.Attribute)
+                else getattr(called, "id", "")
+            )
+        yield from calls_while_loaded(below)
+
+
+def test_nothing_of_one_process_is_made_while_a_module_is_loaded() -> None:
+    """All processes would have it: names of runs, random numbers, threads."""
+    found = {
+        (module.name, name)
+        for module in MODULES
+        for name in calls_while_loaded(ast.parse(module.read_text(encoding="utf-8")))
+        if name in OF_A_PROCESS
+    }
+    assert found == set()
+    old = ast.parse("_RUN = f'decide/{secrets.token_hex(4)}'")
+    assert list(calls_while_loaded(old)) == ["token_hex"]
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda each: str(each.relative_to(ROOT)))
 def test_modules_are_short_and_say_what_for(module: Path) -> None:
     """A module opens with what it is for, and fits into a head."""
