@@ -8,8 +8,7 @@ import gc
 def main() -> None:
     """Run one command.
 
-    While modules are loaded nothing becomes garbage: looking for it takes a fifth of the
-    time.
+    While modules are loaded nothing becomes garbage: looking for it is not done then.
     """
     gc.disable()
     from reconcile.cli.main import main as run

@@ -8,6 +8,7 @@ Rule 3: a child stops when its leash ends, whose other end only the supervisor h
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import signal
@@ -20,6 +21,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from setproctitle import setproctitle
+
+from reconcile.errors import ReconcileError
+
+log = logging.getLogger(__name__)
 
 #: Both sides handle these otherwise; none may come while a child is neither.
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
@@ -103,8 +108,11 @@ class Child:
             os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
             self._work(ends, self.sockets)
             code = 0
-        except BaseException:  # noqa: BLE001 - nobody above is this process's
-            traceback.print_exc()
+        except BaseException as error:  # noqa: BLE001 - nobody above is this process's
+            # Where it was, and not what it says: that may quote values of patients.
+            traceback.print_tb(error.__traceback__)
+            said = str(error) if isinstance(error, ReconcileError) else ""
+            log.error("process=%s failed=%s %s", self.role, type(error).__name__, said)
         finally:
             sys.stderr.flush()
             os._exit(code)

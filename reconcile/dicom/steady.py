@@ -2,8 +2,8 @@
 
 Whoever sends a request stops the association's own thread first, and takes a flag for that
 which may be old: where the thread was let go and stopped again before it could run, it
-runs once more, takes the answer, and the sender waits until its time is out. Under load
-that was one request in some thousands (pynetdicom 3.0.4).
+runs once more, takes the answer, and the sender waits until its time is out. It is rare,
+and was seen under load (pynetdicom 3.0.4).
 """
 
 from __future__ import annotations
